@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace obit {
+
+enum class ElfClass { k32, k64 };
+
+/// Follows a core as it streams by and learns what its head promises: ELF header, program headers, notes (ELF gABI;
+/// fs/binfmt_elf.c puts them before all memory). Holds a bounded part of it, whatever the core's size. Bytes are untrusted.
+class CoreHead {
+ public:
+  /// Notes kept, bytes. The crashing thread's and the process-wide ones come first, so what is cut are further threads.
+  static constexpr std::size_t kNotesKept = 1 << 20;
+
+  /// Takes the next bytes of the core, from its first on, in pieces of any size. Costs nothing once the head is over.
+  void Feed(std::span<const std::byte> bytes);
+
+  /// The head has passed: everything below is final.
+  [[nodiscard]] bool complete() const { return state_ == State::kComplete; }
+  /// Why this is not a core as Linux writes it; empty while it may be one.
+  [[nodiscard]] const std::string& invalid() const { return invalid_; }
+
+  /// The size that the program headers promise, bytes; known once they have passed.
+  [[nodiscard]] std::optional<std::uint64_t> core_bytes() const;
+
+  [[nodiscard]] ElfClass elf_class() const { return class_; }
+  [[nodiscard]] std::uint16_t machine() const { return machine_; }  ///< EM_*
+  /// The beginning of the PT_NOTE segment, at most kNotesKept bytes.
+  [[nodiscard]] std::span<const std::byte> notes() const { return notes_; }
+
+ private:
+  enum class State { kHeader, kProgramHeaders, kNotes, kComplete, kInvalid };
+
+  std::size_t Consume(std::span<const std::byte> bytes);
+  void ReadHeader();
+  void ReadProgramHeader();
+  void EndProgramHeaders();
+  void Reject(std::string why);
+
+  State state_ = State::kHeader;
+  std::string invalid_;
+  std::vector<std::byte> gathered_;  // of the header or the program header that is passing
+  std::uint64_t at_ = 0;             // offset in the core of the next byte
+  ElfClass class_ = ElfClass::k64;
+  std::uint16_t machine_ = 0;
+  std::uint64_t next_program_header_ = 0, program_headers_left_ = 0;
+  bool extended_numbering_ = false;
+  std::uint64_t section_headers_end_ = 0;
+  std::uint64_t notes_begin_ = 0, notes_end_ = 0, memory_end_ = 0;
+  std::vector<std::byte> notes_;
+};
+
+}  // namespace obit
