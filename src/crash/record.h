@@ -1,0 +1,122 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "base/result.h"
+
+namespace obit {
+
+/// How much of a crash is kept. Asked for by the policy; CrashOutcome says what came of it.
+enum class Detail {
+  kFull,     ///< every byte that the kernel would dump
+  kMinimal,  ///< stacks and what registers point to
+  kEvent,    ///< that it happened
+  kReject,   ///< only counted
+};
+
+/// How the core was got.
+enum class CaptureMethod {
+  kNone,    ///< there is none
+  kStream,  ///< read from the kernel
+  kDirect,  ///< memory copied from /proc/PID/mem
+  kImport,  ///< from a core file that somebody had
+};
+
+/// What a crash ended as.
+enum class CrashOutcome {
+  kFull,
+  kMinimal,
+  kEvent,
+  kTruncated,  ///< the core ends early; the reason says why
+  kFailed,     ///< a core was wanted and there is none; the reason says why
+};
+
+/// One crash: plain data, written once as crash.json (docs/store-format.md describes each field there). Strings of the
+/// crashed process hold any bytes and are escaped only when written as JSON or printed. What is not known is empty.
+struct CrashRecord {
+  static constexpr int kSchema = 1;
+
+  std::string id;             ///< 16 hex digits
+  std::int64_t time = 0;      ///< of the crash, ns since 1970
+  struct Host {
+    std::string name, kernel, boot_id;
+  } host;
+
+  struct Process {
+    pid_t pid = 0;  ///< in the server's pid namespace; 0 is not visible from there
+    std::optional<pid_t> own_pid, parent;
+    std::string comm;
+    std::string exe;            ///< as the process' mount namespace names it
+    bool exe_deleted = false;
+    std::string exe_build_id;   ///< hex
+    std::vector<std::string> cmdline;
+    bool cmdline_truncated = false;
+    std::string cwd, root, cgroup;
+    std::optional<uid_t> uid, euid;
+    std::optional<gid_t> gid, egid;
+    std::optional<bool> privileged;  ///< setuid and the like: its data is not for its user
+    std::optional<std::uint64_t> threads, virtual_bytes, resident_bytes;
+    std::optional<std::uint64_t> core_limit;  ///< soft RLIMIT_CORE, bytes; UINT64_MAX is unlimited
+    std::optional<std::int64_t> started;      ///< ns since 1970
+    std::string pid_namespace, mount_namespace, network_namespace, user_namespace;
+  } process;
+
+  struct Thread {
+    pid_t tid = 0;
+    std::string comm;
+    std::optional<std::uint64_t> pc, sp;
+  } thread;  ///< the one that crashed
+
+  struct Signal {
+    int number = 0;  ///< 0: not known
+    std::optional<int> code;
+    std::optional<std::uint64_t> address;  ///< of the fault
+    std::optional<pid_t> sender_pid;
+    std::optional<uid_t> sender_uid;
+  } signal;
+
+  struct Capture {
+    std::string transport;  ///< "file", "pipe", "socket", "socket-request"
+    CaptureMethod method = CaptureMethod::kNone;
+    Detail detail = Detail::kFull;
+    CrashOutcome outcome = CrashOutcome::kFailed;
+    std::string reason;  ///< why it is less than was asked for, or why only an event was asked for
+    std::uint64_t core_bytes = 0;      ///< of the plain core as stored
+    std::optional<std::uint64_t> promised_bytes;  ///< what its program headers say
+    std::uint64_t stored_bytes = 0;    ///< of core.zst
+    double held_seconds = 0;           ///< from the connection until the process could exit
+  } capture;
+
+  struct Files {
+    std::string core;  ///< "core.zst", or empty
+    std::string exe;   ///< "exe.zst": kept only if the program has no name on this host
+  } files;
+};
+
+[[nodiscard]] std::string_view NameOf(Detail detail);
+[[nodiscard]] std::string_view NameOf(CaptureMethod method);
+[[nodiscard]] std::string_view NameOf(CrashOutcome outcome);
+[[nodiscard]] std::optional<CrashOutcome> OutcomeNamed(std::string_view name);
+[[nodiscard]] std::optional<Detail> DetailNamed(std::string_view name);
+[[nodiscard]] std::optional<CaptureMethod> MethodNamed(std::string_view name);
+
+/// "SIGSEGV"; "SIGRTMIN+2"; "signal 99" for a number without a name.
+[[nodiscard]] std::string SignalName(int number);
+/// "SEGV_MAPERR", "SI_TKILL", ...; the number in decimal where it has no name.
+[[nodiscard]] std::string SignalCodeName(int signal, int code);
+
+/// What people call the program: its comm; the file name of `exe` where that is empty, or is what comm (15 bytes) was cut from.
+[[nodiscard]] std::string ProgramName(std::string_view comm, std::string_view exe);
+
+/// 16 random hex digits.
+[[nodiscard]] std::string NewCrashId();
+/// Exactly 16 lower-case hex digits.
+[[nodiscard]] bool IsCrashId(std::string_view text);
+
+}  // namespace obit

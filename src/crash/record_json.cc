@@ -1,0 +1,309 @@
+#include "crash/record_json.h"
+
+#include <limits>
+
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+namespace obit {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Writing: what is empty is left out, so that a reader can tell "not known" from a value.
+
+void Put(Json& out, const char* key, const std::string& bytes) {
+  if (!bytes.empty()) out[key] = BytesToUtf8(bytes);
+}
+void Put(Json& out, const char* key, bool value) {
+  if (value) out[key] = true;
+}
+template <class T>
+void Put(Json& out, const char* key, const std::optional<T>& value) {
+  if (value) out[key] = *value;
+}
+/// Addresses as hex text: JSON numbers lose bits past 2^53 in many readers.
+void PutAddress(Json& out, const char* key, const std::optional<std::uint64_t>& address) {
+  if (address) out[key] = fmt::format("{:#x}", *address);
+}
+
+Json ProcessJson(const CrashRecord::Process& process) {
+  Json out = Json::object();
+  out["pid"] = process.pid;
+  Put(out, "own_pid", process.own_pid);
+  Put(out, "parent", process.parent);
+  out["comm"] = BytesToUtf8(process.comm);
+  out["exe"] = BytesToUtf8(process.exe);
+  Put(out, "exe_deleted", process.exe_deleted);
+  Put(out, "exe_build_id", process.exe_build_id);
+  out["cmdline"] = Json::array();
+  for (const std::string& argument : process.cmdline) out["cmdline"].push_back(BytesToUtf8(argument));
+  Put(out, "cmdline_truncated", process.cmdline_truncated);
+  Put(out, "cwd", process.cwd);
+  Put(out, "root", process.root);
+  Put(out, "cgroup", process.cgroup);
+  Put(out, "uid", process.uid);
+  Put(out, "euid", process.euid);
+  Put(out, "gid", process.gid);
+  Put(out, "egid", process.egid);
+  Put(out, "privileged", process.privileged);
+  Put(out, "threads", process.threads);
+  Put(out, "virtual_bytes", process.virtual_bytes);
+  Put(out, "resident_bytes", process.resident_bytes);
+  if (process.core_limit == std::numeric_limits<std::uint64_t>::max()) out["core_limit"] = "unlimited";
+  else Put(out, "core_limit", process.core_limit);
+  if (process.started) out["started"] = FormatTimestamp(*process.started);
+  Json spaces = Json::object();
+  Put(spaces, "pid", process.pid_namespace);
+  Put(spaces, "mount", process.mount_namespace);
+  Put(spaces, "network", process.network_namespace);
+  Put(spaces, "user", process.user_namespace);
+  if (!spaces.empty()) out["namespaces"] = std::move(spaces);
+  return out;
+}
+
+Json SignalJson(const CrashRecord::Signal& signal) {
+  Json out = Json::object();
+  out["number"] = signal.number;
+  out["name"] = signal.number == 0 ? "" : SignalName(signal.number);
+  Put(out, "code", signal.code);
+  if (signal.code) out["code_name"] = SignalCodeName(signal.number, *signal.code);
+  PutAddress(out, "address", signal.address);
+  Put(out, "sender_pid", signal.sender_pid);
+  Put(out, "sender_uid", signal.sender_uid);
+  return out;
+}
+
+Json CaptureJson(const CrashRecord::Capture& capture) {
+  Json out = Json::object();
+  out["transport"] = capture.transport;
+  out["method"] = NameOf(capture.method);
+  out["detail"] = NameOf(capture.detail);
+  out["outcome"] = NameOf(capture.outcome);
+  Put(out, "reason", capture.reason);
+  out["core_bytes"] = capture.core_bytes;
+  Put(out, "promised_bytes", capture.promised_bytes);
+  out["stored_bytes"] = capture.stored_bytes;
+  out["held_seconds"] = capture.held_seconds;
+  return out;
+}
+
+/// Reads the members of one JSON object. The first thing that is wrong is kept; the rest then reads as empty.
+class ObjectReader {
+ public:
+  ObjectReader(const Json& object, std::string where, std::string& wrong)
+      : object_(object), where_(std::move(where)), wrong_(wrong) {
+    if (!object_.is_object()) Wrong("", "an object");
+  }
+
+  void Get(const char* key, std::string& out) {
+    if (const Json* value = Find(key)) {
+      if (value->is_string()) out = Utf8ToBytes(value->get_ref<const std::string&>());
+      else Wrong(key, "a string");
+    }
+  }
+  void Get(const char* key, bool& out) {
+    if (const Json* value = Find(key)) {
+      if (value->is_boolean()) out = value->get<bool>();
+      else Wrong(key, "true or false");
+    }
+  }
+  void Get(const char* key, double& out) {
+    if (const Json* value = Find(key)) {
+      if (value->is_number()) out = value->get<double>();
+      else Wrong(key, "a number");
+    }
+  }
+  template <class T>
+    requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
+  void Get(const char* key, T& out) {
+    const Json* value = Find(key);
+    if (value == nullptr) return;
+    if (value->is_number_unsigned()) {
+      if (const auto number = value->get<std::uint64_t>(); std::in_range<T>(number)) return void(out = static_cast<T>(number));
+    } else if (value->is_number_integer()) {
+      if (const auto number = value->get<std::int64_t>(); std::in_range<T>(number)) return void(out = static_cast<T>(number));
+    }
+    Wrong(key, "a whole number in range");
+  }
+  template <class T>
+  void Get(const char* key, std::optional<T>& out) {
+    if (Find(key) == nullptr) return;
+    T value{};
+    Get(key, value);
+    out = value;
+  }
+  void GetAddress(const char* key, std::optional<std::uint64_t>& out) {
+    std::string text;
+    Get(key, text);
+    if (text.empty()) return;
+    out = text.starts_with("0x") ? ParseUnsigned(std::string_view(text).substr(2), 16) : std::nullopt;
+    if (!out) Wrong(key, "an address such as \"0x7f00\"");
+  }
+  void GetTime(const char* key, std::optional<std::int64_t>& out) {
+    std::string text;
+    Get(key, text);
+    if (text.empty()) return;
+    out = ParseTimestamp(text);
+    if (!out) Wrong(key, "a UTC time such as \"2026-11-23T14:02:11Z\"");
+  }
+  template <class E>
+  void GetEnum(const char* key, std::optional<E> (*named)(std::string_view), E& out) {
+    std::string text;
+    Get(key, text);
+    if (const auto value = named(text)) out = *value;
+    else Wrong(key, "a known word");
+  }
+  void Get(const char* key, std::vector<std::string>& out) {
+    const Json* value = Find(key);
+    if (value == nullptr) return;
+    if (!value->is_array()) return Wrong(key, "an array");
+    for (const Json& item : *value) {
+      if (!item.is_string()) return Wrong(key, "an array of strings");
+      out.push_back(Utf8ToBytes(item.get_ref<const std::string&>()));
+    }
+  }
+  const Json* Find(const char* key) {
+    if (!object_.is_object()) return nullptr;
+    const auto found = object_.find(key);
+    return found == object_.end() || found->is_null() ? nullptr : &*found;
+  }
+  /// The object member `key`; an empty object if it is absent.
+  ObjectReader Object(const char* key) {
+    static const Json kEmpty = Json::object();
+    const Json* value = Find(key);
+    return {value != nullptr ? *value : kEmpty, where_ + key + ".", wrong_};
+  }
+  void Wrong(const char* key, std::string_view expected) {
+    if (wrong_.empty()) wrong_ = fmt::format("{}{} is not {}", where_, key, expected);
+  }
+
+ private:
+  const Json& object_;
+  std::string where_;
+  std::string& wrong_;
+};
+
+void ReadProcess(ObjectReader in, CrashRecord::Process& process) {
+  in.Get("pid", process.pid);
+  in.Get("own_pid", process.own_pid);
+  in.Get("parent", process.parent);
+  in.Get("comm", process.comm);
+  in.Get("exe", process.exe);
+  in.Get("exe_deleted", process.exe_deleted);
+  in.Get("exe_build_id", process.exe_build_id);
+  in.Get("cmdline", process.cmdline);
+  in.Get("cmdline_truncated", process.cmdline_truncated);
+  in.Get("cwd", process.cwd);
+  in.Get("root", process.root);
+  in.Get("cgroup", process.cgroup);
+  in.Get("uid", process.uid);
+  in.Get("euid", process.euid);
+  in.Get("gid", process.gid);
+  in.Get("egid", process.egid);
+  in.Get("privileged", process.privileged);
+  in.Get("threads", process.threads);
+  in.Get("virtual_bytes", process.virtual_bytes);
+  in.Get("resident_bytes", process.resident_bytes);
+  if (const Json* limit = in.Find("core_limit"); limit != nullptr && limit->is_string())
+    process.core_limit = std::numeric_limits<std::uint64_t>::max();
+  else
+    in.Get("core_limit", process.core_limit);
+  in.GetTime("started", process.started);
+  ObjectReader spaces = in.Object("namespaces");
+  spaces.Get("pid", process.pid_namespace);
+  spaces.Get("mount", process.mount_namespace);
+  spaces.Get("network", process.network_namespace);
+  spaces.Get("user", process.user_namespace);
+}
+
+void ReadSignal(ObjectReader in, CrashRecord::Signal& signal) {
+  in.Get("number", signal.number);
+  in.Get("code", signal.code);
+  in.GetAddress("address", signal.address);
+  in.Get("sender_pid", signal.sender_pid);
+  in.Get("sender_uid", signal.sender_uid);
+}
+
+void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
+  in.Get("transport", capture.transport);
+  in.GetEnum("method", MethodNamed, capture.method);
+  in.GetEnum("detail", DetailNamed, capture.detail);
+  in.GetEnum("outcome", OutcomeNamed, capture.outcome);
+  in.Get("reason", capture.reason);
+  in.Get("core_bytes", capture.core_bytes);
+  in.Get("promised_bytes", capture.promised_bytes);
+  in.Get("stored_bytes", capture.stored_bytes);
+  in.Get("held_seconds", capture.held_seconds);
+}
+
+}  // namespace
+
+std::string RecordToJson(const CrashRecord& record) {
+  Json out = Json::object();
+  out["schema"] = CrashRecord::kSchema;
+  out["id"] = record.id;
+  out["time"] = FormatTimestamp(record.time);
+  Json host = Json::object();
+  Put(host, "name", record.host.name);
+  Put(host, "kernel", record.host.kernel);
+  Put(host, "boot_id", record.host.boot_id);
+  out["host"] = std::move(host);
+  out["process"] = ProcessJson(record.process);
+  Json thread = Json::object();
+  if (record.thread.tid != 0) thread["tid"] = record.thread.tid;
+  Put(thread, "comm", record.thread.comm);
+  PutAddress(thread, "pc", record.thread.pc);
+  PutAddress(thread, "sp", record.thread.sp);
+  out["thread"] = std::move(thread);
+  out["signal"] = SignalJson(record.signal);
+  out["capture"] = CaptureJson(record.capture);
+  Json files = Json::object();
+  Put(files, "core", record.files.core);
+  Put(files, "exe", record.files.exe);
+  out["files"] = std::move(files);
+  return out.dump(2) + "\n";
+}
+
+Result<CrashRecord> RecordFromJson(std::string_view text) {
+  if (text.size() > kRecordJsonMax) return Refuse(EBADMSG, "record is larger than {} bytes", kRecordJsonMax);
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return Refuse(EBADMSG, "record is not JSON");
+  CrashRecord record;
+  std::string wrong;
+  ObjectReader in(json, "", wrong);
+  int schema = 0;
+  in.Get("schema", schema);
+  if (wrong.empty() && schema != CrashRecord::kSchema)
+    return Refuse(EPROTONOSUPPORT, "record has schema version {}; this obit knows {}", schema, CrashRecord::kSchema);
+  in.Get("id", record.id);
+  if (!IsCrashId(record.id)) in.Wrong("id", "16 hex digits");
+  std::optional<std::int64_t> time;
+  in.GetTime("time", time);
+  if (!time) in.Wrong("time", "there");
+  record.time = time.value_or(0);
+  ObjectReader host = in.Object("host");
+  host.Get("name", record.host.name);
+  host.Get("kernel", record.host.kernel);
+  host.Get("boot_id", record.host.boot_id);
+  ReadProcess(in.Object("process"), record.process);
+  ObjectReader thread = in.Object("thread");
+  thread.Get("tid", record.thread.tid);
+  thread.Get("comm", record.thread.comm);
+  thread.GetAddress("pc", record.thread.pc);
+  thread.GetAddress("sp", record.thread.sp);
+  ReadSignal(in.Object("signal"), record.signal);
+  ReadCapture(in.Object("capture"), record.capture);
+  ObjectReader files = in.Object("files");
+  files.Get("core", record.files.core);
+  files.Get("exe", record.files.exe);
+  // These become file names: nothing but the names that obit gives may stand there.
+  if (!record.files.core.empty() && record.files.core != "core.zst") in.Wrong("files.core", "\"core.zst\"");
+  if (!record.files.exe.empty() && record.files.exe != "exe.zst") in.Wrong("files.exe", "\"exe.zst\"");
+  if (!wrong.empty()) return Refuse(EBADMSG, "record: {}", wrong);
+  return record;
+}
+
+}  // namespace obit
