@@ -1,0 +1,116 @@
+#include "store/core_reader.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <sys/stat.h>
+#include <zstd.h>
+
+#include "base/io.h"
+#include "store/seekable.h"
+
+namespace obit {
+namespace {
+
+/// A data frame larger than this is not unpacked, bytes: other writers use up to some MiB.
+constexpr std::size_t kDataFrameMax = 64 << 20;
+
+/// Reads all of `out`; the file had these bytes when it was opened.
+Result<void> ReadStored(const Fd& file, std::span<std::byte> out, std::uint64_t offset) {
+  const std::size_t got = OBIT_TRY_IN(ReadFullAt(file, out, offset), "stored core");
+  if (got < out.size()) return Refuse(EBADMSG, "stored core: it has been shortened");
+  return {};
+}
+
+}  // namespace
+
+CoreReader::CoreReader(Fd file, std::vector<Frame> frames, std::uint64_t size)
+    : file_(std::move(file)), frames_(std::move(frames)), size_(size), context_(ZSTD_createDCtx(), &ZSTD_freeDCtx) {}
+
+Result<CoreReader> CoreReader::Open(Fd file) {
+  struct stat status{};
+  if (::fstat(file.get(), &status) < 0) return Fail(errno, "look at the stored core");
+  const auto file_size = static_cast<std::uint64_t>(status.st_size);
+  std::vector<std::byte> footer(kSeekFooterBytes);
+  if (file_size < footer.size()) return Refuse(EBADMSG, "stored core is too short to have a seek table");
+  OBIT_TRY(ReadStored(file, footer, file_size - footer.size()));
+  const SeekFooter known = OBIT_TRY_IN(DecodeSeekFooter(footer), "stored core");
+  if (known.table_bytes > file_size) return Refuse(EBADMSG, "stored core: its seek table is larger than the file");
+  std::vector<std::byte> table(known.table_bytes);
+  OBIT_TRY(ReadStored(file, table, file_size - table.size()));
+  const auto entries = OBIT_TRY_IN(DecodeSeekTable(table, known), "stored core");
+
+  std::vector<Frame> frames;
+  frames.reserve(entries.size());
+  std::uint64_t file_offset = 0, offset = 0;  // neither can overflow: at most 2^27 entries of 2^32
+  for (const SeekEntry& entry : entries) {
+    frames.push_back({file_offset, offset, entry.stored, entry.plain});
+    file_offset += entry.stored;
+    offset += entry.plain;
+  }
+  if (file_offset != file_size - table.size()) return Refuse(EBADMSG, "stored core: its seek table is of another file");
+  return CoreReader(std::move(file), std::move(frames), offset);
+}
+
+Result<CoreReader::Frame::Kind> CoreReader::KindOf(Frame& frame) {
+  if (frame.kind != Frame::Kind::kUnknown) return frame.kind;
+  frame.kind = Frame::Kind::kData;
+  if (frame.plain > 0 && frame.plain <= kHoleFrameBytes && frame.stored == HoleFrameSize(frame.plain)) {
+    std::vector<std::byte> bytes(frame.stored);
+    OBIT_TRY(ReadStored(file_, bytes, frame.file_offset));
+    if (IsHoleFrame(bytes, frame.plain)) frame.kind = Frame::Kind::kHole;
+  }
+  return frame.kind;
+}
+
+Result<void> CoreReader::Unpack(const Frame& frame) {
+  if (unpacked_offset_ == frame.offset) return {};
+  unpacked_offset_ = UINT64_MAX;
+  if (frame.plain > kDataFrameMax || frame.stored > ZSTD_compressBound(kDataFrameMax))
+    return Refuse(EBADMSG, "stored core: frame of {} bytes at {}", frame.plain, frame.offset);
+  stored_.resize(frame.stored);
+  plain_.resize(frame.plain);
+  OBIT_TRY(ReadStored(file_, stored_, frame.file_offset));
+  const std::size_t got =
+      ZSTD_decompressDCtx(context_.get(), plain_.data(), plain_.size(), stored_.data(), stored_.size());
+  if (ZSTD_isError(got) != 0)
+    return Refuse(EBADMSG, "stored core: frame at {}: {}", frame.offset, ZSTD_getErrorName(got));
+  if (got != frame.plain) return Refuse(EBADMSG, "stored core: frame at {} has {} bytes", frame.offset, got);
+  unpacked_offset_ = frame.offset;
+  return {};
+}
+
+Result<std::size_t> CoreReader::ReadAt(std::uint64_t offset, std::span<std::byte> out) {
+  std::size_t done = 0;
+  while (done < out.size() && offset < size_) {
+    const auto after =
+        std::ranges::upper_bound(frames_, offset, {}, [](const Frame& frame) { return frame.offset; });
+    Frame& frame = *(after - 1);  // the first begins at 0; of frames at one offset the last, which is not empty
+    const std::uint64_t inside = offset - frame.offset;
+    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(out.size() - done, frame.plain - inside));
+    if (OBIT_TRY(KindOf(frame)) == Frame::Kind::kHole) {
+      std::memset(out.data() + done, 0, n);
+    } else {
+      OBIT_TRY(Unpack(frame));
+      std::memcpy(out.data() + done, plain_.data() + inside, n);
+    }
+    done += n;
+    offset += n;
+  }
+  return done;
+}
+
+Result<void> CoreReader::Walk(const std::function<Result<void>(const Piece&)>& visit) {
+  for (Frame& frame : frames_) {
+    if (frame.plain == 0) continue;
+    if (OBIT_TRY(KindOf(frame)) == Frame::Kind::kHole) {
+      OBIT_TRY(visit({frame.offset, frame.plain, {}}));
+    } else {
+      OBIT_TRY(Unpack(frame));
+      OBIT_TRY(visit({frame.offset, frame.plain, plain_}));
+    }
+  }
+  return {};
+}
+
+}  // namespace obit

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+struct ZSTD_DCtx_s;
+
+namespace obit {
+
+/// Reads any bytes of a stored core (core.zst, or any file in the zstd seekable format) without unpacking the rest. The file
+/// is untrusted: sizes are checked against it, checksums are verified. Holds one unpacked frame. Not thread-safe.
+class CoreReader {
+ public:
+  /// Takes the file over. EBADMSG: no or an odd seek table.
+  [[nodiscard]] static Result<CoreReader> Open(Fd file);
+
+  /// Of the plain core, bytes.
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+
+  /// Fills `out` from `offset` on; returns how much there was before the end of the core.
+  [[nodiscard]] Result<std::size_t> ReadAt(std::uint64_t offset, std::span<std::byte> out);
+
+  /// What Walk hands over, in order and without gaps: bytes, or a hole of `length` zeros (then `bytes` is empty).
+  struct Piece {
+    std::uint64_t offset = 0, length = 0;
+    std::span<const std::byte> bytes;
+    [[nodiscard]] bool hole() const { return bytes.empty(); }
+  };
+  /// Passes the whole core to `visit`, until it fails.
+  [[nodiscard]] Result<void> Walk(const std::function<Result<void>(const Piece&)>& visit);
+
+ private:
+  struct Frame {
+    std::uint64_t file_offset, offset;  // in core.zst; in the plain core
+    std::uint32_t stored, plain;
+    enum class Kind : std::uint8_t { kUnknown, kData, kHole } kind = Kind::kUnknown;
+  };
+
+  CoreReader(Fd file, std::vector<Frame> frames, std::uint64_t size);
+  Result<Frame::Kind> KindOf(Frame& frame);
+  Result<void> Unpack(const Frame& frame);
+
+  Fd file_;
+  std::vector<Frame> frames_;
+  std::uint64_t size_;
+  std::vector<std::byte> stored_, plain_;     // of the frame that was unpacked last
+  std::uint64_t unpacked_offset_ = UINT64_MAX;  // of that frame in the plain core
+  std::unique_ptr<ZSTD_DCtx_s, std::size_t (*)(ZSTD_DCtx_s*)> context_;
+};
+
+}  // namespace obit

@@ -1,0 +1,259 @@
+#include "store/core_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <system_error>
+
+#include <zstd.h>
+
+#include "base/io.h"
+
+namespace obit {
+namespace {
+
+/// Left free for the record after a full disk, bytes.
+constexpr std::uint64_t kSpareBytes = 128 * 1024;
+
+bool IsZero(std::span<const std::byte> bytes) {
+  return bytes.empty() ||
+         (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
+}  // namespace
+
+/// A piece of the core on its way: filled by the caller, compressed by a thread, appended in order.
+struct CoreWriter::Chunk {
+  enum class State { kFilled, kCompressing, kDone };
+  std::vector<std::byte> plain = std::vector<std::byte>(kFrameBytes);
+  std::vector<std::byte> frame = std::vector<std::byte>(ZSTD_compressBound(kFrameBytes));
+  std::size_t plain_bytes = 0;  // filled
+  std::size_t frame_bytes = 0;
+  std::uint64_t hole = 0;  // zeros before this chunk's bytes
+  State state = State::kFilled;
+};
+
+CoreWriter::CoreWriter(const Fd& file, const Options& options)
+    : file_(file), options_(options), chunks_max_(2 * options.threads + 2) {}
+
+CoreWriter::~CoreWriter() { StopThreads(); }
+
+std::span<std::byte> CoreWriter::Buffer() {
+  if (!current_) current_ = TakeFree();
+  return std::span(current_->plain).subspan(current_->plain_bytes);
+}
+
+Result<void> CoreWriter::Advance(std::size_t n) {
+  current_->plain_bytes += n;
+  if (current_->plain_bytes == kFrameBytes) return Submit();
+  return {};
+}
+
+Result<void> CoreWriter::Append(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const auto room = Buffer();
+    const std::size_t n = std::min(room.size(), bytes.size());
+    std::memcpy(room.data(), bytes.data(), n);
+    bytes = bytes.subspan(n);
+    OBIT_TRY(Advance(n));
+  }
+  return {};
+}
+
+Result<void> CoreWriter::Skip(std::uint64_t n) {
+  if (current_ && current_->plain_bytes > 0) OBIT_TRY(Submit());
+  hole_ += n;
+  return {};
+}
+
+/// Hands the current chunk on; zeros only lengthen the hole that comes before the next one.
+Result<void> CoreWriter::Submit() {
+  if (IsZero(std::span(current_->plain).first(current_->plain_bytes))) {
+    hole_ += current_->plain_bytes;
+    current_->plain_bytes = 0;
+    const std::lock_guard lock(mutex_);
+    if (failure_) return std::unexpected(*failure_);
+    return {};
+  }
+  current_->hole = std::exchange(hole_, 0);
+  return Enqueue(std::move(current_));
+}
+
+Result<void> CoreWriter::Enqueue(std::unique_ptr<Chunk> chunk) {
+  const std::lock_guard lock(mutex_);
+  if (failure_) {
+    free_.push_back(std::move(chunk));
+    return std::unexpected(*failure_);
+  }
+  if (idle_ == 0 && threads_.size() < options_.threads) {
+    try {
+      threads_.emplace_back([this] { Compress(); });
+    } catch (const std::system_error& error) {  // one thread is enough to go on
+      if (threads_.empty()) {
+        free_.push_back(std::move(chunk));
+        failure_ = Error{error.code().value(), std::string("start a thread: ") + error.code().message()};
+        return std::unexpected(*failure_);
+      }
+    }
+  }
+  chunk->state = Chunk::State::kFilled;
+  order_.push_back(std::move(chunk));
+  work_.notify_one();
+  return {};
+}
+
+std::unique_ptr<CoreWriter::Chunk> CoreWriter::TakeFree() {
+  std::unique_lock lock(mutex_);
+  if (free_.empty() && chunks_made_ < chunks_max_) {
+    ++chunks_made_;
+    return std::make_unique<Chunk>();
+  }
+  done_.wait(lock, [&] { return !free_.empty(); });
+  auto chunk = std::move(free_.back());
+  free_.pop_back();
+  chunk->plain_bytes = 0;
+  chunk->hole = 0;
+  return chunk;
+}
+
+/// A thread: compresses the oldest chunk that nobody has taken, and appends what is next in order.
+void CoreWriter::Compress() {
+  const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(), &ZSTD_freeCCtx);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, options_.level);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const auto is_filled = [](const auto& chunk) { return chunk->state == Chunk::State::kFilled; };
+    auto next = std::ranges::find_if(order_, is_filled);
+    if (next == order_.end()) {
+      if (stopping_) return;
+      ++idle_;
+      work_.wait(lock);
+      --idle_;
+      continue;
+    }
+    Chunk& chunk = **next;  // stays put: only a finished chunk leaves order_
+    chunk.state = Chunk::State::kCompressing;
+    lock.unlock();
+    chunk.frame_bytes = ZSTD_compress2(context.get(), chunk.frame.data(), chunk.frame.size(), chunk.plain.data(),
+                                       chunk.plain_bytes);
+    lock.lock();
+    if (ZSTD_isError(chunk.frame_bytes) != 0 && !failure_)
+      failure_ = Error{ENOMEM, std::string("compress: ") + ZSTD_getErrorName(chunk.frame_bytes)};
+    chunk.state = Chunk::State::kDone;
+    AppendDone(lock);
+  }
+}
+
+/// Appends the finished chunks at the front, one thread at a time; writes without the lock. After a failure only drops them.
+void CoreWriter::AppendDone(std::unique_lock<std::mutex>& lock) {
+  if (appending_) return;  // that thread looks again before it leaves
+  appending_ = true;
+  while (!order_.empty() && order_.front()->state == Chunk::State::kDone) {
+    Chunk& chunk = *order_.front();
+    if (!failure_) {
+      lock.unlock();
+      auto written = WriteChunk(chunk);
+      lock.lock();
+      if (!written) failure_ = std::move(written).error().In("write core.zst");
+    }
+    free_.push_back(std::move(order_.front()));
+    order_.pop_front();
+    done_.notify_all();
+  }
+  appending_ = false;
+}
+
+/// Writes a chunk's hole and then its bytes. One frame at a time: a hole of some TiB has many frames, and those that are
+/// whole stay when the disk is full. Only the thread that appends calls it, so it needs no lock for what it counts.
+Result<void> CoreWriter::WriteChunk(const Chunk& chunk) {
+  std::vector<std::byte> hole;
+  for (std::uint64_t left = chunk.hole; left > 0;) {
+    const std::uint64_t plain = std::min(left, kHoleFrameBytes);
+    if (hole.size() != HoleFrameSize(plain)) {
+      hole.clear();
+      AppendHoleFrame(hole, plain);
+    }
+    OBIT_TRY(WriteFrame(hole, plain));
+    left -= plain;
+  }
+  if (chunk.plain_bytes == 0) return {};
+  return WriteFrame(std::span(chunk.frame).first(chunk.frame_bytes), chunk.plain_bytes);
+}
+
+Result<void> CoreWriter::WriteFrame(std::span<const std::byte> frame, std::uint64_t plain) {
+  if (table_.size() == kFramesMax) return Fail(EFBIG, "frame {}", table_.size());
+  OBIT_TRY(WriteAllAt(file_, frame, stored_));
+  table_.push_back({static_cast<std::uint32_t>(frame.size()), static_cast<std::uint32_t>(plain)});
+  stored_ += frame.size();
+  plain_ += plain;
+  return {};
+}
+
+void CoreWriter::StopThreads() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    work_.notify_all();
+  }
+  threads_.clear();  // joins
+}
+
+Result<StoredCore> CoreWriter::Finish() {
+  if (!current_) current_ = TakeFree();
+  if (current_->plain_bytes > 0) (void)Submit();  // a failure is looked at below
+  if (hole_ > 0) {
+    if (!current_) current_ = TakeFree();
+    current_->plain_bytes = 0;
+    current_->hole = std::exchange(hole_, 0);
+    (void)Enqueue(std::move(current_));
+  }
+  StopThreads();
+  if (failure_) OBIT_TRY(CutBack());
+  const auto table = EncodeSeekTable(table_);
+  OBIT_TRY_IN(WriteAllAt(file_, table, stored_), "write the seek table of core.zst");
+  return StoredCore{plain_, stored_ + table.size()};
+}
+
+/// Drops frames from the end until the seek table and a record fit into what that frees.
+Result<void> CoreWriter::CutBack() {
+  const std::uint64_t had = stored_;
+  const auto needed = [&] { return table_.size() * 8 + 64 + kSpareBytes; };
+  while (!table_.empty() && had - stored_ < needed()) {
+    stored_ -= table_.back().stored;
+    plain_ -= table_.back().plain;
+    table_.pop_back();
+  }
+  if (::ftruncate(file_.get(), static_cast<off_t>(stored_)) < 0) return Fail(errno, "shorten core.zst");
+  return {};
+}
+
+std::optional<Error> CoreWriter::failure() {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+Result<StoredCore> RecoverCore(const Fd& file) {
+  // Room for the largest frame that obit writes.
+  std::vector<std::byte> window(std::max<std::size_t>(ZSTD_compressBound(kFrameBytes), HoleFrameSize(kHoleFrameBytes)));
+  std::vector<SeekEntry> table;
+  StoredCore core;
+  for (;;) {
+    const auto got = OBIT_TRY(ReadFullAt(file, window, core.stored));
+    const auto frame = std::span<const std::byte>(window).first(got);
+    if (frame.empty()) break;
+    const std::size_t stored = ZSTD_findFrameCompressedSize(frame.data(), frame.size());
+    const unsigned long long plain = ZSTD_getFrameContentSize(frame.data(), frame.size());
+    // A skippable frame (the table of a whole file) has no content; what is no frame gives a value above the limit.
+    if (ZSTD_isError(stored) != 0 || plain == 0 || plain > kHoleFrameBytes || table.size() == kFramesMax) break;
+    table.push_back({static_cast<std::uint32_t>(stored), static_cast<std::uint32_t>(plain)});
+    core.stored += stored;
+    core.plain += plain;
+  }
+  if (::ftruncate(file.get(), static_cast<off_t>(core.stored)) < 0) return Fail(errno, "shorten core.zst");
+  const auto encoded = EncodeSeekTable(table);
+  OBIT_TRY_IN(WriteAllAt(file, encoded, core.stored), "write the seek table of core.zst");
+  core.stored += encoded.size();
+  return core;
+}
+
+}  // namespace obit

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "store/seekable.h"
+
+namespace obit {
+
+/// Sizes of a stored core, bytes.
+struct StoredCore {
+  std::uint64_t plain = 0;   ///< of the core
+  std::uint64_t stored = 0;  ///< of the file
+};
+
+/// Writes a core as seekable zstd (store/seekable.h) in one pass and bounded memory. The caller reads into Buffer(); full
+/// chunks are compressed by threads and appended in order. A chunk of zeros becomes part of a hole. One caller thread.
+class CoreWriter {
+ public:
+  struct Options {
+    unsigned threads = 2;
+    int level = 1;  ///< of zstd; higher ones gain little on memory (docs/benchmarks.md)
+  };
+
+  /// `file` is empty, writable, and stays the caller's; it outlives this object.
+  CoreWriter(const Fd& file, const Options& options);
+  /// Stops without finishing: the file then has whole frames and no seek table (RecoverCore makes it good).
+  ~CoreWriter();
+  CoreWriter(CoreWriter&&) = delete;
+
+  /// Room for the next bytes of the core, never empty. Waits until there is some.
+  [[nodiscard]] std::span<std::byte> Buffer();
+  /// The first `n` bytes of Buffer() are filled. Fails with the errno of an earlier write, ENOSPC above all.
+  [[nodiscard]] Result<void> Advance(std::size_t n);
+  /// Copies `bytes` in: for callers that have them already.
+  [[nodiscard]] Result<void> Append(std::span<const std::byte> bytes);
+  /// The next `n` bytes of the core are a hole.
+  [[nodiscard]] Result<void> Skip(std::uint64_t n);
+
+  /// Compresses what is left and appends the seek table. After a failed write: cuts the file back to whole frames so that
+  /// the table and a record fit, and says in `plain` how much of the core that left.
+  [[nodiscard]] Result<StoredCore> Finish();
+
+  /// The write that failed, if one did.
+  [[nodiscard]] std::optional<Error> failure();
+
+ private:
+  struct Chunk;
+
+  Result<void> Submit();
+  Result<void> Enqueue(std::unique_ptr<Chunk> chunk);
+  std::unique_ptr<Chunk> TakeFree();
+  void Compress();
+  void AppendDone(std::unique_lock<std::mutex>& lock);
+  Result<void> WriteChunk(const Chunk& chunk);
+  Result<void> WriteFrame(std::span<const std::byte> frame, std::uint64_t plain);
+  void StopThreads();
+  Result<void> CutBack();
+
+  const Fd& file_;
+  const Options options_;
+  const std::size_t chunks_max_;
+
+  std::unique_ptr<Chunk> current_;  // being filled by the caller
+  std::uint64_t hole_ = 0;          // zeros that wait to become a frame
+
+  std::mutex mutex_;
+  std::condition_variable work_, done_;
+  std::deque<std::unique_ptr<Chunk>> order_;  // submitted and not yet written, oldest first
+  std::vector<std::unique_ptr<Chunk>> free_;
+  std::size_t chunks_made_ = 0, idle_ = 0;
+  bool appending_ = false, stopping_ = false;
+  std::optional<Error> failure_;
+  std::vector<SeekEntry> table_;  // of the frames in the file
+  std::uint64_t stored_ = 0, plain_ = 0;
+  std::vector<std::jthread> threads_;
+};
+
+/// Makes a file that a killed writer left good: keeps the whole frames, cuts what follows, appends the seek table.
+/// A file that is whole already stays as it is. The content is checked for shape, not unpacked.
+[[nodiscard]] Result<StoredCore> RecoverCore(const Fd& file);
+
+}  // namespace obit

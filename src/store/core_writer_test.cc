@@ -1,0 +1,334 @@
+#include "store/core_writer.h"
+
+#include <cstring>
+
+#include <sys/resource.h>
+#include <zstd.h>
+
+#include "store/core_reader.h"
+#include "store/test_support.h"
+
+namespace obit {
+namespace {
+
+using testing::Bytes;
+using testing::Content;
+using testing::FailsWith;
+using testing::MemoryFile;
+using testing::Noise;
+using testing::StoredFile;
+using testing::Succeeds;
+using testing::TemporaryFolder;
+using testing::operator+;
+
+/// All that CoreReader gives, with holes as zeros.
+Bytes Unpacked(const Fd& file) {
+  auto reader = CoreReader::Open(Fd(::dup(file.get())));
+  EXPECT_THAT(reader, Succeeds());
+  if (!reader) return {};
+  Bytes plain(reader->size());
+  EXPECT_THAT(reader->ReadAt(0, plain), Succeeds());
+  return plain;
+}
+
+/// What `zstd -dc` makes of the file.
+Bytes UnpackedByZstd(const Fd& file) {
+  const Bytes stored = Content(file);
+  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(), &ZSTD_freeDCtx);
+  Bytes plain, room(ZSTD_DStreamOutSize());
+  ZSTD_inBuffer in{stored.data(), stored.size(), 0};
+  std::size_t left = 0;
+  while (in.pos < in.size) {
+    ZSTD_outBuffer out{room.data(), room.size(), 0};
+    left = ZSTD_decompressStream(context.get(), &out, &in);
+    if (ZSTD_isError(left) != 0) {
+      ADD_FAILURE() << ZSTD_getErrorName(left);
+      return {};
+    }
+    plain.insert(plain.end(), room.begin(), room.begin() + static_cast<std::ptrdiff_t>(out.pos));
+  }
+  EXPECT_EQ(left, 0u) << "the file ends inside a frame";
+  return plain;
+}
+
+/// The lengths of the holes that the reader tells, those that follow each other as one.
+std::vector<std::uint64_t> Holes(const Fd& file) {
+  auto reader = CoreReader::Open(Fd(::dup(file.get())));
+  EXPECT_THAT(reader, Succeeds());
+  std::vector<std::uint64_t> holes;
+  bool in_hole = false;
+  const auto walked = reader->Walk([&](const CoreReader::Piece& piece) -> Result<void> {
+    if (piece.hole() && in_hole) holes.back() += piece.length;
+    else if (piece.hole()) holes.push_back(piece.length);
+    in_hole = piece.hole();
+    return {};
+  });
+  EXPECT_THAT(walked, Succeeds());
+  return holes;
+}
+
+TEST(CoreWriter, AnEmptyCoreIsAFileWithAnEmptyTable) {
+  const Fd file = StoredFile({});
+  EXPECT_TRUE(Unpacked(file).empty());
+  EXPECT_TRUE(UnpackedByZstd(file).empty());
+}
+
+class CoreWriterWith : public ::testing::TestWithParam<std::uint64_t> {};
+INSTANTIATE_TEST_SUITE_P(, CoreWriterWith,
+                         ::testing::Values(0, 1, 4096, kFrameBytes - 1, kFrameBytes, kFrameBytes + 1,
+                                           3 * kFrameBytes + 5));
+
+TEST_P(CoreWriterWith, BytesOfThisLengthComesBackByteForByte) {
+  const Bytes plain = Noise(GetParam(), 1);
+  const Fd file = StoredFile(plain);
+  EXPECT_EQ(Unpacked(file), plain);
+  EXPECT_EQ(UnpackedByZstd(file), plain);
+}
+
+TEST_P(CoreWriterWith, AHoleOfThisLengthBetweenBytesComesBackAsOne) {
+  const Bytes before = Noise(5000, 1), after = Noise(kFrameBytes + 77, 2);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {});
+  ASSERT_THAT(writer.Append(before), Succeeds());
+  ASSERT_THAT(writer.Skip(GetParam()), Succeeds());
+  ASSERT_THAT(writer.Append(after), Succeeds());
+  const auto stored = writer.Finish();
+  ASSERT_THAT(stored, Succeeds());
+  const Bytes plain = before + Bytes(GetParam()) + after;
+  EXPECT_EQ(stored->plain, plain.size());
+  EXPECT_EQ(stored->stored, Content(file).size());
+  EXPECT_EQ(Unpacked(file), plain);
+  EXPECT_EQ(UnpackedByZstd(file), plain);
+  EXPECT_EQ(Holes(file), GetParam() == 0 ? std::vector<std::uint64_t>{} : std::vector<std::uint64_t>{GetParam()});
+}
+
+TEST_P(CoreWriterWith, AHoleOfThisLengthAtEitherEndIsKept) {
+  const Bytes inside = Noise(100, 3);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {});
+  ASSERT_THAT(writer.Skip(GetParam()), Succeeds());
+  ASSERT_THAT(writer.Append(inside), Succeeds());
+  ASSERT_THAT(writer.Skip(GetParam()), Succeeds());
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_EQ(Unpacked(file), Bytes(GetParam()) + inside + Bytes(GetParam()));
+}
+
+TEST(CoreWriter, ALongHoleCostsAlmostNothing) {
+  const std::uint64_t hole = 5 * kHoleFrameBytes + 12345;
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {});
+  ASSERT_THAT(writer.Append(Noise(10, 1)), Succeeds());
+  ASSERT_THAT(writer.Skip(hole), Succeeds());
+  ASSERT_THAT(writer.Append(Noise(10, 2)), Succeeds());
+  const auto stored = writer.Finish();
+  ASSERT_THAT(stored, Succeeds());
+  EXPECT_EQ(stored->plain, hole + 20);
+  EXPECT_LT(stored->stored, 200'000u);
+  EXPECT_EQ(Holes(file), std::vector<std::uint64_t>{hole});
+}
+
+TEST(CoreWriter, WholeChunksOfZerosBecomeAHole) {
+  const Bytes data = Noise(kFrameBytes, 1);
+  const Fd file = StoredFile(data + Bytes(3 * kFrameBytes) + data);
+  EXPECT_EQ(Holes(file), std::vector<std::uint64_t>{3 * kFrameBytes});
+}
+
+TEST(CoreWriter, AChunkWithOneByteThatIsNotZeroIsKept) {
+  for (const std::size_t at : {std::size_t{0}, std::size_t{1}, kFrameBytes / 2, kFrameBytes - 1}) {
+    Bytes plain(kFrameBytes);
+    plain[at] = std::byte{1};
+    const Fd file = StoredFile(plain);
+    EXPECT_EQ(Unpacked(file), plain) << at;
+    EXPECT_TRUE(Holes(file).empty()) << at;
+  }
+}
+
+TEST(CoreWriter, MixedContentComesBackByteForByte) {
+  std::mt19937_64 random(42);
+  for (int round = 0; round < 10; ++round) {
+    const Fd file = MemoryFile();
+    CoreWriter writer(file, {.threads = 1 + static_cast<unsigned>(round) % 4});
+    Bytes plain;
+    for (int step = 0; step < 30; ++step) {
+      const std::size_t n = random() % (random() % 4 == 0 ? 3 * kFrameBytes : 6000);
+      const unsigned kind = random() % 3;
+      const Bytes next = kind == 0 ? Noise(n, random()) : Bytes(n, kind == 1 ? std::byte{0} : std::byte{7});
+      plain = std::move(plain) + next;
+      if (kind == 1 && random() % 2 == 0) ASSERT_THAT(writer.Skip(n), Succeeds());
+      else ASSERT_THAT(writer.Append(next), Succeeds());
+    }
+    const auto stored = writer.Finish();
+    ASSERT_THAT(stored, Succeeds());
+    EXPECT_EQ(stored->plain, plain.size());
+    ASSERT_EQ(Unpacked(file), plain) << "round " << round;
+    ASSERT_EQ(UnpackedByZstd(file), plain) << "round " << round;
+  }
+}
+
+TEST(CoreWriter, ManyThreadsKeepTheOrder) {
+  Bytes plain;
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    // Chunks that take long and chunks that take no time to compress, in turns.
+    Bytes chunk = i % 2 == 0 ? Noise(kFrameBytes, i) : Bytes(kFrameBytes, std::byte{1});
+    std::memcpy(chunk.data(), &i, sizeof i);
+    plain = std::move(plain) + chunk;
+  }
+  EXPECT_EQ(Unpacked(StoredFile(plain, 8)), plain);
+}
+
+TEST(CoreWriter, TheCallerMayFillTheBufferInPieces) {
+  const Bytes plain = Noise(kFrameBytes + 1000, 1);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {});
+  for (std::size_t at = 0; at < plain.size();) {
+    const auto room = writer.Buffer();
+    ASSERT_FALSE(room.empty());
+    const std::size_t n = std::min({room.size(), plain.size() - at, std::size_t{777}});
+    std::memcpy(room.data(), plain.data() + at, n);
+    ASSERT_THAT(writer.Advance(n), Succeeds());
+    at += n;
+  }
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_EQ(Unpacked(file), plain);
+}
+
+/// No file of this process grows past `bytes` while it lives: writes fail with EFBIG, as with ENOSPC on a full disk.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &old_), 0);
+    const rlimit limit{bytes, old_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  }
+  FileSizeLimit(FileSizeLimit&&) = delete;
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &old_);
+    ::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit old_{};
+  sighandler_t handler_;
+};
+
+TEST(CoreWriter, AFullDiskLeavesTheBeginningOfTheCore) {
+  const TemporaryFolder folder;
+  const auto file = OpenAt(folder.fd(), "core.zst", O_RDWR | O_CREAT, 0600);
+  ASSERT_THAT(file, Succeeds());
+  const Bytes plain = Noise(20 * kFrameBytes, 1);
+  constexpr std::size_t kLimit = 2'000'000;
+  const FileSizeLimit limit(kLimit);
+  CoreWriter writer(*file, {});
+  EXPECT_THAT(writer.Append(plain), FailsWith(EFBIG));
+  EXPECT_TRUE(writer.failure());
+  const auto stored = writer.Finish();
+  ASSERT_THAT(stored, Succeeds());
+  EXPECT_GT(stored->plain, kLimit / 2);
+  EXPECT_LE(stored->stored, kLimit - 128 * 1024) << "there is no room for the record";
+  EXPECT_EQ(Content(*file).size(), stored->stored);
+  EXPECT_EQ(Unpacked(*file), Bytes(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(stored->plain)));
+}
+
+TEST(CoreWriter, ADiskThatIsFullFromTheBeginningLeavesNothing) {
+  const TemporaryFolder folder;
+  const auto file = OpenAt(folder.fd(), "core.zst", O_RDWR | O_CREAT, 0600);
+  ASSERT_THAT(file, Succeeds());
+  const FileSizeLimit limit(0);
+  CoreWriter writer(*file, {});
+  for (int i = 0; i < 100; ++i) (void)writer.Append(Noise(kFrameBytes, 1));  // goes on without blocking
+  EXPECT_THAT(writer.Finish(), FailsWith(EFBIG));
+}
+
+TEST(CoreWriter, ALongHoleOnAFullDiskKeepsItsWholeFrames) {
+  const TemporaryFolder folder;
+  const auto file = OpenAt(folder.fd(), "core.zst", O_RDWR | O_CREAT, 0600);
+  ASSERT_THAT(file, Succeeds());
+  const FileSizeLimit limit(1'000'000);
+  CoreWriter writer(*file, {});
+  ASSERT_THAT(writer.Skip(1ULL << 40), Succeeds());
+  const auto stored = writer.Finish();
+  ASSERT_THAT(stored, Succeeds());
+  EXPECT_TRUE(writer.failure());
+  EXPECT_GT(stored->plain, 10 * kHoleFrameBytes);
+  EXPECT_EQ(stored->plain % kHoleFrameBytes, 0u);
+  EXPECT_EQ(Holes(*file), std::vector<std::uint64_t>{stored->plain});
+}
+
+/// The file of a writer that was killed: whole frames and no table.
+Bytes Unfinished(const Bytes& stored) {
+  const auto footer = DecodeSeekFooter(std::span(stored).last(kSeekFooterBytes));
+  EXPECT_THAT(footer, Succeeds());
+  return {stored.begin(), stored.end() - static_cast<std::ptrdiff_t>(footer->table_bytes)};
+}
+
+TEST(RecoverCore, MakesAFileGoodAtEveryCut) {
+  const Bytes first = Noise(60, 1), second = Noise(40, 2);
+  const Fd whole = MemoryFile();
+  CoreWriter writer(whole, {});
+  ASSERT_THAT(writer.Append(first), Succeeds());
+  ASSERT_THAT(writer.Skip(10'000), Succeeds());
+  ASSERT_THAT(writer.Append(second), Succeeds());
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  const Bytes plain = first + Bytes(10'000) + second;
+  const Bytes stored = Content(whole);
+
+  std::uint64_t had = 0;
+  for (std::size_t cut = 0; cut <= stored.size(); ++cut) {
+    const Fd file = MemoryFile(std::span(stored).first(cut));
+    const auto recovered = RecoverCore(file);
+    ASSERT_THAT(recovered, Succeeds()) << cut;
+    EXPECT_EQ(recovered->stored, Content(file).size()) << cut;
+    const Bytes got = Unpacked(file);
+    ASSERT_EQ(got.size(), recovered->plain) << cut;
+    ASSERT_TRUE(std::ranges::equal(got, std::span(plain).first(got.size()))) << cut;
+    EXPECT_GE(recovered->plain, had) << "a longer file gave less, at " << cut;
+    had = recovered->plain;
+  }
+  EXPECT_EQ(had, plain.size());
+}
+
+TEST(RecoverCore, LeavesAWholeFileAsItIs) {
+  const Fd file = StoredFile(Noise(3 * kFrameBytes, 1) + Bytes(2 * kFrameBytes) + Noise(100, 2));
+  const Bytes before = Content(file);
+  ASSERT_THAT(RecoverCore(file), Succeeds());
+  EXPECT_EQ(Content(file), before);
+}
+
+TEST(RecoverCore, KeepsAllFramesOfAWriterThatWasDropped) {
+  const Bytes plain = Noise(6 * kFrameBytes, 1);
+  const Fd file = MemoryFile();
+  {
+    CoreWriter writer(file, {});
+    ASSERT_THAT(writer.Append(plain), Succeeds());
+  }
+  EXPECT_THAT(CoreReader::Open(Fd(::dup(file.get()))), FailsWith(EBADMSG));
+  const auto recovered = RecoverCore(file);
+  ASSERT_THAT(recovered, Succeeds());
+  EXPECT_EQ(recovered->plain, plain.size());
+  EXPECT_EQ(Unpacked(file), plain);
+}
+
+TEST(RecoverCore, CutsWhatIsNoFrame) {
+  // What a power cut leaves where blocks were not yet written, and other garbage.
+  for (const Bytes& tail : {Bytes(5000), Noise(5000, 9), Bytes(3, std::byte{0x28})}) {
+    const Bytes plain = Noise(1000, 1);
+    const Fd file = MemoryFile(Unfinished(Content(StoredFile(plain))) + tail);
+    const auto recovered = RecoverCore(file);
+    ASSERT_THAT(recovered, Succeeds());
+    EXPECT_EQ(Unpacked(file), plain);
+  }
+}
+
+TEST(RecoverCore, FindsTheLargestHoleFrame) {
+  const Fd whole = MemoryFile();
+  CoreWriter writer(whole, {});
+  ASSERT_THAT(writer.Skip(2 * kHoleFrameBytes), Succeeds());
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  const Fd file = MemoryFile(Unfinished(Content(whole)));
+  const auto recovered = RecoverCore(file);
+  ASSERT_THAT(recovered, Succeeds());
+  EXPECT_EQ(recovered->plain, 2 * kHoleFrameBytes);
+}
+
+}  // namespace
+}  // namespace obit

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "crash/record.h"
+#include "store/store.h"
+
+struct sqlite3;
+
+namespace obit {
+
+/// What a list shows of a crash, and what it is selected by: a row of the index.
+struct CrashSummary {
+  CrashLocation location;
+  std::int64_t time = 0;  ///< ns since 1970
+  pid_t pid = 0;
+  std::optional<uid_t> uid;
+  std::string comm, exe;
+  int signal = 0;
+  Detail detail = Detail::kFull;
+  CrashOutcome outcome = CrashOutcome::kFailed;
+  std::uint64_t core_bytes = 0, stored_bytes = 0;
+  std::string reason;  ///< why it is less than a full core
+};
+[[nodiscard]] CrashSummary Summarize(const CrashLocation& location, const CrashRecord& record);
+
+/// A crash directory whose record cannot be read: listed, so that it is not lost silently.
+struct BrokenCrash {
+  CrashLocation location;
+  Error why;
+};
+
+/// All crashes of a store.
+struct CrashList {
+  std::vector<CrashSummary> crashes;  ///< oldest first
+  std::vector<BrokenCrash> broken;
+};
+
+/// index.db: a cache of the records (SQLite), so that a list does not open each of them. The folders are the truth: each
+/// day is compared by its modification time, and read again where it differs. Rebuilt when missing, old or damaged.
+/// One thread at a time; several processes may use one file.
+class Index {
+ public:
+  /// Opens store/index.db; makes it if the caller may. Fails with EACCES, EROFS, ... where it cannot be used: then
+  /// ListFolders(store) gives the same.
+  [[nodiscard]] static Result<Index> Open(const Store& store);
+  Index(Index&&) noexcept;
+  Index& operator=(Index&&) noexcept;
+  ~Index();
+
+  /// Brings the index up to date with the folders and returns all there is.
+  [[nodiscard]] Result<CrashList> List(const Store& store);
+  /// Brings one day up to date: after a commit or a removal.
+  [[nodiscard]] Result<void> Refresh(const Store& store, const std::string& day);
+  /// Forgets everything and reads all folders anew; returns how many crashes there are.
+  [[nodiscard]] Result<std::size_t> Rebuild(const Store& store);
+
+ private:
+  explicit Index(sqlite3* database);
+  Result<void> Recreate(const Store& store);
+
+  sqlite3* database_ = nullptr;
+};
+
+/// The same as Index::List, from the folders alone.
+[[nodiscard]] Result<CrashList> ListFolders(const Store& store);
+
+/// All crashes of a store: by the index where it can be used, else from the folders.
+[[nodiscard]] Result<CrashList> ListCrashes(const Store& store);
+
+}  // namespace obit

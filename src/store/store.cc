@@ -1,0 +1,193 @@
+#include "store/store.h"
+
+#include <algorithm>
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "crash/record_json.h"
+
+namespace obit {
+namespace {
+
+constexpr const char* kCrashes = "crashes";
+constexpr const char* kIncoming = "incoming";
+constexpr std::string_view kRemoved = ".removed";  // suffix in incoming/: what Remove() has taken away from readers
+
+bool IsDay(std::string_view name) {
+  return name.size() == 10 && name[4] == '-' && name[7] == '-' && ParseTimestamp(std::string(name) + "T00:00:00Z");
+}
+
+Result<Fd> OpenFolder(const Fd& dir, const std::string& name) { return OpenAt(dir, name, O_RDONLY | O_DIRECTORY); }
+
+Result<void> MakeFolder(const Fd& dir, const std::string& name) {
+  if (::mkdirat(dir.get(), name.c_str(), 0700) < 0 && errno != EEXIST) return Fail(errno, "make folder {}", name);
+  return {};
+}
+
+Result<void> Rename(const Fd& from, const std::string& old_name, const Fd& to, const std::string& new_name) {
+  // No replacing: a crash is never overwritten by another.
+  if (::renameat2(from.get(), old_name.c_str(), to.get(), new_name.c_str(), RENAME_NOREPLACE) < 0)
+    return Fail(errno, "move {} to {}", old_name, new_name);
+  return {};
+}
+
+/// Removes a folder of plain files; one that is gone already is fine.
+Result<void> RemoveFolder(const Fd& parent, const std::string& name) {
+  {
+    const auto opened = OpenFolder(parent, name);
+    if (!opened && opened.error().code == ENOENT) return {};
+    if (!opened) return std::unexpected(opened.error());
+    const Fd& dir = *opened;
+    for (const std::string& file : OBIT_TRY(ListDirectory(dir)))
+      if (::unlinkat(dir.get(), file.c_str(), 0) < 0 && errno != ENOENT) return Fail(errno, "remove {}/{}", name, file);
+  }
+  if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT) return Fail(errno, "remove {}", name);
+  return {};
+}
+
+/// True if `name` below `parent` is (still) the folder `dir`.
+bool IsAt(const Fd& dir, const Fd& parent, const std::string& name) {
+  struct stat opened{}, named{};
+  return ::fstat(dir.get(), &opened) == 0 &&
+         ::fstatat(parent.get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
+bool TryLock(const Fd& fd) { return ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0; }
+
+}  // namespace
+
+Result<Store> Store::Create(const std::string& path) {
+  OBIT_TRY_IN(MakeDirectories(path, 0700), "store {}", path);
+  const Fd root = OBIT_TRY_IN(obit::Open(path, O_RDONLY | O_DIRECTORY), "store {}", path);
+  OBIT_TRY_IN(MakeFolder(root, kCrashes), "store {}", path);
+  OBIT_TRY_IN(MakeFolder(root, kIncoming), "store {}", path);
+  return Open(path);
+}
+
+Result<Store> Store::Open(const std::string& path) {
+  Store store;
+  store.path_ = path;
+  store.root_ = OBIT_TRY_IN(obit::Open(path, O_RDONLY | O_DIRECTORY), "store {}", path);
+  store.crashes_ = OBIT_TRY_IN(OpenFolder(store.root_, kCrashes), "store {}", path);
+  // A copy of a store may lack it, and a reader may not be allowed to open it; whoever writes finds out.
+  if (auto incoming = OpenFolder(store.root_, kIncoming)) store.incoming_ = std::move(*incoming);
+  return store;
+}
+
+Result<Fd> Store::LockForServer() const {
+  Fd lock = OBIT_TRY_IN(OpenFolder(root_, kIncoming), "store {}", path_);  // an open file of its own to lock
+  if (!TryLock(lock)) return Refuse(EBUSY, "store {}: another obitd writes to it", path_);
+  return lock;
+}
+
+Result<IncomingCrash> Store::Begin(const std::string& id) const {
+  OBIT_TRY_IN(MakeFolder(incoming_, id), "begin crash {}", id);
+  IncomingCrash crash{id, OBIT_TRY_IN(OpenFolder(incoming_, id), "begin crash {}", id)};
+  if (!TryLock(crash.dir)) return Refuse(EBUSY, "begin crash {}: another process writes it", id);
+  return crash;
+}
+
+Result<CrashLocation> Store::Commit(const std::string& id, std::int64_t time) const {
+  CrashLocation crash{FormatDay(time), id};
+  const auto move = [&]() -> Result<void> {
+    OBIT_TRY(MakeFolder(crashes_, crash.day));
+    const Fd day = OBIT_TRY(OpenFolder(crashes_, crash.day));
+    return Rename(incoming_, id, day, id);
+  };
+  auto moved = move();
+  // Remove() takes an empty day away: it can do so between the steps, once.
+  if (!moved && moved.error().code == ENOENT) moved = move();
+  if (!moved) return std::unexpected(std::move(moved).error().In("commit crash " + id));
+  return crash;
+}
+
+Result<void> Store::SyncDay(const std::string& day) const {
+  const Fd dir = OBIT_TRY(OpenFolder(crashes_, day));
+  OBIT_TRY_IN(Sync(dir), "folder of {}", day);
+  OBIT_TRY_IN(Sync(crashes_), "folder of crashes");  // the day itself may be new
+  return {};
+}
+
+Result<void> Store::Discard(const std::string& id) const {
+  OBIT_TRY_IN(RemoveFolder(incoming_, id), "discard crash {}", id);
+  return {};
+}
+
+Result<std::vector<IncomingCrash>> Store::TakeAbandoned() const {
+  std::vector<IncomingCrash> abandoned;
+  for (const std::string& name : OBIT_TRY_IN(ListDirectory(incoming_), "incoming crashes")) {
+    // What cannot be removed or opened stays as it is: it must not keep a server from its other crashes.
+    if (name.ends_with(kRemoved)) {
+      (void)RemoveFolder(incoming_, name);
+    } else if (IsCrashId(name)) {
+      auto dir = OpenFolder(incoming_, name);
+      // Its writer may have committed it between the listing and the lock.
+      if (dir && TryLock(*dir) && IsAt(*dir, incoming_, name)) abandoned.push_back({name, std::move(*dir)});
+    }
+  }
+  return abandoned;
+}
+
+Result<std::vector<std::string>> Store::Days() const {
+  auto days = OBIT_TRY_IN(ListDirectory(crashes_), "store {}", path_);
+  std::erase_if(days, [](const std::string& name) { return !IsDay(name); });
+  std::ranges::sort(days);
+  return days;
+}
+
+Result<std::vector<CrashLocation>> Store::CrashesOf(const std::string& day) const {
+  std::vector<CrashLocation> crashes;
+  const auto dir = OpenFolder(crashes_, day);
+  if (!dir && (dir.error().code == ENOENT || dir.error().code == ENOTDIR)) return crashes;
+  if (!dir) return std::unexpected(Error(dir.error()).In("crashes of " + day));
+  for (std::string& name : OBIT_TRY_IN(ListDirectory(*dir), "crashes of {}", day))
+    if (IsCrashId(name)) crashes.push_back({day, std::move(name)});
+  return crashes;
+}
+
+std::int64_t Store::DayChanged(const std::string& day) const {
+  struct stat status{};
+  if (::fstatat(crashes_.get(), day.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return 0;
+  return status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec;
+}
+
+Result<CrashRecord> Store::Load(const CrashLocation& crash) const {
+  const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "crash {}", crash.id);
+  const Fd dir = OBIT_TRY_IN(OpenFolder(day, crash.id), "crash {}", crash.id);
+  auto record = OBIT_TRY_IN(LoadRecord(dir, kRecordFile), "crash {}", crash.id);
+  if (record.id != crash.id)
+    return Refuse(EBADMSG, "crash {}: its {} is of crash {}", crash.id, kRecordFile, record.id);
+  return record;
+}
+
+Result<Fd> Store::OpenFile(const CrashLocation& crash, const std::string& name) const {
+  const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "crash {}", crash.id);
+  const Fd dir = OBIT_TRY_IN(OpenFolder(day, crash.id), "crash {}", crash.id);
+  return OBIT_TRY_IN(OpenAt(dir, name, O_RDONLY | O_NONBLOCK), "crash {}", crash.id);
+}
+
+std::string Store::PathOf(const CrashLocation& crash) const {
+  return fmt::format("{}/{}/{}/{}", path_, kCrashes, crash.day, crash.id);
+}
+
+Result<void> Store::Remove(const CrashLocation& crash) const {
+  const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "remove crash {}", crash.id);
+  const std::string removed = crash.id + std::string(kRemoved);
+  OBIT_TRY_IN(Rename(day, crash.id, incoming_, removed), "remove crash {}", crash.id);
+  OBIT_TRY_IN(RemoveFolder(incoming_, removed), "remove crash {}", crash.id);
+  ::unlinkat(crashes_.get(), crash.day.c_str(), AT_REMOVEDIR);  // only if that was its last crash
+  return {};
+}
+
+Result<CrashRecord> LoadRecord(const Fd& dir, const char* name) {
+  const auto file = OBIT_TRY(ReadFileAt(dir, name, kRecordJsonMax));
+  if (file.truncated) return Refuse(EBADMSG, "{} is larger than {} bytes", name, kRecordJsonMax);
+  return OBIT_TRY_IN(RecordFromJson(file.text), "{}", name);
+}
+
+}  // namespace obit

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "crash/record.h"
+
+namespace obit {
+
+inline constexpr const char* kDefaultStore = "/var/lib/obit";
+
+// Names in a crash directory and beside (docs/store-format.md).
+inline constexpr const char* kRecordFile = "crash.json";
+inline constexpr const char* kCoreFile = "core.zst";
+inline constexpr const char* kExeFile = "exe.zst";
+inline constexpr const char* kBegunFile = "begun.json";  ///< the record as far as known when a capture began
+
+/// Where a committed crash lies: crashes/DAY/ID.
+struct CrashLocation {
+  std::string day;  ///< "2026-11-23", UTC
+  std::string id;
+  auto operator<=>(const CrashLocation&) const = default;
+};
+
+/// A crash that is being written: incoming/ID, locked (flock) by whoever holds `dir` open. Uncommitted ones whose lock is
+/// free are dead: a server recovers them.
+struct IncomingCrash {
+  std::string id;
+  Fd dir;
+};
+
+/// A folder of crashes. The folder is the truth: no other state. Several processes may use one at a time; what is committed
+/// changes only by removal.
+class Store {
+ public:
+  /// Opens a store and makes the folders that it lacks, mode 0700.
+  [[nodiscard]] static Result<Store> Create(const std::string& path);
+  /// Opens an existing one; reading rights suffice. ENOENT: there is no store.
+  [[nodiscard]] static Result<Store> Open(const std::string& path);
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+  /// Only one server may write to a store. EBUSY: another one does. Held as long as the Fd.
+  [[nodiscard]] Result<Fd> LockForServer() const;
+
+  // Writing a crash: Begin, files, Commit.
+
+  /// Makes incoming/ID, locked.
+  [[nodiscard]] Result<IncomingCrash> Begin(const std::string& id) const;
+  /// Moves a crash whose files are written and synced into crashes/, by the day of `time` (ns since 1970): from here on
+  /// readers see it. Survives a power cut only after SyncDay.
+  [[nodiscard]] Result<CrashLocation> Commit(const std::string& id, std::int64_t time) const;
+  [[nodiscard]] Result<void> SyncDay(const std::string& day) const;
+  /// Removes incoming/ID and all in it.
+  [[nodiscard]] Result<void> Discard(const std::string& id) const;
+  /// The crashes in incoming/ that nobody is writing, locked for the caller. Half-removed ones are removed on the way.
+  [[nodiscard]] Result<std::vector<IncomingCrash>> TakeAbandoned() const;
+
+  // Reading.
+
+  /// The days that have a folder, oldest first.
+  [[nodiscard]] Result<std::vector<std::string>> Days() const;
+  /// The crashes of a day, in no order. A day without a folder has none.
+  [[nodiscard]] Result<std::vector<CrashLocation>> CrashesOf(const std::string& day) const;
+  /// When the folder of a day last changed, ns since 1970; 0 if there is none.
+  [[nodiscard]] std::int64_t DayChanged(const std::string& day) const;
+  /// ENOENT: no such crash. EBADMSG, EPROTONOSUPPORT: as RecordFromJson, or the record is of another crash.
+  [[nodiscard]] Result<CrashRecord> Load(const CrashLocation& crash) const;
+  /// A file of a crash, opened for reading.
+  [[nodiscard]] Result<Fd> OpenFile(const CrashLocation& crash, const std::string& name) const;
+  [[nodiscard]] std::string PathOf(const CrashLocation& crash) const;
+
+  /// Removes a crash at once for readers; a removal that is cut short goes on at the next TakeAbandoned.
+  [[nodiscard]] Result<void> Remove(const CrashLocation& crash) const;
+
+  /// The folder itself, for the index.
+  [[nodiscard]] const Fd& root() const { return root_; }
+
+ private:
+  std::string path_;
+  Fd root_, crashes_, incoming_;
+};
+
+/// Reads a record file of `dir`: crash.json or begun.json.
+[[nodiscard]] Result<CrashRecord> LoadRecord(const Fd& dir, const char* name);
+
+}  // namespace obit

@@ -1,0 +1,86 @@
+#pragma once
+
+// What the tests of the store share. Included by tests only.
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <sys/mman.h>
+
+#include "base/test_support.h"
+#include "crash/record_json.h"
+#include "store/core_writer.h"
+#include "store/store.h"
+
+namespace obit::testing {
+
+using Bytes = std::vector<std::byte>;
+
+inline Fd MemoryFile(std::span<const std::byte> content = {}) {
+  Fd file(::memfd_create("test", MFD_CLOEXEC));
+  EXPECT_THAT(WriteAllAt(file, content, 0), Succeeds());
+  return file;
+}
+
+inline Bytes Content(const Fd& file) {
+  struct stat status{};
+  EXPECT_EQ(::fstat(file.get(), &status), 0);
+  Bytes content(static_cast<std::size_t>(status.st_size));
+  EXPECT_THAT(ReadFullAt(file, content, 0), Succeeds());
+  return content;
+}
+
+/// Bytes that do not compress, the same for each `seed`.
+inline Bytes Noise(std::size_t size, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  Bytes bytes(size);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random() >> 56);
+  return bytes;
+}
+
+inline Bytes operator+(Bytes left, const Bytes& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+/// A stored core with `plain` in it, as CoreWriter makes it.
+inline Fd StoredFile(std::span<const std::byte> plain, unsigned threads = 2) {
+  Fd file = MemoryFile();
+  CoreWriter writer(file, {.threads = threads});
+  EXPECT_THAT(writer.Append(plain), Succeeds());
+  EXPECT_THAT(writer.Finish(), Succeeds());
+  return file;
+}
+
+/// 14:02:11 UTC on 2026-11-23.
+inline constexpr std::int64_t kSomeTime = 1'795'442'531'000'000'000;
+inline constexpr std::int64_t kOneDay = 86'400'000'000'000;
+
+inline CrashRecord SampleRecord(std::int64_t time = kSomeTime) {
+  CrashRecord record;
+  record.id = NewCrashId();
+  record.time = time;
+  record.process.pid = 48213;
+  record.process.uid = 1000;
+  record.process.comm = "imgproxy";
+  record.process.exe = "/usr/bin/img\xff proxy";
+  record.signal.number = SIGSEGV;
+  record.capture.detail = Detail::kEvent;
+  record.capture.outcome = CrashOutcome::kEvent;
+  return record;
+}
+
+/// Makes a crash of `record` in the store, in the way that a server does.
+inline CrashLocation CommitCrash(const Store& store, const CrashRecord& record) {
+  const auto incoming = store.Begin(record.id);
+  EXPECT_THAT(incoming, Succeeds());
+  if (!incoming) return {};
+  EXPECT_THAT(WriteFileAtomically(incoming->dir, kRecordFile, RecordToJson(record), 0600), Succeeds());
+  const auto location = store.Commit(record.id, record.time);
+  EXPECT_THAT(location, Succeeds());
+  return location.value_or(CrashLocation{});
+}
+
+}  // namespace obit::testing
