@@ -1,0 +1,149 @@
+#include "policy/config.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1
+#include <toml++/toml.h>
+
+#include "base/io.h"
+#include "base/text.h"
+
+namespace obit {
+namespace {
+
+constexpr std::size_t kConfigMax = 1 << 20;  // bytes
+
+/// The value of one key, and how a message names it.
+struct Value {
+  const toml::node& node;
+  std::string where;  // "obit.toml:3: capture.slots"
+
+  Result<std::int64_t> Integer(std::int64_t min, std::int64_t max) const {
+    const auto* integer = node.as_integer();
+    if (integer == nullptr || integer->get() < min || integer->get() > max)
+      return Refuse(EINVAL, "{} must be a whole number from {} to {}", where, min, max);
+    return integer->get();
+  }
+  Result<std::chrono::seconds> Seconds() const { return std::chrono::seconds(OBIT_TRY(Integer(1, 86400))); }
+};
+
+Result<Detail> CoreLimitZero(const Value& value) {
+  if (const auto* text = value.node.as_string())
+    if (const auto detail = DetailNamed(text->get()); detail && *detail != Detail::kMinimal) return *detail;
+  return Refuse(EINVAL, R"({} must be "event", "full" or "reject")", value.where);
+}
+
+struct Setting {
+  std::string_view section, key;
+  Result<void> (*read)(const Value& value, Config& config);
+};
+constexpr Setting kSettings[] = {
+    {"capture", "slots",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.slots = static_cast<unsigned>(OBIT_TRY(value.Integer(1, 256)));
+       return {};
+     }},
+    {"capture", "progress_timeout",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.progress_timeout = OBIT_TRY(value.Seconds());
+       return {};
+     }},
+    {"capture", "timeout",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.capture_timeout = OBIT_TRY(value.Seconds());
+       return {};
+     }},
+    {"capture", "core_limit_zero",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.no_core_limit = OBIT_TRY(CoreLimitZero(value));
+       return {};
+     }},
+    {"server", "stop_timeout",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.stop_timeout = OBIT_TRY(value.Seconds());
+       return {};
+     }},
+};
+
+/// Single-character edits that turn `a` into `b` (Levenshtein).
+std::size_t Distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = std::exchange(row[j + 1], std::min({replaced, row[j] + 1, row[j + 1] + 1}));
+    }
+  }
+  return row.back();
+}
+
+/// `; did you mean "slots"?`, or nothing if no name of `names` is like `wrong`.
+std::string Hint(std::string_view wrong, const std::vector<std::string_view>& names) {
+  std::string_view nearest;
+  std::size_t least = std::max<std::size_t>(2, wrong.size() / 2) + 1;
+  for (const std::string_view name : names) {
+    // Names that differ so much in length are not alike; it also bounds the work for a long key.
+    if (wrong.size() > 2 * name.size()) continue;
+    if (const std::size_t distance = Distance(wrong, name); distance < least) {
+      least = distance;
+      nearest = name;
+    }
+  }
+  return nearest.empty() ? "" : fmt::format(R"(; did you mean "{}"?)", nearest);
+}
+
+Result<void> ReadSection(const toml::table& table, std::string_view section, const std::string& name,
+                         Config& config) {
+  for (const auto& [key, node] : table) {
+    const auto* setting = std::ranges::find_if(
+        kSettings, [&](const Setting& known) { return known.section == section && known.key == key.str(); });
+    const std::string line = fmt::format("{}:{}", name, key.source().begin.line);
+    if (setting == std::end(kSettings)) {
+      std::vector<std::string_view> keys;
+      for (const Setting& known : kSettings)
+        if (known.section == section) keys.push_back(known.key);
+      return Refuse(EINVAL, R"({}: unknown key "{}" in [{}]{})", line, EscapeForTerminal(key.str()), section,
+                    Hint(key.str(), keys));
+    }
+    OBIT_TRY(setting->read({node, fmt::format("{}: {}.{}", line, section, setting->key)}, config));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Config> ParseConfig(std::string_view text, const std::string& name) {
+  const toml::parse_result file = toml::parse(text);
+  if (!file)
+    return Refuse(EINVAL, "{}:{}: {}", name, file.error().source().begin.line,
+                  EscapeForTerminal(file.error().description()));
+  Config config;
+  for (const auto& [key, node] : file.table()) {
+    const auto* setting =
+        std::ranges::find_if(kSettings, [&](const Setting& known) { return known.section == key.str(); });
+    const std::string line = fmt::format("{}:{}", name, key.source().begin.line);
+    if (setting == std::end(kSettings))
+      return Refuse(EINVAL, R"({}: unknown name "{}"{})", line, EscapeForTerminal(key.str()),
+                    Hint(key.str(), {"capture", "server"}));
+    const toml::table* section = node.as_table();
+    if (section == nullptr)
+      return Refuse(EINVAL, "{}: {} must be a section, [{}]", line, key.str(), key.str());
+    OBIT_TRY(ReadSection(*section, key.str(), name, config));
+  }
+  return config;
+}
+
+Result<Config> LoadConfig(const std::string& path) {
+  const auto file = OBIT_TRY(ReadFile(path, kConfigMax));
+  if (file.truncated) return Refuse(EINVAL, "{} is larger than {} bytes", path, kConfigMax);
+  return ParseConfig(file.text, path);
+}
+
+}  // namespace obit

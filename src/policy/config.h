@@ -1,0 +1,32 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "crash/record.h"
+
+namespace obit {
+
+/// What obitd does, as configured. The defaults stand here and nowhere else.
+struct Config {
+  /// Captures at once. Each holds one crashed process and some MiB; more crashes wait in the queue.
+  unsigned slots = 4;
+  /// A capture that gets no byte for so long ends: the process is released and the record says so.
+  std::chrono::seconds progress_timeout{30};
+  /// A capture that takes longer in all ends the same way.
+  std::chrono::seconds capture_timeout{600};
+  /// On SIGTERM: how long the captures that run may go on.
+  std::chrono::seconds stop_timeout{20};
+  /// What is kept of a process with RLIMIT_CORE 0, which asked for no core.
+  Detail no_core_limit = Detail::kEvent;
+};
+
+/// Reads a TOML file; what it does not mention keeps its default. ENOENT: no such file. EINVAL: a wrong key, type or
+/// value, with file and line in the message.
+[[nodiscard]] Result<Config> LoadConfig(const std::string& path);
+[[nodiscard]] Result<Config> ParseConfig(std::string_view text, const std::string& name);
+
+}  // namespace obit
