@@ -1,0 +1,147 @@
+#include "capture/capture.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "capture/executable.h"
+#include "capture/facts.h"
+#include "crash/record_json.h"
+#include "elf/core_head.h"
+#include "elf/core_notes.h"
+#include "store/store.h"
+
+namespace obit {
+namespace {
+
+/// Answers the kernel's offer and waits for its verdict.
+Result<void> AskForCore(const Fd& connection, const CoredumpRequest& offer, Detail detail, std::int64_t deadline) {
+  Handshake handshake(offer);
+  const CoredumpAck ack = OBIT_TRY(handshake.Answer(detail));
+  // In one piece: the kernel drops a dump whose answer begins with fewer than 4 bytes.
+  if (::send(connection.get(), &ack, sizeof ack, MSG_NOSIGNAL) != sizeof ack)
+    return Refuse(EPIPE, "the process was gone before its dump began");
+  while (handshake.state() == Handshake::State::kMark) {
+    std::array<std::byte, sizeof(CoredumpMark)> mark{};
+    const auto room = std::span(mark).first(handshake.wanted());
+    const ssize_t n = ::recv(connection.get(), room.data(), room.size(), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+      if (WaitReadable(connection, deadline)) continue;
+      return Refuse(ETIMEDOUT, "the kernel did not react to the answer");
+    }
+    if (n <= 0) return Refuse(EPIPE, "the process was gone before its dump began");
+    OBIT_TRY(handshake.Receive(room.first(static_cast<std::size_t>(n))));
+  }
+  if (handshake.state() == Handshake::State::kRefused)
+    return Refuse(EPROTO, "the kernel refused the answer: {}", Describe(handshake.mark()));
+  return {};
+}
+
+/// Reads the core into core.zst, and lets the process go. The record gets sizes, outcome and reason.
+Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record, std::atomic<std::uint64_t>& progress,
+                         const std::function<void()>& released) {
+  CrashRecord::Capture& capture = record.capture;
+  const Fd file = OBIT_TRY(OpenAt(job.dir, kCoreFile, O_RDWR | O_CREAT | O_EXCL, 0600));
+  CoreWriter writer(file, job.writer);
+  const StreamResult stream = CaptureStream(job.connection, job.deadlines, head, writer, progress);
+  ReleaseConnection(job.connection);
+  capture.held_seconds = static_cast<double>(MonotonicNow() - job.accepted) / 1e9;
+  released();
+
+  const StoredCore core = OBIT_TRY(writer.Finish());
+  capture.promised_bytes = head.core_bytes();
+  capture.reason = stream.trouble;
+  if (capture.reason.empty())
+    if (const auto failure = writer.failure()) capture.reason = failure->what;
+  if (core.plain == 0 || !head.invalid().empty()) {
+    ::unlinkat(job.dir.get(), kCoreFile, 0);
+    capture.outcome = CrashOutcome::kFailed;
+    return {};
+  }
+  capture.method = CaptureMethod::kStream;
+  capture.outcome = capture.reason.empty() ? CrashOutcome::kFull : CrashOutcome::kTruncated;
+  capture.core_bytes = core.plain;
+  capture.stored_bytes = core.stored;
+  record.files.core = kCoreFile;
+  return Sync(file);
+}
+
+/// The record of a crash whose core cannot be kept: what there is of the file is removed, to make room for the record.
+void GiveUpCore(const Fd& dir, CrashRecord& record, const Error& why) {
+  ::unlinkat(dir.get(), kCoreFile, 0);
+  record.files.core.clear();
+  record.capture.method = CaptureMethod::kNone;
+  record.capture.core_bytes = record.capture.stored_bytes = 0;
+  record.capture.outcome = CrashOutcome::kFailed;
+  record.capture.reason = why.what;
+}
+
+}  // namespace
+
+void ReleaseConnection(Fd& connection) {
+  if (!connection) return;
+  ::shutdown(connection.get(), SHUT_RDWR);  // a pipe has no such call: there, closing is all
+  connection.Reset();
+}
+
+Result<void> WriteRecord(const Fd& dir, const CrashRecord& record) {
+  OBIT_TRY(WriteFileAtomically(dir, kRecordFile, RecordToJson(record), 0600));
+  ::unlinkat(dir.get(), kBegunFile, 0);
+  return Sync(dir);
+}
+
+Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress,
+                            const std::function<void()>& released) {
+  CrashRecord record = OBIT_TRY(LoadRecord(job.dir, kBegunFile));
+  CoreHead head;
+  Result<void> captured;
+  if (job.offer)
+    captured = AskForCore(job.connection, *job.offer, record.capture.detail,
+                          MonotonicNow() + job.deadlines.progress.count());
+  if (captured) captured = CaptureCore(job, head, record, progress, released);
+  if (job.connection) {  // it failed before the release
+    ReleaseConnection(job.connection);
+    record.capture.held_seconds = static_cast<double>(MonotonicNow() - job.accepted) / 1e9;
+    released();
+  }
+  if (!captured) GiveUpCore(job.dir, record, captured.error());
+  ApplyCoreNotes(ParseCoreNotes(head.notes(), head.elf_class(), head.machine()), record);
+  if (job.exe) KeepExecutable(job.exe, job.dir, job.writer, record);
+
+  if (auto written = WriteRecord(job.dir, record); !written) {
+    if (written.error().code != ENOSPC && written.error().code != EDQUOT) return std::unexpected(written.error());
+    // A full disk: the record is worth more than the core.
+    GiveUpCore(job.dir, record, written.error());
+    ::unlinkat(job.dir.get(), kExeFile, 0);
+    record.files.exe.clear();
+    OBIT_TRY(WriteRecord(job.dir, record));
+  }
+  return record;
+}
+
+Result<CrashRecord> Recover(const Fd& dir, const std::string& reason) {
+  if (auto complete = LoadRecord(dir, kRecordFile)) {
+    ::unlinkat(dir.get(), kBegunFile, 0);
+    return complete;
+  }
+  CrashRecord record = OBIT_TRY(LoadRecord(dir, kBegunFile));
+  ::unlinkat(dir.get(), kExeFile, 0);  // may be half-written
+  const Result<void> recovered = [&]() -> Result<void> {
+    const Fd file = OBIT_TRY(OpenAt(dir, kCoreFile, O_RDWR));
+    const StoredCore core = OBIT_TRY(RecoverCore(file));
+    if (core.plain == 0) return Refuse(ENODATA, "no part of the core had been stored");
+    record.capture.outcome = CrashOutcome::kTruncated;
+    record.capture.method = CaptureMethod::kStream;
+    record.capture.core_bytes = core.plain;
+    record.capture.stored_bytes = core.stored;
+    record.files.core = kCoreFile;
+    return Sync(file);
+  }();
+  if (!recovered) GiveUpCore(dir, record, recovered.error());
+  record.capture.reason = reason;
+  OBIT_TRY(WriteRecord(dir, record));
+  return record;
+}
+
+}  // namespace obit

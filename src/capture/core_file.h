@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace obit {
+
+/// Takes the bytes of a core file in order, or a run of zeros.
+class CoreFileSink {
+ public:
+  virtual ~CoreFileSink() = default;
+  virtual Result<void> Data(std::span<const std::byte> bytes) = 0;
+  virtual Result<void> Hole(std::uint64_t length) = 0;
+};
+
+/// Passes a core file, unpacked, to `sink`; `progress` gets the bytes of the file itself that are done. Returns why the file
+/// ends before its content does (a cut compressed file); empty if it does not. Fails with what reading or the sink fails with.
+[[nodiscard]] Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink,
+                                               const std::function<void(std::uint64_t)>& progress);
+
+}  // namespace obit
