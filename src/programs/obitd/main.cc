@@ -1,0 +1,154 @@
+// obitd: the coredump server. See docs/life-of-a-crash.md.
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/unix_socket.h"
+#include "options.h"
+#include "server/server.h"
+
+namespace obit {
+namespace {
+
+constexpr int kBacklog = 4096;  // crashes that the kernel may queue; net.core.somaxconn's default
+
+/// Each waiting crash holds some descriptors: take what the hard limit gives.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// The configuration, or the defaults where no file was asked for and none is there.
+Result<Config> ReadConfig(const ServerOptions& options) {
+  auto config = LoadConfig(options.config);
+  if (!config && config.error().code == ENOENT && !options.config_given) return Config{};
+  return config;
+}
+
+/// Sockets bound here are removed at the end; inherited ones belong to the service manager.
+class BoundSocket {
+ public:
+  BoundSocket() = default;
+  explicit BoundSocket(std::string path) : path_(std::move(path)) {}
+  BoundSocket(BoundSocket&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  BoundSocket& operator=(BoundSocket&& other) noexcept {
+    std::swap(path_, other.path_);
+    return *this;
+  }
+  ~BoundSocket() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+
+ private:
+  std::string path_;
+};
+
+struct Sockets {
+  Intake::Listeners listeners;
+  BoundSocket coredump, pipe;
+};
+
+/// Listens at `path` in a folder that only its owner enters: nobody else can pose as the kernel.
+Result<Fd> Bind(const std::string& path, int type, BoundSocket& bound) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  if (!folder.empty()) OBIT_TRY(MakeDirectories(folder, 0700));
+  Fd socket = OBIT_TRY(ListenUnix(path, type, kBacklog));
+  bound = BoundSocket(path);
+  return socket;
+}
+
+Result<Sockets> OpenSockets(const ServerOptions& options) {
+  Sockets sockets;
+  const int inherited = sd_listen_fds(1);
+  for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + inherited; ++fd) {
+    Fd socket(fd);
+    ::fcntl(fd, F_SETFL, O_NONBLOCK);
+    if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0) sockets.listeners.coredump = std::move(socket);
+    else if (sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) > 0) sockets.listeners.pipe = std::move(socket);
+    else return Refuse(EINVAL, "inherited descriptor {} is not a listening AF_UNIX socket", fd);
+  }
+  if (!sockets.listeners.coredump)
+    sockets.listeners.coredump = OBIT_TRY(Bind(options.socket, SOCK_STREAM, sockets.coredump));
+  if (!sockets.listeners.pipe && !options.pipe_socket.empty())
+    sockets.listeners.pipe = OBIT_TRY(Bind(options.pipe_socket, SOCK_SEQPACKET, sockets.pipe));
+  return sockets;
+}
+
+void Reload(Server& server, const ServerOptions& options) {
+  sd_notify(0, fmt::format("RELOADING=1\nMONOTONIC_USEC={}", MonotonicNow() / 1000).c_str());
+  const auto config = ReadConfig(options);
+  if (!config) {
+    Log(Severity::kError, "the old configuration stays: {}", config.error().what);
+  } else if (const auto taken = server.Reconfigure(*config); !taken) {
+    Log(Severity::kError, "{}", taken.error().what);
+  } else {
+    Log(Severity::kNotice, "configuration read again");
+  }
+  sd_notify(0, "READY=1");
+}
+
+void SayReady(const ServerOptions& options, bool has_pipe, const Config& config) {
+  std::string line = fmt::format("obitd: ready: sockets @@ and @ on {}", options.socket);
+  if (has_pipe) line += fmt::format(", pipe on {}", options.pipe_socket);
+  line += fmt::format(", store {}, {} captures at once\n", options.store, config.slots);
+  std::fputs(line.c_str(), stdout);
+  std::fflush(stdout);
+  sd_notify(0, "READY=1");
+}
+
+Result<void> Serve(const ServerOptions& options) {
+  const Config config = OBIT_TRY_IN(ReadConfig(options), "configuration");
+  Store store = OBIT_TRY(Store::Create(options.store));
+  Sockets sockets = OBIT_TRY(OpenSockets(options));
+  KernelInspector inspector = OBIT_TRY(KernelInspector::Create());
+  EventLoop loop = OBIT_TRY(EventLoop::Create());
+  const bool has_pipe = static_cast<bool>(sockets.listeners.pipe);
+  const auto server =
+      OBIT_TRY(Server::Create(loop, std::move(store), std::move(sockets.listeners), config, inspector));
+  const auto stop = [&] {
+    sd_notify(0, "STOPPING=1");
+    server->Stop();
+  };
+  const EventSource term = OBIT_TRY(loop.OnSignal(SIGTERM, stop));
+  const EventSource interrupt = OBIT_TRY(loop.OnSignal(SIGINT, stop));
+  const EventSource hangup = OBIT_TRY(loop.OnSignal(SIGHUP, [&] { Reload(*server, options); }));
+  loop.UseWatchdog();
+  SayReady(options, has_pipe, config);
+  OBIT_TRY(loop.Run());
+  const auto& counters = server->counters();
+  Log(Severity::kNotice, "stopped: {} recorded, {} only counted, {} lost, {} connections refused", counters.committed,
+      counters.rejected, counters.lost, server->intake_counters().refused);
+  return {};
+}
+
+}  // namespace
+}  // namespace obit
+
+int main(int argc, char** argv) {
+  obit::SetLogName("obitd");
+  int status = 0;
+  const auto options = obit::ParseServerOptions(argc, argv, status);
+  if (!options) return status;
+  ::prctl(PR_SET_DUMPABLE, 0);  // its own crash must not make the kernel connect to it, and wait for ever
+  ::umask(077);
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+  obit::RaiseDescriptorLimit();
+  if (const auto served = obit::Serve(*options); !served) {
+    obit::Log(obit::Severity::kError, "{}", served.error().what);
+    return 1;
+  }
+  return 0;
+}

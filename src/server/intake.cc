@@ -1,0 +1,274 @@
+#include "server/intake.h"
+
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/unix_socket.h"
+#include "capture/capture.h"
+#include "capture/facts.h"
+#include "capture/handshake.h"
+#include "kernel/core_pattern.h"
+#include "kernel/version.h"
+#include "policy/decide.h"
+
+namespace obit {
+namespace {
+
+CrashRecord::Host ThisHost() {
+  CrashRecord::Host host;
+  host.kernel = KernelRelease();
+  if (const auto name = ReadFile("/proc/sys/kernel/hostname", 256)) host.name = Trim(name->text);
+  if (const auto boot = ReadFile("/proc/sys/kernel/random/boot_id", 64)) host.boot_id = Trim(boot->text);
+  return host;
+}
+
+/// One connection that waits, or nothing if none does.
+Fd AcceptOne(const Fd& listener) {
+  for (;;) {
+    Fd connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (connection || (errno != EINTR && errno != ECONNABORTED)) return connection;
+  }
+}
+
+}  // namespace
+
+/// A crash on its way from accept to a decision.
+struct Intake::Pending {
+  Arrival arrival;
+  Handshake handshake;
+  Decision decision;
+  EventSource readable, timeout;
+};
+
+Intake::Intake(EventLoop& loop, Listeners listeners, const Config& config, PeerInspector& inspector, Handler handler)
+    : loop_(loop),
+      listeners_(std::move(listeners)),
+      config_(config),
+      inspector_(inspector),
+      handler_(std::move(handler)),
+      host_(ThisHost()) {}
+
+Intake::~Intake() = default;
+
+Result<void> Intake::Listen() {
+  coredumps_ = OBIT_TRY(loop_.OnReadable(listeners_.coredump, [this] { AcceptCoredumps(); }));
+  if (listeners_.pipe) helpers_ = OBIT_TRY(loop_.OnReadable(listeners_.pipe, [this] { AcceptHelpers(); }));
+  return {};
+}
+
+void Intake::StopListening() {
+  coredumps_ = EventSource();
+  helpers_ = EventSource();
+  listeners_ = {};
+}
+
+void Intake::CountRefused(const Error& why) {
+  ++counters_.refused;
+  if (!std::has_single_bit(counters_.refused)) return;  // 1, 2, 4, 8, ...: a flood must not fill the log
+  Log(Severity::kWarning, "connection refused ({} so far): {}", counters_.refused, why.what);
+}
+
+Intake::Pending* Intake::Add(Fd connection) {
+  auto owned = std::make_unique<Pending>();
+  Pending* pending = owned.get();
+  pending->arrival.connection = std::move(connection);
+  pending->arrival.accepted = MonotonicNow();
+  pending->arrival.record.id = NewCrashId();
+  pending->arrival.record.time = RealtimeNow();
+  pending->arrival.record.host = host_;
+  pending_.emplace(pending, std::move(owned));
+  return pending;
+}
+
+Arrival Intake::Remove(Pending& pending) {
+  Arrival arrival = std::move(pending.arrival);
+  pending_.erase(&pending);
+  return arrival;
+}
+
+void Intake::StopWaiting(Pending& pending) {
+  pending.readable = EventSource();
+  pending.timeout = EventSource();
+}
+
+/// Calls `next` when the connection has bytes or ends; after the timeout the crash ends as failed.
+void Intake::Await(Pending& pending, void (Intake::*next)(Pending&)) {
+  auto readable = loop_.OnReadable(pending.arrival.connection, [this, &pending, next] { (this->*next)(pending); });
+  auto timeout = loop_.After(kExchangeTimeout, [this, &pending] {
+    EndAsRecord(pending, CrashOutcome::kFailed, "the exchange with the kernel stood still");
+  });
+  if (!readable || !timeout)
+    return EndAsRecord(pending, CrashOutcome::kFailed, (readable ? timeout : readable).error().what);
+  pending.readable = std::move(*readable);
+  pending.timeout = std::move(*timeout);
+}
+
+void Intake::EndAsRecord(Pending& pending, CrashOutcome outcome, const std::string& reason) {
+  Arrival arrival = Remove(pending);
+  ReleaseConnection(arrival.connection);
+  arrival.record.capture.held_seconds = static_cast<double>(MonotonicNow() - arrival.accepted) / 1e9;
+  arrival.record.capture.outcome = outcome;
+  arrival.record.capture.reason = reason;
+  handler_.record(std::move(arrival.record));
+}
+
+/// Takes every pending connection at once, so that the kernel's backlog never fills.
+void Intake::AcceptCoredumps() {
+  while (Fd connection = AcceptOne(listeners_.coredump)) {
+    auto peer = inspector_.Identify(connection);
+    if (!peer) {
+      CountRefused(peer.error());
+      continue;
+    }
+    ++counters_.crashes;
+    Pending* pending = Add(std::move(connection));
+    pending->arrival.record.capture.transport = NameOf(Transport::kSocketRequest);  // until the first bytes say else
+    Inspect(*pending, *peer, 0);
+    OnRequest(*pending);
+  }
+}
+
+void Intake::AcceptHelpers() {
+  while (Fd connection = AcceptOne(listeners_.pipe)) {
+    const auto credentials = PeerCredentials(connection);
+    if (!credentials || (credentials->uid != 0 && credentials->uid != ::geteuid())) {
+      CountRefused(Error{EPERM, "it is not obit-pipe, started by the kernel"});
+      continue;
+    }
+    Pending* pending = Add(std::move(connection));
+    pending->arrival.is_socket = false;
+    pending->arrival.record.capture.transport = NameOf(Transport::kPipe);
+    OnHelperMessage(*pending);
+  }
+}
+
+void Intake::OnHelperMessage(Pending& pending) {
+  auto received = ReceiveMessage(pending.arrival.connection, sizeof(PipeMessage), 0);
+  if (!received && received.error().code == EAGAIN) {
+    if (pending.arrival.record.process.pid == 0) Await(pending, &Intake::OnHelperMessage);
+    return;
+  }
+  PipeMessage message;
+  const std::size_t fds = received ? received->fds.size() : 0;
+  if (!received || received->bytes.size() != sizeof message || fds < 1 || fds > 2) {
+    CountRefused(received ? Error{EBADMSG, "a message that is not of obit-pipe"} : received.error());
+    (void)Remove(pending);
+    return;
+  }
+  std::memcpy(&message, received->bytes.data(), sizeof message);
+  if (message.version != PipeMessage::kVersion || message.pid <= 0 || (message.has_pidfd != 0) != (fds == 2)) {
+    CountRefused(Error{EPROTO, "obit-pipe is of another version than obitd"});
+    (void)Remove(pending);
+    return;
+  }
+  auto peer = inspector_.IdentifyPiped(fds == 2 ? std::move(received->fds[1]) : Fd(), message.pid);
+  if (!peer && peer.error().code == EPERM) {
+    CountRefused(peer.error());
+    (void)Remove(pending);
+    return;
+  }
+  ++counters_.crashes;
+  StopWaiting(pending);
+  pending.arrival.connection = std::move(received->fds[0]);
+  ::fcntl(pending.arrival.connection.get(), F_SETFL, O_NONBLOCK);
+  CrashRecord& record = pending.arrival.record;
+  record.process.pid = message.pid;
+  record.thread.tid = message.tid;
+  if (peer) {
+    if (message.dump_mode == 2) peer->info.dump_mode = DumpMode::kRoot;
+    Inspect(pending, *peer, message.signal);
+  } else {
+    record.signal.number = message.signal;
+    record.process.privileged = true;  // nothing proves whose it was
+  }
+  record.process.core_limit = message.core_limit;
+  DecideAndAnswer(pending);
+}
+
+/// Fills the record from /proc, before any answer: the process stands still until then.
+void Intake::Inspect(Pending& pending, const Peer& peer, int known_signal) {
+  CrashRecord& record = pending.arrival.record;
+  record.process.pid = peer.info.pid;
+  if (const auto facts = inspector_.Inspect(peer)) ApplyProcessFacts(*facts, record);
+  if (auto exe = inspector_.Executable(peer)) pending.arrival.exe = std::move(*exe);
+  if (known_signal != 0) record.signal.number = known_signal;
+  if (peer.info.signal) record.signal.number = *peer.info.signal;
+  if (peer.info.code) record.signal.code = *peer.info.code;
+  const CrashRecord::Process& process = record.process;
+  record.process.privileged = peer.info.dump_mode == DumpMode::kRoot || process.uid != process.euid ||
+                              process.gid != process.egid;
+}
+
+/// Reads the kernel's request, or finds a core at once ("@").
+void Intake::OnRequest(Pending& pending) {
+  Arrival& arrival = pending.arrival;
+  const auto state = [&] { return pending.handshake.state(); };
+  while (state() == Handshake::State::kRequest) {
+    std::array<std::byte, kCoredumpRequestMax> bytes{};
+    std::span<std::byte> room = std::span(bytes).first(pending.handshake.wanted());
+    const bool first = room.size() == 4 && !arrival.offer;
+    const ssize_t n = ::recv(arrival.connection.get(), room.data(), room.size(), MSG_DONTWAIT | (first ? MSG_PEEK : 0));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return Await(pending, &Intake::OnRequest);
+    if (n <= 0) return EndAsRecord(pending, CrashOutcome::kFailed, "the process was gone before its dump began");
+    if (first && n == 4 && BeginsElf(std::span(bytes).first<4>())) {
+      arrival.record.capture.transport = NameOf(Transport::kSocket);
+      return DecideAndAnswer(pending);
+    }
+    // What was only looked at is taken now; it is there, so this cannot come short.
+    if (first) (void)::recv(arrival.connection.get(), room.data(), static_cast<std::size_t>(n), MSG_DONTWAIT);
+    if (const auto taken = pending.handshake.Receive(room.first(static_cast<std::size_t>(n))); !taken)
+      return EndAsRecord(pending, CrashOutcome::kFailed, taken.error().what);
+  }
+  arrival.offer = pending.handshake.request();
+  DecideAndAnswer(pending);
+}
+
+void Intake::DecideAndAnswer(Pending& pending) {
+  StopWaiting(pending);
+  Arrival& arrival = pending.arrival;
+  pending.decision = Decide(arrival.record, config_);
+  arrival.record.capture.detail = pending.decision.detail;
+  if (pending.decision.detail == Detail::kFull || pending.decision.detail == Detail::kMinimal)
+    return handler_.capture(Remove(pending));
+  if (!arrival.offer) {  // "@" and the pipe know no answer: closing ends the dump
+    if (pending.decision.detail == Detail::kReject) return handler_.rejected(Remove(pending).record);
+    return EndAsRecord(pending, CrashOutcome::kEvent, pending.decision.reason);
+  }
+  const auto ack = pending.handshake.Answer(pending.decision.detail);
+  if (!ack) return EndAsRecord(pending, CrashOutcome::kFailed, ack.error().what);
+  if (::send(arrival.connection.get(), &*ack, sizeof *ack, MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof *ack)
+    return EndAsRecord(pending, CrashOutcome::kFailed, "the process was gone before its dump began");
+  OnMark(pending);
+}
+
+/// Only after its mark has the kernel noted what was asked for: closing earlier would take WCOREDUMP from the parent.
+void Intake::OnMark(Pending& pending) {
+  while (pending.handshake.state() == Handshake::State::kMark) {
+    std::array<std::byte, sizeof(CoredumpMark)> mark{};
+    const auto room = std::span(mark).first(pending.handshake.wanted());
+    const ssize_t n = ::recv(pending.arrival.connection.get(), room.data(), room.size(), MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) {
+      if (room.size() == sizeof mark) Await(pending, &Intake::OnMark);
+      return;
+    }
+    if (n <= 0) break;
+    if (!pending.handshake.Receive(room.first(static_cast<std::size_t>(n)))) break;
+  }
+  if (pending.handshake.state() == Handshake::State::kRefused)
+    return EndAsRecord(pending, CrashOutcome::kFailed,
+                       fmt::format("the kernel refused the answer: {}", Describe(pending.handshake.mark())));
+  if (pending.decision.detail == Detail::kReject) return handler_.rejected(Remove(pending).record);
+  EndAsRecord(pending, CrashOutcome::kEvent, pending.decision.reason);
+}
+
+}  // namespace obit

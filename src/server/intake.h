@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/fd.h"
+#include "crash/record.h"
+#include "kernel/coredump_socket.h"
+#include "policy/config.h"
+#include "server/event_loop.h"
+#include "server/peer.h"
+#include "kernel/pipe_message.h"
+
+namespace obit {
+
+/// A crash whose core is to be captured: the process waits behind `connection`.
+struct Arrival {
+  CrashRecord record;  ///< what /proc told; capture.transport and detail are set
+  Fd connection;       ///< non-blocking
+  Fd exe;              ///< O_PATH; may be empty
+  bool is_socket = true;
+  std::optional<CoredumpRequest> offer;  ///< of a "@@" connection, not answered yet
+  std::int64_t accepted = 0;             ///< CLOCK_MONOTONIC, ns
+};
+
+/// The way in: accepts connections, makes sure that the kernel made them, reads the facts of the process, decides, and
+/// answers by itself what needs no core. Never blocks and never reads a core.
+class Intake {
+ public:
+  struct Listeners {
+    Fd coredump;  ///< SOCK_STREAM, listening, non-blocking: the kernel connects ("@" and "@@")
+    Fd pipe;      ///< SOCK_SEQPACKET, the same: obit-pipe connects; may be empty
+  };
+  /// Each crash ends in exactly one of these, called on the loop.
+  struct Handler {
+    std::function<void(Arrival)> capture;
+    std::function<void(CrashRecord)> record;  ///< no core: an event, or failed; the process is free already
+    std::function<void(const CrashRecord&)> rejected;
+  };
+  struct Counters {
+    std::uint64_t crashes = 0;
+    std::uint64_t refused = 0;  ///< connections of others than the kernel
+  };
+
+  /// How long a peer may keep the exchange of request and mark waiting. The kernel sends both at once.
+  static constexpr std::chrono::seconds kExchangeTimeout{10};
+
+  Intake(EventLoop& loop, Listeners listeners, const Config& config, PeerInspector& inspector, Handler handler);
+  ~Intake();
+
+  [[nodiscard]] Result<void> Listen();
+  /// Closes the listeners; crashes that were accepted go on.
+  void StopListening();
+  void Reconfigure(const Config& config) { config_ = config; }
+  /// Crashes that are accepted and not yet handed on.
+  [[nodiscard]] std::size_t pending() const { return pending_.size(); }
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ private:
+  struct Pending;
+
+  void AcceptCoredumps();
+  void AcceptHelpers();
+  void OnHelperMessage(Pending& pending);
+  void OnRequest(Pending& pending);
+  void OnMark(Pending& pending);
+  void Inspect(Pending& pending, const Peer& peer, int known_signal);
+  void DecideAndAnswer(Pending& pending);
+  void CountRefused(const Error& why);
+  Pending* Add(Fd connection);
+  void Await(Pending& pending, void (Intake::*next)(Pending&));
+  static void StopWaiting(Pending& pending);
+  void EndAsRecord(Pending& pending, CrashOutcome outcome, const std::string& reason);
+  Arrival Remove(Pending& pending);
+
+  EventLoop& loop_;
+  Listeners listeners_;
+  Config config_;
+  PeerInspector& inspector_;
+  Handler handler_;
+  CrashRecord::Host host_;
+  EventSource coredumps_, helpers_;
+  std::map<Pending*, std::unique_ptr<Pending>> pending_;
+  Counters counters_;
+};
+
+}  // namespace obit

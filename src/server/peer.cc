@@ -1,0 +1,44 @@
+#include "server/peer.h"
+
+#include "base/io.h"
+
+namespace obit {
+
+Result<KernelInspector> KernelInspector::Create() {
+  return KernelInspector(OBIT_TRY(Open("/proc", O_RDONLY | O_DIRECTORY)));
+}
+
+Result<Peer> KernelInspector::Identify(const Fd& connection) {
+  Fd pidfd = OBIT_TRY(PeerPidfd(connection));
+  const PidfdInfo info = OBIT_TRY(GetPidfdInfo(pidfd));
+  if (!info.coredumped) return Refuse(EPERM, "process {} is not dumping core", info.pid);
+  return Peer{std::move(pidfd), info};
+}
+
+Result<Peer> KernelInspector::IdentifyPiped(Fd pidfd, pid_t pid) {
+  const bool named_by_kernel = static_cast<bool>(pidfd);
+  if (!named_by_kernel) pidfd = OBIT_TRY(OpenPidfd(pid));
+  PidfdInfo info;
+  if (const auto known = GetPidfdInfo(pidfd)) info = *known;
+  info.pid = pid;
+  if (named_by_kernel && info.coredump_known && !info.coredumped)
+    return Refuse(EPERM, "process {} is not dumping core", pid);
+  // Without %F the pid may have been reused since the crash, at worst by a privileged process that is crashing too. So that
+  // nobody gets another's data, such a crash is for root only.
+  if (!named_by_kernel) info.dump_mode = DumpMode::kRoot;
+  return Peer{std::move(pidfd), info};
+}
+
+Result<ProcessFacts> KernelInspector::Inspect(const Peer& peer) {
+  ProcessFacts facts = ReadProcessFacts(proc_, peer.info.pid);
+  if (!StillNamed(peer.pidfd)) return Refuse(ESRCH, "the process was gone before it could be looked at");
+  return facts;
+}
+
+Result<Fd> KernelInspector::Executable(const Peer& peer) {
+  Fd exe = OBIT_TRY(OpenExecutable(proc_, peer.info.pid));
+  if (!StillNamed(peer.pidfd)) return Refuse(ESRCH, "the process was gone before its program could be opened");
+  return exe;
+}
+
+}  // namespace obit

@@ -1,0 +1,246 @@
+#include "server/server.h"
+
+#include <cstring>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "capture/capture.h"
+#include "crash/record_json.h"
+
+namespace obit {
+namespace {
+
+std::string Headline(const CrashRecord& record) {
+  const auto& capture = record.capture;
+  std::string line = fmt::format("{} {}[{}] {}: {}", record.id, record.process.comm, record.process.pid,
+                                 SignalName(record.signal.number), NameOf(capture.outcome));
+  if (capture.core_bytes > 0)
+    line += fmt::format(", {} bytes in {}, held for {:.3f} s", capture.core_bytes, capture.stored_bytes,
+                        capture.held_seconds);
+  if (!capture.reason.empty()) line += ": " + capture.reason;
+  return line;
+}
+
+}  // namespace
+
+Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const Config& config,
+               PeerInspector& inspector)
+    : loop_(loop),
+      store_(std::move(store)),
+      config_(config),
+      intake_(loop, std::move(listeners), config, inspector,
+              {.capture = [this](Arrival arrival) { Enqueue(std::move(arrival)); },
+               .record =
+                   [this](CrashRecord record) {
+                     KeepRecord(std::move(record));
+                     StopIfDone();
+                   },
+               .rejected =
+                   [this](const CrashRecord& record) {
+                     ++counters_.rejected;
+                     Log(Severity::kInfo, "{}[{}] {}: only counted", record.process.comm, record.process.pid,
+                         SignalName(record.signal.number));
+                     StopIfDone();
+                   }}) {}
+
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::Create(EventLoop& loop, Store store, Intake::Listeners listeners,
+                                               const Config& config, PeerInspector& inspector) {
+  Fd lock = OBIT_TRY(store.LockForServer());
+  std::unique_ptr<Server> server(new Server(loop, std::move(store), std::move(listeners), config, inspector));
+  server->store_lock_ = std::move(lock);
+  // The workers first: what is opened after the fork is not even inherited.
+  server->pool_ = OBIT_TRY(WorkerPool::Create(loop, config.slots, [s = server.get()](CaptureTask task, TaskResult result) {
+    s->OnTaskDone(std::move(task), std::move(result));
+  }));
+  if (auto index = Index::Open(server->store_)) server->index_ = std::move(*index);
+  else Log(Severity::kWarning, "no index, lists will be slower: {}", index.error().what);
+  OBIT_TRY(server->RecoverAbandoned());
+  OBIT_TRY(server->intake_.Listen());
+  return server;
+}
+
+Result<void> Server::Reconfigure(const Config& config) {
+  config_ = config;
+  intake_.Reconfigure(config);
+  OBIT_TRY(pool_->Resize(config.slots));
+  StartQueued();
+  return {};
+}
+
+// Capture.
+
+/// From here on the crash leaves a trace: begun.json, whatever becomes of this process.
+void Server::Enqueue(Arrival arrival) {
+  const CrashRecord& record = arrival.record;
+  auto incoming = store_.Begin(record.id);
+  Result<void> begun;
+  if (incoming) begun = [&]() -> Result<void> {
+      const Fd file = OBIT_TRY(OpenAt(incoming->dir, kBegunFile, O_WRONLY | O_CREAT | O_EXCL, 0600));
+      return WriteAll(file, RecordToJson(record));
+    }();
+  if (!incoming || !begun) {
+    ReleaseConnection(arrival.connection);
+    if (incoming) (void)store_.Discard(record.id);
+    return Lose(record, incoming ? begun.error().what : incoming.error().what);
+  }
+  CaptureTask task;
+  task.id = record.id;
+  task.dir = std::move(incoming->dir);
+  task.connection = std::move(arrival.connection);
+  task.exe = std::move(arrival.exe);
+  task.is_socket = arrival.is_socket;
+  task.job.kind = WorkerJob::Kind::kCapture;
+  task.job.has_offer = arrival.offer ? 1 : 0;
+  if (arrival.offer) task.job.offer = *arrival.offer;
+  task.job.accepted = arrival.accepted;
+  queue_.push_back(std::move(task));
+  StartQueued();
+}
+
+void Server::StartQueued() {
+  while (!queue_.empty() && pool_->HasIdle()) {
+    CaptureTask task = std::move(queue_.front());
+    queue_.pop_front();
+    task.job.progress_ns = std::chrono::nanoseconds(config_.progress_timeout).count();
+    task.job.capture_ns = std::chrono::nanoseconds(config_.capture_timeout).count();
+    pool_->Start(std::move(task));
+  }
+}
+
+void Server::OnTaskDone(CaptureTask task, TaskResult result) {
+  task.connection.Reset();
+  switch (result.end) {
+    case TaskResult::End::kStored: Commit(task.id); break;
+    case TaskResult::End::kFailed: KeepWithoutCore(task.id, result.why); break;
+    case TaskResult::End::kWorkerLost:
+      // A core that twice took its worker along is not touched a third time.
+      if (recovering_.contains(task.id)) KeepWithoutCore(task.id, result.why);
+      else QueueRecovery(task.id, std::move(task.dir), result.why);
+      break;
+  }
+  StartQueued();
+  StopIfDone();
+}
+
+void Server::QueueRecovery(const std::string& id, Fd dir, const std::string& reason) {
+  recovering_.insert(id);
+  CaptureTask task;
+  task.id = id;
+  task.dir = std::move(dir);
+  task.job.kind = WorkerJob::Kind::kRecover;
+  std::memcpy(task.job.reason, reason.data(), std::min(reason.size(), sizeof task.job.reason - 1));
+  queue_.push_front(std::move(task));
+}
+
+/// What a server that is gone left in incoming/.
+Result<void> Server::RecoverAbandoned() {
+  for (IncomingCrash& crash : OBIT_TRY(store_.TakeAbandoned()))
+    QueueRecovery(crash.id, std::move(crash.dir), "obitd was stopped or killed while it captured");
+  StartQueued();
+  return {};
+}
+
+// Commit.
+
+/// A record that has no core: written here, since nothing of it comes from a core.
+void Server::KeepRecord(CrashRecord record) {
+  const auto written = [&]() -> Result<void> {
+    const IncomingCrash incoming = OBIT_TRY(store_.Begin(record.id));
+    return WriteRecord(incoming.dir, record);
+  }();
+  if (written) return Commit(record.id);
+  (void)store_.Discard(record.id);
+  Lose(record, written.error().what);
+}
+
+/// A crash whose capture left nothing but begun.json: the record says why.
+void Server::KeepWithoutCore(const std::string& id, const std::string& reason) {
+  CrashRecord record;
+  record.id = id;
+  const auto written = [&]() -> Result<void> {
+    const Fd incoming = OBIT_TRY(OpenAt(store_.root(), "incoming/" + id, O_RDONLY | O_DIRECTORY));
+    record = OBIT_TRY(LoadRecord(incoming, kBegunFile));
+    ::unlinkat(incoming.get(), kCoreFile, 0);
+    ::unlinkat(incoming.get(), kExeFile, 0);
+    record.capture.outcome = CrashOutcome::kFailed;
+    record.capture.reason = reason;
+    return WriteRecord(incoming, record);
+  }();
+  if (written) return Commit(id);
+  (void)store_.Discard(id);
+  Lose(record, fmt::format("{}; {}", reason, written.error().what));
+}
+
+void Server::Commit(const std::string& id) {
+  recovering_.erase(id);
+  const auto committed = [&]() -> Result<CrashRecord> {
+    const Fd incoming = OBIT_TRY(OpenAt(store_.root(), "incoming/" + id, O_RDONLY | O_DIRECTORY));
+    CrashRecord record = OBIT_TRY(LoadRecord(incoming, kRecordFile));
+    const CrashLocation location = OBIT_TRY(store_.Commit(id, record.time));
+    unsynced_days_.insert(location.day);
+    return record;
+  }();
+  if (!committed) {
+    CrashRecord unknown;
+    unknown.id = id;
+    return Lose(unknown, committed.error().what);
+  }
+  ++counters_.committed;
+  Log(Severity::kNotice, "{}", Headline(*committed));
+  ScheduleSync();
+}
+
+/// One sync for all that this turn of the loop commits: in a storm that is many.
+void Server::ScheduleSync() {
+  if (auto later = loop_.After(std::chrono::nanoseconds(0), [this] { SyncCommitted(); })) sync_ = std::move(*later);
+  else SyncCommitted();
+}
+
+void Server::SyncCommitted() {
+  for (const std::string& day : unsynced_days_) {
+    if (const auto synced = store_.SyncDay(day); !synced) Log(Severity::kError, "{}", synced.error().what);
+    if (!index_) continue;
+    if (const auto refreshed = index_->Refresh(store_, day); !refreshed)
+      Log(Severity::kWarning, "index: {}", refreshed.error().what);
+  }
+  unsynced_days_.clear();
+}
+
+/// Not even a record: the log line is all that remains, so it has what is known.
+void Server::Lose(const CrashRecord& record, const std::string& why) {
+  ++counters_.lost;
+  Log(Severity::kError, "crash not recorded: {}[{}] {} of uid {}, {}: {}", record.process.comm, record.process.pid,
+      SignalName(record.signal.number), record.process.uid ? std::to_string(*record.process.uid) : "?",
+      record.process.exe, why);
+}
+
+// Stop.
+
+void Server::Stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  intake_.StopListening();
+  std::deque<CaptureTask> waiting;
+  waiting.swap(queue_);
+  for (CaptureTask& task : waiting) {
+    if (task.job.kind == WorkerJob::Kind::kRecover) continue;  // the next start recovers it
+    ReleaseConnection(task.connection);
+    KeepWithoutCore(task.id, "obitd was stopping while it waited for its turn");
+  }
+  if (auto timer = loop_.After(config_.stop_timeout, [this] { pool_->KillBusy("obitd was stopping"); }))
+    stop_ = std::move(*timer);
+  else
+    pool_->KillBusy("obitd was stopping");
+  StopIfDone();
+}
+
+void Server::StopIfDone() {
+  if (!stopping_ || pool_->busy() > 0 || !queue_.empty() || intake_.pending() > 0) return;
+  SyncCommitted();
+  loop_.Stop();
+}
+
+}  // namespace obit

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "policy/config.h"
+#include "server/event_loop.h"
+#include "server/intake.h"
+#include "server/peer.h"
+#include "server/worker_pool.h"
+#include "store/index.h"
+#include "store/store.h"
+
+namespace obit {
+
+/// The coredump server: what comes in is queued, captured by workers, committed to the store. Nothing here reads a core.
+class Server {
+ public:
+  struct Counters {
+    std::uint64_t committed = 0;  ///< records in the store
+    std::uint64_t rejected = 0;   ///< crashes that were only counted
+    std::uint64_t lost = 0;       ///< crashes without even a record; each was logged with what was known
+  };
+
+  /// Takes the store for itself (EBUSY: another server has it), recovers what a dead one left, forks the workers and begins
+  /// to listen. The caller has no other thread; `loop` and `inspector` outlive the server.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> Create(EventLoop& loop, Store store,
+                                                              Intake::Listeners listeners, const Config& config,
+                                                              PeerInspector& inspector);
+  ~Server();
+
+  /// Takes the new configuration for the crashes to come.
+  [[nodiscard]] Result<void> Reconfigure(const Config& config);
+  /// Listens no more; what waits becomes an event, what runs may end within the stop timeout. Then stops the loop.
+  void Stop();
+
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] const Intake::Counters& intake_counters() const { return intake_.counters(); }
+
+ private:
+  Server(EventLoop& loop, Store store, Intake::Listeners listeners, const Config& config, PeerInspector& inspector);
+
+  void Enqueue(Arrival arrival);
+  void StartQueued();
+  void OnTaskDone(CaptureTask task, TaskResult result);
+  Result<void> RecoverAbandoned();
+  void QueueRecovery(const std::string& id, Fd dir, const std::string& reason);
+  void KeepRecord(CrashRecord record);
+  void KeepWithoutCore(const std::string& id, const std::string& reason);
+  void Commit(const std::string& id);
+  void ScheduleSync();
+  void SyncCommitted();
+  void Lose(const CrashRecord& record, const std::string& why);
+  void StopIfDone();
+
+  EventLoop& loop_;
+  Store store_;
+  Fd store_lock_;
+  std::optional<Index> index_;
+  Config config_;
+  Intake intake_;
+  std::unique_ptr<WorkerPool> pool_;
+  EventSource sync_, stop_;
+  std::deque<CaptureTask> queue_;         // wait for a worker
+  std::set<std::string> recovering_;      // ids given to a worker for recovery: once only
+  std::set<std::string> unsynced_days_;
+  bool stopping_ = false;
+  Counters counters_;
+};
+
+}  // namespace obit

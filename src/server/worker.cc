@@ -1,0 +1,92 @@
+#include "server/worker.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/unix_socket.h"
+#include "capture/capture.h"
+
+namespace obit {
+namespace {
+
+void Send(const Fd& manager, const WorkerReport& report) {
+  // If it fails the manager is gone, and this process with it.
+  (void)SendMessage(manager, std::as_bytes(std::span(&report, 1)), {});
+}
+
+WorkerReport ReportOf(const Result<CrashRecord>& result) {
+  WorkerReport report{.kind = WorkerReport::Kind::kStored};
+  if (result) return report;
+  report.kind = WorkerReport::Kind::kFailed;
+  report.code = result.error().code;
+  const std::string_view text = std::string_view(result.error().what).substr(0, sizeof report.error - 1);
+  std::memcpy(report.error, text.data(), text.size());
+  return report;
+}
+
+CoreWriter::Options WriterOptions() {
+  return {.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u), .level = 1};
+}
+
+WorkerReport Work(const Fd& manager, const WorkerJob& job, std::vector<Fd> fds, std::atomic<std::uint64_t>& progress) {
+  if (job.kind == WorkerJob::Kind::kRecover) {
+    if (fds.size() != 1) return ReportOf(Refuse(EBADMSG, "job without its folder"));
+    return ReportOf(Recover(fds[0], std::string(job.reason, ::strnlen(job.reason, sizeof job.reason))));
+  }
+  if (fds.size() < 2) return ReportOf(Refuse(EBADMSG, "job without its descriptors"));
+  CaptureJob capture;
+  capture.dir = std::move(fds[0]);
+  capture.connection = std::move(fds[1]);
+  if (fds.size() > 2) capture.exe = std::move(fds[2]);
+  if (job.has_offer != 0) capture.offer = job.offer;
+  capture.accepted = job.accepted;
+  capture.deadlines = {std::chrono::nanoseconds(job.progress_ns), std::chrono::nanoseconds(job.capture_ns)};
+  capture.writer = WriterOptions();
+  return ReportOf(Capture(std::move(capture), progress,
+                          [&] { Send(manager, {.kind = WorkerReport::Kind::kReleased}); }));
+}
+
+/// Leaves the process with `manager` as descriptor 3 and nothing above: a copy of another crash's connection would hold that
+/// crash's process.
+Fd KeepOnly(Fd manager) {
+  if (manager.get() != 3) {
+    ::dup2(manager.get(), 3);
+    (void)manager.Release();
+  }
+  ::close_range(4, ~0U, 0);
+  ::fcntl(3, F_SETFD, FD_CLOEXEC);
+  return manager ? std::move(manager) : Fd(3);
+}
+
+}  // namespace
+
+void RunWorker(Fd manager, std::atomic<std::uint64_t>& progress, pid_t manager_pid) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != manager_pid) ::_exit(0);  // it died before the line above
+  ::prctl(PR_SET_DUMPABLE, 0);                 // a crash of the worker must not connect to its own server
+  ::prctl(PR_SET_NAME, "obitd-capture");
+  ::umask(077);
+  const Fd socket = KeepOnly(std::move(manager));
+  // A terminal's ^C reaches the whole group; the manager decides what becomes of a running capture.
+  ::signal(SIGINT, SIG_IGN);
+  ::signal(SIGTERM, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error to report, not a death
+  for (;;) {
+    auto message = ReceiveMessage(socket, sizeof(WorkerJob), 0);
+    if (!message || message->bytes.size() != sizeof(WorkerJob)) ::_exit(0);  // the manager is gone
+    WorkerJob job;
+    std::memcpy(&job, message->bytes.data(), sizeof job);
+    progress.store(0, std::memory_order_relaxed);
+    Send(socket, Work(socket, job, std::move(message->fds), progress));
+  }
+}
+
+}  // namespace obit

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "policy/config.h"
+#include "server/event_loop.h"
+#include "server/worker.h"
+
+namespace obit {
+
+/// A job for a worker and what becomes of it.
+struct CaptureTask {
+  WorkerJob job;
+  Fd dir, connection, exe;  ///< of WorkerJob; empty ones are not sent
+  bool is_socket = true;    ///< the connection can be shut down (not a pipe)
+  std::string id;           ///< of the crash, for messages
+};
+
+/// How a task ended: stored; or failed with an error; or the worker died or was killed.
+struct TaskResult {
+  enum class End { kStored, kFailed, kWorkerLost };
+  End end = End::kStored;
+  std::string why;
+};
+
+/// The capture workers: processes forked once that wait for tasks. Each has a watchdog: a worker that overruns the deadlines
+/// by kGrace is killed and the connection shut down, so that no process hangs on it. A lost worker is replaced.
+class WorkerPool {
+ public:
+  using Done = std::function<void(CaptureTask task, TaskResult result)>;
+
+  /// How much longer than its own deadlines a worker gets before it is killed.
+  static constexpr std::chrono::seconds kGrace{5};
+
+  /// Forks `count` workers: the caller has no other thread. `done` is called on the loop for each task given to Start().
+  [[nodiscard]] static Result<std::unique_ptr<WorkerPool>> Create(EventLoop& loop, unsigned count, Done done);
+  ~WorkerPool();
+
+  [[nodiscard]] bool HasIdle() const;
+  [[nodiscard]] std::size_t busy() const;
+  /// Gives the task to an idle worker (HasIdle()).
+  void Start(CaptureTask task);
+  /// Kills what is running; each task ends as kWorkerLost.
+  void KillBusy(const std::string& why);
+  /// Changes the number of workers: more are forked at once, surplus ones go when idle.
+  [[nodiscard]] Result<void> Resize(unsigned count);
+
+ private:
+  struct Slot;
+  WorkerPool(EventLoop& loop, Done done);
+  Result<void> Fork(Slot& slot);
+  void OnReport(Slot& slot);
+  void OnDeath(Slot& slot, int status);
+  void Check(Slot& slot);
+  void Kill(Slot& slot, const std::string& why);
+  void Finish(Slot& slot, TaskResult result);
+  void DropSurplus();
+
+  EventLoop& loop_;
+  Done done_;
+  std::size_t wanted_ = 0;
+  std::vector<std::unique_ptr<Slot>> slots_;
+};
+
+}  // namespace obit
