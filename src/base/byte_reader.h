@@ -39,6 +39,7 @@ class ByteReader {
 
   /// The text up to the next NUL, which is consumed too; nothing if there is no NUL.
   [[nodiscard]] std::optional<std::string_view> TakeCString() {
+    if (remaining() == 0) return std::nullopt;  // memchr(3) takes no null pointer
     const auto* begin = reinterpret_cast<const char*>(bytes_.data()) + at_;
     const void* end = std::memchr(begin, 0, remaining());
     if (end == nullptr) return std::nullopt;

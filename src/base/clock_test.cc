@@ -25,8 +25,9 @@ TEST(FormatDay, IsTheUtcDay) {
 }
 
 TEST(ParseTimestamp, ReadsWhatFormatTimestampWrites) {
-  for (const std::int64_t time : {std::int64_t{0}, std::int64_t{1}, std::int64_t{-1}, kSecond, -kSecond, -kSecond - 1,
-                                  kDay, -kDay, 1'795'442'531 * kSecond + 123'456'789, INT64_MIN, INT64_MAX})
+  for (const std::int64_t time :
+       {std::int64_t{0}, std::int64_t{1}, std::int64_t{-1}, kSecond, -kSecond, -kSecond - 1, kDay, -kDay,
+        1'795'442'531 * kSecond + 123'456'789, INT64_MIN, INT64_MAX})
     EXPECT_EQ(ParseTimestamp(FormatTimestamp(time)), time);
 }
 
@@ -37,12 +38,26 @@ TEST(ParseTimestamp, TakesAnyNumberOfFractionDigits) {
 }
 
 TEST(ParseTimestamp, RefusesWhatIsNoTime) {
-  for (const char* text :
-       {"", "Z", "1970-01-01", "1970-01-01T00:00:00", "1970-01-01 00:00:00Z", "1970-01-01T00:00:00+00:00",
-        "1970-13-01T00:00:00Z", "1970-00-01T00:00:00Z", "1970-02-30T00:00:00Z", "1970-01-01T24:00:00Z",
-        "1970-01-01T00:60:00Z", "1970-01-01T00:00:61Z", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00.1234567890Z",
-        "1970-01-01T00:00:00.-1Z", "1970-01-01T00:00:00,5Z", "1970-01-01T00:00:00ZZ", "+970-01-01T00:00:00Z",
-        "1970-01-01T00:00:0 Z", " 1970-01-01T00:00:00Z"})
+  for (const char* text : {"",
+                           "Z",
+                           "1970-01-01",
+                           "1970-01-01T00:00:00",
+                           "1970-01-01 00:00:00Z",
+                           "1970-01-01T00:00:00+00:00",
+                           "1970-13-01T00:00:00Z",
+                           "1970-00-01T00:00:00Z",
+                           "1970-02-30T00:00:00Z",
+                           "1970-01-01T24:00:00Z",
+                           "1970-01-01T00:60:00Z",
+                           "1970-01-01T00:00:61Z",
+                           "1970-01-01T00:00:00.Z",
+                           "1970-01-01T00:00:00.1234567890Z",
+                           "1970-01-01T00:00:00.-1Z",
+                           "1970-01-01T00:00:00,5Z",
+                           "1970-01-01T00:00:00ZZ",
+                           "+970-01-01T00:00:00Z",
+                           "1970-01-01T00:00:0 Z",
+                           " 1970-01-01T00:00:00Z"})
     EXPECT_FALSE(ParseTimestamp(text)) << text;
 }
 

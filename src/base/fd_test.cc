@@ -37,7 +37,9 @@ TEST(Fd, OwnsDescriptorZero) {
 TEST(Fd, DestructionCloses) {
   Pipe pipe;
   EXPECT_FALSE(pipe.WriterClosed());
-  { const Fd taken = std::move(pipe.writer); }
+  {
+    const Fd taken = std::move(pipe.writer);
+  }
   EXPECT_TRUE(pipe.WriterClosed());
 }
 

@@ -9,12 +9,12 @@
 namespace obit {
 namespace {
 
-using ::testing::UnorderedElementsAre;
 using testing::BytesOf;
 using testing::FailsWith;
 using testing::Succeeds;
 using testing::TemporaryFolder;
 using testing::TextOf;
+using ::testing::UnorderedElementsAre;
 
 std::string ReadBack(const TemporaryFolder& folder, const std::string& name) {
   auto file = ReadFileAt(folder.fd(), name, 1 << 20);
@@ -49,7 +49,8 @@ class FileSizeLimit {
 
 TEST(Open, GivesTheErrnoOfTheSystem) {
   EXPECT_THAT(Open("/nonexistent/file", O_RDONLY), FailsWith(ENOENT));
-  EXPECT_EQ(Open("/nonexistent/file", O_RDONLY).error().what, "open /nonexistent/file: No such file or directory");
+  EXPECT_EQ(Open("/nonexistent/file", O_RDONLY).error().what,
+            "open /nonexistent/file: No such file or directory");
 }
 
 TEST(Open, IsNotInherited) {
@@ -240,7 +241,8 @@ TEST(ListDirectory, NamesEverythingEachTime) {
   EXPECT_TRUE(ListDirectory(folder.fd())->empty());
   Put(folder, ".hidden", "x");
   Put(folder, "file", "x");
-  for (int i = 0; i < 2; ++i) EXPECT_THAT(*ListDirectory(folder.fd()), UnorderedElementsAre(".hidden", "file"));
+  for (int i = 0; i < 2; ++i)
+    EXPECT_THAT(*ListDirectory(folder.fd()), UnorderedElementsAre(".hidden", "file"));
 }
 
 TEST(ListDirectory, FailsForAFile) {

@@ -38,18 +38,18 @@ std::unexpected<Error> Refuse(int code, fmt::format_string<A...> what, A&&... ar
 }  // namespace obit
 
 /// The value of a Result, or return of its error from the enclosing function.
-#define OBIT_TRY(...)                                                      \
-  ({                                                                       \
-    auto obit_try_result = (__VA_ARGS__);                                  \
-    if (!obit_try_result) return std::unexpected(std::move(obit_try_result).error()); \
-    std::move(obit_try_result).value();                                    \
-  })
+#define OBIT_TRY(...) OBIT_TRY_NAMED(OBIT_JOIN(obit_try_, __COUNTER__), , __VA_ARGS__)
 
 /// The same, with the goal put before the cause: OBIT_TRY_IN(Open(p), "read record {}", id).
-#define OBIT_TRY_IN(expr, ...)                                                                      \
-  ({                                                                                                \
-    auto obit_try_result = (expr);                                                                  \
-    if (!obit_try_result)                                                                           \
-      return std::unexpected(std::move(obit_try_result).error().In(fmt::format(__VA_ARGS__)));      \
-    std::move(obit_try_result).value();                                                             \
+#define OBIT_TRY_IN(expr, ...) \
+  OBIT_TRY_NAMED(OBIT_JOIN(obit_try_, __COUNTER__), .In(fmt::format(__VA_ARGS__)), expr)
+
+// The name is unique, so that one OBIT_TRY may stand in the argument of another.
+#define OBIT_TRY_NAMED(name, in_goal, ...)                                      \
+  ({                                                                            \
+    auto name = (__VA_ARGS__);                                                  \
+    if (!name) return std::unexpected(std::move(name).error() in_goal);         \
+    std::move(name).value();                                                    \
   })
+#define OBIT_JOIN(a, b) OBIT_JOIN_EXPANDED(a, b)
+#define OBIT_JOIN_EXPANDED(a, b) a##b

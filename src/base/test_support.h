@@ -72,14 +72,16 @@ class Child {
   pid_t pid_ = -1;
 };
 
-/// Starts `program` with `arguments` (argv, the name included) and holds it, stopped, before its first instruction: nothing
-/// that it does can change what a test sees. `namespaces` are CLONE_NEW* of clone(2). On failure pid() is -1.
+/// Starts `program` with `arguments` (argv, the name included) and holds it, stopped, before its first
+/// instruction: nothing that it does can change what a test sees. `namespaces` are CLONE_NEW* of clone(2). On
+/// failure pid() is -1.
 inline Child ExecuteStopped(const std::string& program, const std::vector<std::string>& arguments,
                             unsigned long namespaces = 0) {
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  const auto pid = static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD | namespaces, nullptr, nullptr, nullptr, 0UL));
+  const auto pid =
+      static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD | namespaces, nullptr, nullptr, nullptr, 0UL));
   if (pid == 0) {
     ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
     ::execv(program.c_str(), argv.data());

@@ -53,7 +53,8 @@ TEST(Utf8Length, RefusesEveryTruncation) {
 }
 
 TEST(EscapeForTerminal, LeavesTextInAnyLanguage) {
-  for (const char* text : {"", "plain text.", "Grüße", "日本語", "💥", "\xc2\xa0"}) EXPECT_EQ(EscapeForTerminal(text), text);
+  for (const char* text : {"", "plain text.", "Grüße", "日本語", "💥", "\xc2\xa0"})
+    EXPECT_EQ(EscapeForTerminal(text), text);
 }
 
 TEST(EscapeForTerminal, EscapesControlCharacters) {
@@ -64,7 +65,9 @@ TEST(EscapeForTerminal, EscapesControlCharacters) {
 }
 
 TEST(EscapeForTerminal, EscapesTheControlCharactersAboveAscii) {
-  EXPECT_EQ(EscapeForTerminal("\xc2\x9b" "2J"), "\\xc2\\x9b2J");  // U+009B: the one-byte escape sequence
+  EXPECT_EQ(EscapeForTerminal("\xc2\x9b"
+                              "2J"),
+            "\\xc2\\x9b2J");  // U+009B: the one-byte escape sequence
   EXPECT_EQ(EscapeForTerminal("\xc2\x80"), "\\xc2\\x80");
   EXPECT_EQ(EscapeForTerminal("\xc2\x9f"), "\\xc2\\x9f");
 }
@@ -76,7 +79,8 @@ TEST(EscapeForTerminal, EscapesBytesThatAreNotUtf8) {
 
 TEST(EscapeForTerminal, EscapesWhatReordersALine) {
   const auto character = [](unsigned value) {  // of U+2000..2FFF
-    return std::string{'\xe2', static_cast<char>(0x80 | (value >> 6 & 0x3f)), static_cast<char>(0x80 | (value & 0x3f))};
+    return std::string{'\xe2', static_cast<char>(0x80 | (value >> 6 & 0x3f)),
+                       static_cast<char>(0x80 | (value & 0x3f))};
   };
   for (unsigned value = 0x2020; value < 0x2080; ++value) {
     const bool reorders = (value >= 0x202a && value <= 0x202e) || (value >= 0x2066 && value <= 0x2069);

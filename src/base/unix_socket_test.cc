@@ -109,7 +109,9 @@ TEST(ConnectUnix, RefusesTheEmptyPath) {  // which would be an abstract address
   EXPECT_THAT(ConnectUnix("", SOCK_STREAM), FailsWith(ENAMETOOLONG));
 }
 
-TEST(ConnectUnix, FailsWhereNobodyListens) { EXPECT_THAT(ConnectUnix("/nonexistent/s", SOCK_STREAM), FailsWith(ENOENT)); }
+TEST(ConnectUnix, FailsWhereNobodyListens) {
+  EXPECT_THAT(ConnectUnix("/nonexistent/s", SOCK_STREAM), FailsWith(ENOENT));
+}
 
 TEST(SendMessage, CarriesBytesAndDescriptors) {
   const auto pair = MakeSocketPair(SOCK_SEQPACKET);

@@ -5,6 +5,11 @@
 #include "base/text.h"
 
 namespace obit {
+namespace {
+
+constexpr std::size_t kArgumentsMax = 79;  // of NT_PRPSINFO: ELF_PRARGSZ is 80 with the NUL
+
+}  // namespace
 
 void ApplyProcessFacts(const ProcessFacts& facts, CrashRecord& record) {
   CrashRecord::Process& process = record.process;
@@ -64,8 +69,10 @@ void ApplyCoreNotes(const CoreNotes& notes, CrashRecord& record) {
     if (process.comm.empty()) process.comm = notes.process->comm;
     if (!process.uid) process.uid = notes.process->uid;
     if (!process.gid) process.gid = notes.process->gid;
-    if (process.cmdline.empty() && !notes.process->arguments.empty())
+    if (process.cmdline.empty() && !notes.process->arguments.empty()) {
       for (const std::string_view word : Split(Trim(notes.process->arguments), ' ')) process.cmdline.emplace_back(word);
+      process.cmdline_truncated = notes.process->arguments.size() >= kArgumentsMax;
+    }
   }
   if (process.exe.empty()) process.exe = notes.ExecutablePath();
   const auto secure = notes.auxv.find(AT_SECURE);

@@ -44,12 +44,10 @@ StreamResult CaptureStream(const Fd& connection, const CaptureDeadlines& deadlin
   const std::int64_t end = MonotonicNow() + deadlines.whole.count();
   std::int64_t last_byte = MonotonicNow();
   for (;;) {
-    const auto promised = head.core_bytes();
-    if (promised && result.received >= *promised) return result;  // whole; a peer that goes on is not listened to
+    if (const auto promised = head.core_bytes(); promised && result.received >= *promised) return result;
     if (!head.invalid().empty()) break;
-    auto room = writer.Buffer();
-    if (promised) room = room.first(std::min<std::uint64_t>(room.size(), *promised - result.received));
-    const ssize_t n = ::read(connection.get(), room.data(), room.size());
+    const auto room = writer.Buffer();
+    ssize_t n = ::read(connection.get(), room.data(), room.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) {
       const std::int64_t stalled = last_byte + deadlines.progress.count();
@@ -67,15 +65,18 @@ StreamResult CaptureStream(const Fd& connection, const CaptureDeadlines& deadlin
     }
     if (n <= 0) break;
     head.Feed(room.first(static_cast<std::size_t>(n)));
+    // A peer that goes on after the end is not listened to.
+    if (const auto promised = head.core_bytes())
+      n = static_cast<ssize_t>(std::min(static_cast<std::uint64_t>(n), *promised - std::min(*promised, result.received)));
     result.received += static_cast<std::uint64_t>(n);
     progress.store(result.received, std::memory_order_relaxed);
     last_byte = MonotonicNow();
-    if (last_byte >= end) {
-      result.trouble = fmt::format("it took longer than {}", Describe(deadlines.whole));
-      return result;
-    }
     if (const auto advanced = writer.Advance(static_cast<std::size_t>(n)); !advanced) {
       result.trouble = advanced.error().what;
+      return result;
+    }
+    if (last_byte >= end) {
+      result.trouble = fmt::format("it took longer than {}", Describe(deadlines.whole));
       return result;
     }
   }

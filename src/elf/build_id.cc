@@ -1,6 +1,9 @@
 #include "elf/build_id.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include <elf.h>
@@ -13,6 +16,13 @@ namespace obit {
 namespace {
 
 constexpr std::size_t kProgramHeadersMax = 512, kNotesMax = 64 * 1024, kBuildIdMax = 64;
+constexpr unsigned char kHostData = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
+
+/// What there is of `out` at `offset`. An offset that no file has comes from a hostile header: nothing is there.
+Result<std::size_t> ReadThere(const Fd& file, std::span<std::byte> out, std::uint64_t offset) {
+  if (offset > INT64_MAX - out.size()) return 0;
+  return ReadFullAt(file, out, offset);
+}
 
 std::string FindBuildId(std::span<const std::byte> notes, std::size_t alignment) {
   ByteReader reader(notes);
@@ -39,12 +49,12 @@ Result<std::string> ReadFrom(const Fd& file) {
       header.e_phentsize != sizeof(Phdr))
     return Refuse(EBADMSG, "its ELF header is cut or odd");
   std::vector<Phdr> segments(std::min<std::size_t>(header.e_phnum, kProgramHeadersMax));
-  const auto got = OBIT_TRY(ReadFullAt(file, std::as_writable_bytes(std::span(segments)), header.e_phoff));
+  const auto got = OBIT_TRY(ReadThere(file, std::as_writable_bytes(std::span(segments)), header.e_phoff));
   segments.resize(got / sizeof(Phdr));
   for (const Phdr& segment : segments) {
     if (segment.p_type != PT_NOTE) continue;
     std::vector<std::byte> notes(std::min<std::uint64_t>(segment.p_filesz, kNotesMax));
-    notes.resize(OBIT_TRY(ReadFullAt(file, notes, segment.p_offset)));
+    notes.resize(OBIT_TRY(ReadThere(file, notes, segment.p_offset)));
     if (auto id = FindBuildId(notes, segment.p_align == 8 ? 8 : 4); !id.empty()) return id;
   }
   return std::string();
@@ -57,6 +67,7 @@ Result<std::string> ReadBuildId(const Fd& file) {
   const auto got = OBIT_TRY(ReadFullAt(file, std::as_writable_bytes(std::span(ident)), 0));
   if (got != ident.size() || std::memcmp(ident.data(), ELFMAG, SELFMAG) != 0)
     return Refuse(EBADMSG, "it is not an ELF file");
+  if (ident[EI_DATA] != kHostData) return Refuse(EBADMSG, "it has the byte order of another machine");
   if (ident[EI_CLASS] == ELFCLASS64) return ReadFrom<Elf64_Ehdr, Elf64_Phdr>(file);
   if (ident[EI_CLASS] == ELFCLASS32) return ReadFrom<Elf32_Ehdr, Elf32_Phdr>(file);
   return Refuse(EBADMSG, "it is neither a 32-bit nor a 64-bit ELF file");

@@ -127,7 +127,7 @@ class NoteParser {
                        *number == SIGTRAP;
     if (from_kernel && fault) {
       signal.address = WordAt(payload, fields);
-    } else if (*code <= 0) {  // SI_USER, SI_QUEUE, SI_TKILL
+    } else if (*code == SI_USER || *code == SI_QUEUE || *code == SI_MESGQ || *code == SI_TKILL) {
       signal.sender_pid = At<std::int32_t>(payload, fields);
       signal.sender_uid = At<std::uint32_t>(payload, fields + 4);
     }

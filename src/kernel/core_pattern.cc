@@ -5,6 +5,7 @@
 #include <thread>
 
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/text.h"
@@ -26,6 +27,22 @@ Result<void> WriteSysctl(const char* path, std::string_view value) {
   const Fd fd = OBIT_TRY(Open(path, O_WRONLY));
   OBIT_TRY_IN(WriteAll(fd, value), "set {} to \"{}\"", path, value);
   return {};
+}
+
+/// The lock as a descriptor that obit was started with. O_CLOEXEC tells it from one that this process opened itself.
+Result<Fd> InheritedLock() {
+  struct stat lock{};
+  if (::stat(kLockFile, &lock) < 0) return Fail(errno, "look for {}", kLockFile);
+  const Fd descriptors = OBIT_TRY(Open("/proc/self/fd", O_RDONLY | O_DIRECTORY));
+  for (const std::string& name : OBIT_TRY(ListDirectory(descriptors))) {
+    const int fd = static_cast<int>(ParseUnsigned(name).value_or(0));
+    struct stat status{};
+    if (::fstat(fd, &status) < 0 || status.st_dev != lock.st_dev || status.st_ino != lock.st_ino) continue;
+    if ((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0) continue;
+    // Its lock is that of the open file, which this process shares: no wait, and it outlives this process.
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  }
+  return Fail(ENOENT, "find an inherited lock");
 }
 
 }  // namespace
@@ -101,6 +118,7 @@ Result<void> WriteCorePipeLimit(unsigned limit) { return WriteSysctl(kPipeLimitF
 
 Result<Fd> LockCorePattern(int seconds) {
   OBIT_TRY(MakeDirectories("/run/lock", 0755));
+  if (auto inherited = InheritedLock()) return inherited;
   Fd lock = OBIT_TRY(Open(kLockFile, O_RDWR | O_CREAT, 0644));
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   while (::flock(lock.get(), LOCK_EX | LOCK_NB) < 0) {

@@ -44,7 +44,8 @@ inline constexpr std::size_t kCorePatternMax = 127;
 [[nodiscard]] Result<void> WriteCorePipeLimit(unsigned limit);
 
 /// Holds the machine-wide lock on core_pattern: whoever changes it takes this first. Released with the Fd.
-/// Waits while another holds it, at most `seconds`; then EBUSY.
+/// Waits while another holds it, at most `seconds`; then EBUSY. A caller that holds it over several commands, by flock(1)
+/// on /run/lock/obit-core-pattern, leaves that descriptor open for them: it is taken as theirs.
 [[nodiscard]] Result<Fd> LockCorePattern(int seconds);
 
 }  // namespace obit

@@ -85,7 +85,8 @@ TEST(WriteCorePattern, RefusesOneThatTheKernelWouldCut) {
   EXPECT_EQ(ReadCorePattern().value(), before.value());
 }
 
-// The machine's own pattern is written back and no other, so that a crash in the middle finds nothing changed.
+// The machine's own pattern is written back and no other, so that a crash in the middle finds nothing
+// changed.
 TEST(WriteCorePattern, LeavesTheValueThatWasRead) {
   if (::geteuid() != 0) {
     EXPECT_THAT(WriteCorePattern("core"), FailsWith(EACCES));

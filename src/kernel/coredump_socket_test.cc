@@ -11,7 +11,8 @@ using testing::BytesOf;
 using testing::FailsWith;
 using testing::Succeeds;
 
-std::vector<std::byte> Wire(CoredumpRequest request = {.size = 16, .size_ack = 16, .mask = 0xf}, std::size_t extra = 0) {
+std::vector<std::byte> Wire(CoredumpRequest request = {.size = 16, .size_ack = 16, .mask = 0xf},
+                            std::size_t extra = 0) {
   const auto raw = std::bit_cast<std::array<std::byte, sizeof request>>(request);
   std::vector<std::byte> wire(raw.begin(), raw.end());
   wire.resize(wire.size() + extra, std::byte{0xee});
@@ -46,12 +47,14 @@ TEST(DecodeCoredumpRequest, RefusesEveryTruncation) {
 
 TEST(DecodeCoredumpRequest, RefusesASizeThatIsNotTheMessages) {
   for (const std::uint32_t size : {0u, 15u, 17u, 4096u, UINT32_MAX})
-    EXPECT_THAT(DecodeCoredumpRequest(Wire({.size = size, .size_ack = 16, .mask = 0xf})), FailsWith(EBADMSG)) << size;
+    EXPECT_THAT(DecodeCoredumpRequest(Wire({.size = size, .size_ack = 16, .mask = 0xf})), FailsWith(EBADMSG))
+        << size;
 }
 
 TEST(DecodeCoredumpRequest, TakesUpTo4095Bytes) {
   EXPECT_THAT(DecodeCoredumpRequest(Wire({.size = 4095, .size_ack = 16, .mask = 1}, 4079)), Succeeds());
-  EXPECT_THAT(DecodeCoredumpRequest(Wire({.size = 4096, .size_ack = 16, .mask = 1}, 4080)), FailsWith(EBADMSG));
+  EXPECT_THAT(DecodeCoredumpRequest(Wire({.size = 4096, .size_ack = 16, .mask = 1}, 4080)),
+              FailsWith(EBADMSG));
 }
 
 TEST(DecodeCoredumpRequest, RefusesAKernelThatTakesNoAnswer) {
@@ -62,7 +65,8 @@ TEST(DecodeCoredumpRequest, RefusesAKernelThatTakesNoAnswer) {
 TEST(CoredumpRequestSize, IsFrom16To4095) {
   EXPECT_EQ(SizeOf(16).value(), 16u);
   EXPECT_EQ(SizeOf(4095).value(), 4095u);
-  for (const std::uint32_t size : {0u, 15u, 4096u, UINT32_MAX}) EXPECT_THAT(SizeOf(size), FailsWith(EBADMSG)) << size;
+  for (const std::uint32_t size : {0u, 15u, 4096u, UINT32_MAX})
+    EXPECT_THAT(SizeOf(size), FailsWith(EBADMSG)) << size;
 }
 
 TEST(CoredumpRequestSize, IsNeverThatOfACore) {

@@ -16,13 +16,13 @@ namespace obit {
 namespace {
 
 using ::testing::AllOf;
+using testing::Child;
 using ::testing::ElementsAre;
 using ::testing::Eq;
-using ::testing::Ne;
-using ::testing::StartsWith;
-using testing::Child;
 using testing::ExecuteStopped;
 using testing::FailsWith;
+using ::testing::Ne;
+using ::testing::StartsWith;
 using testing::Succeeds;
 
 /// A stat line whose field n holds 100 + n, but for the first two.
@@ -86,7 +86,9 @@ ProcessFacts FactsOf(pid_t pid) {
   return ReadProcessFacts(*proc, pid);
 }
 
-Child Sleep(unsigned long namespaces = 0) { return ExecuteStopped("/bin/sleep", {"sleep", "600"}, namespaces); }
+Child Sleep(unsigned long namespaces = 0) {
+  return ExecuteStopped("/bin/sleep", {"sleep", "600"}, namespaces);
+}
 
 TEST(ReadProcessFacts, TellsWhoAndWhatAProcessIs) {
   const Child child = Sleep();

@@ -15,7 +15,8 @@ TEST(ParseKernelVersion, ReadsTheFirstTwoNumbers) {
 }
 
 TEST(ParseKernelVersion, RefusesEverythingElse) {
-  for (const char* release : {"", "6", "6.", "6.x", "x.6", ".6", "-6.1", "Linux 6.1", "99999999999.1", "6.99999999999"})
+  for (const char* release :
+       {"", "6", "6.", "6.x", "x.6", ".6", "-6.1", "Linux 6.1", "99999999999.1", "6.99999999999"})
     EXPECT_THAT(ParseKernelVersion(release), FailsWith(EBADMSG)) << release;
 }
 
@@ -25,7 +26,9 @@ TEST(KernelVersion, ComparesByNumberAndNotByText) {
   EXPECT_GT((KernelVersion{7, 0}), kFirstWithSocketRequest);
 }
 
-TEST(KernelRelease, IsOneThatCanBeParsed) { EXPECT_TRUE(ParseKernelVersion(KernelRelease())) << KernelRelease(); }
+TEST(KernelRelease, IsOneThatCanBeParsed) {
+  EXPECT_TRUE(ParseKernelVersion(KernelRelease())) << KernelRelease();
+}
 
 }  // namespace
 }  // namespace obit

@@ -1,0 +1,264 @@
+#include "capture/capture.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "capture/fake_kernel.h"
+#include "crash/record_json.h"
+#include "store/core_reader.h"
+#include "store/store.h"
+
+namespace obit {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr const char* kId = "0123456789abcdef";
+
+/// One crash against a fake kernel: a store, and the capture as a worker runs it.
+class CaptureTest : public testing::Test {
+ protected:
+  CaptureTest() {
+    std::string name = "/dev/shm/obit-capture-test.XXXXXX";
+    path_ = ::mkdtemp(name.data());
+    store_ = *Store::Create(path_);
+  }
+  ~CaptureTest() override { std::filesystem::remove_all(path_); }
+
+  /// Captures what `crash` sends. With `offer` the exchange of "@@" comes first (its request was read by the manager).
+  Result<CrashRecord> Run(std::function<void(Fd&)> crash, bool with_offer, CaptureDeadlines deadlines = {}) {
+    FakeKernel kernel(std::move(crash));
+    IncomingCrash incoming = *store_.Begin(kId);
+    CrashRecord record;
+    record.id = kId;
+    record.time = RealtimeNow();
+    record.capture.transport = with_offer ? "socket-request" : "socket";
+    {
+      const Fd begun = *OpenAt(incoming.dir, kBegunFile, O_WRONLY | O_CREAT, 0600);
+      EXPECT_TRUE(WriteAll(begun, RecordToJson(record)));
+    }
+    CaptureJob job;
+    job.dir = *Duplicate(incoming.dir);
+    job.connection = kernel.TakeServer();
+    if (with_offer) {
+      std::array<std::byte, 16> request{};
+      EXPECT_TRUE(WaitReadable(job.connection, MonotonicNow() + 5'000'000'000));
+      EXPECT_EQ(*ReadFull(job.connection, request), request.size());
+      job.offer = *DecodeCoredumpRequest(request);
+    }
+    job.accepted = MonotonicNow();
+    job.deadlines = deadlines;
+    auto captured = Capture(std::move(job), progress_, [this] { ++released_; });
+    if (captured) {
+      EXPECT_TRUE(store_.Commit(kId, captured->time));
+    }
+    return captured;
+  }
+
+  std::vector<std::byte> StoredCoreOf(const CrashRecord& record) {
+    const CrashLocation location{FormatDay(record.time), record.id};
+    auto reader = CoreReader::Open(*store_.OpenFile(location, kCoreFile));
+    EXPECT_TRUE(reader) << reader.error().what;
+    std::vector<std::byte> core(reader->size());
+    EXPECT_EQ(*reader->ReadAt(0, core), core.size());
+    return core;
+  }
+
+  std::string path_;
+  Store store_;
+  std::atomic<std::uint64_t> progress_{0};
+  int released_ = 0;
+};
+
+/// The kernel as it is: negotiates, dumps `core`, waits for the release.
+std::function<void(Fd&)> Dumping(std::vector<std::byte> core, CoredumpAgreement* agreed = nullptr) {
+  return [core = std::move(core), agreed](Fd& server) {
+    const auto agreement = Negotiate(server, {});
+    if (agreed != nullptr) *agreed = *agreement;
+    if (!agreement || !agreement->dumps()) return;
+    if (SendCore(server, core)) AwaitRelease(server);
+  };
+}
+
+TEST_F(CaptureTest, StoresTheCoreOfARequestConnection) {
+  const auto core = SmallCore(1 << 20);
+  CoredumpAgreement agreed;
+  const auto record = Run(Dumping(core, &agreed), true);
+  ASSERT_TRUE(record) << record.error().what;
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull) << record->capture.reason;
+  EXPECT_EQ(record->capture.core_bytes, core.size());
+  EXPECT_EQ(record->capture.promised_bytes, core.size());
+  EXPECT_EQ(record->signal.number, 11);
+  EXPECT_EQ(record->thread.tid, 12345);
+  EXPECT_EQ(agreed.mask, kCoredumpKernel | kCoredumpWait);
+  EXPECT_EQ(released_, 1);
+  EXPECT_EQ(StoredCoreOf(*record), core);
+}
+
+TEST_F(CaptureTest, StoresTheCoreOfAPlainConnection) {
+  const auto core = SmallCore(300'000);
+  const auto record = Run([&](Fd& server) { (void)SendCore(server, core); }, false);
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull);
+  EXPECT_EQ(StoredCoreOf(*record), core);
+}
+
+/// A kernel that reads the answer and then says `mark`.
+std::function<void(Fd&)> Marking(CoredumpMark mark) {
+  return [mark](Fd& server) {
+    EXPECT_TRUE(WriteAll(server, EncodeCoredumpRequest({})));
+    std::array<std::byte, sizeof(CoredumpAck)> ack{};
+    EXPECT_EQ(*ReadFull(server, ack), ack.size());
+    EXPECT_TRUE(WriteAll(server, std::as_bytes(std::span(&mark, 1))));
+  };
+}
+
+TEST_F(CaptureTest, RecordsEachRefusal) {
+  for (const auto mark : {CoredumpMark::kMinSize, CoredumpMark::kMaxSize, CoredumpMark::kUnsupported,
+                          CoredumpMark::kConflicting, static_cast<CoredumpMark>(99)}) {
+    const auto record = Run(Marking(mark), true);
+    ASSERT_TRUE(record);
+    EXPECT_EQ(record->capture.outcome, CrashOutcome::kFailed);
+    EXPECT_NE(record->capture.reason.find(Describe(mark)), std::string::npos) << record->capture.reason;
+    EXPECT_TRUE(record->files.core.empty());
+    ASSERT_TRUE(store_.Remove({FormatDay(record->time), kId}));
+  }
+}
+
+TEST_F(CaptureTest, EndsWhenTheKernelSaysNothing) {
+  const auto record = Run(
+      [](Fd& server) {
+        EXPECT_TRUE(WriteAll(server, EncodeCoredumpRequest({})));
+        CoredumpAck ack;
+        (void)ReadFull(server, std::as_writable_bytes(std::span(&ack, 1)));
+        AwaitRelease(server);  // no mark
+      },
+      true, {.progress = 50ms});
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFailed);
+  EXPECT_NE(record->capture.reason.find("did not react"), std::string::npos) << record->capture.reason;
+  EXPECT_EQ(released_, 1);
+}
+
+TEST_F(CaptureTest, SurvivesAHangUpAtEveryByteOfTheExchange) {
+  // All that the kernel sends up to the first bytes of the core; it hangs up after `n` bytes of it.
+  std::vector<std::byte> wire(sizeof(CoredumpMark));  // kAccepted
+  const auto core = SmallCore(4096);
+  wire.insert(wire.end(), core.begin(), core.begin() + 200);
+  for (std::size_t n = 0; n <= wire.size(); ++n) {
+    const auto record = Run(
+        [&](Fd& server) {
+          EXPECT_TRUE(WriteAll(server, EncodeCoredumpRequest({})));
+          CoredumpAck ack;
+          if (n > 0) {
+            EXPECT_EQ(*ReadFull(server, std::as_writable_bytes(std::span(&ack, 1))), sizeof ack);
+          }
+          EXPECT_TRUE(WriteAll(server, std::span(wire).first(n)));
+        },
+        true);
+    ASSERT_TRUE(record) << n;
+    EXPECT_EQ(record->capture.outcome, n > 4 ? CrashOutcome::kTruncated : CrashOutcome::kFailed) << n;
+    EXPECT_FALSE(record->capture.reason.empty()) << n;
+    ASSERT_TRUE(store_.Remove({FormatDay(record->time), kId}));
+  }
+}
+
+TEST_F(CaptureTest, KeepsWhatArrivedOfACutCore) {
+  const auto core = SmallCore(600'000);
+  // Within the ELF header, the program headers, the notes, the padding, at page borders, inside memory, one byte short.
+  for (const std::size_t cut : {10ul, 64ul, 100ul, 176ul, 300ul, 4095ul, 4096ul, 8191ul, 262144ul, 300001ul, core.size() - 1}) {
+    const auto record = Run([&](Fd& server) { (void)SendCore(server, std::span(core).first(cut)); }, false);
+    ASSERT_TRUE(record);
+    EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated) << cut;
+    EXPECT_EQ(record->capture.core_bytes, cut);
+    EXPECT_NE(record->capture.reason.find(std::to_string(cut)), std::string::npos) << record->capture.reason;
+    EXPECT_EQ(StoredCoreOf(*record), std::vector(core.begin(), core.begin() + static_cast<long>(cut)));
+    ASSERT_TRUE(store_.Remove({FormatDay(record->time), kId}));
+  }
+}
+
+TEST_F(CaptureTest, StopsListeningToAPeerThatNeverEnds) {
+  const auto core = SmallCore(100'000);
+  const auto record = Run(
+      [&](Fd& server) {
+        if (!WriteAll(server, core)) return;
+        const std::vector<std::byte> more(1 << 16);
+        while (::send(server.get(), more.data(), more.size(), MSG_NOSIGNAL) > 0) {
+        }
+      },
+      false);
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull);
+  EXPECT_EQ(record->capture.core_bytes, core.size());
+}
+
+TEST_F(CaptureTest, KeepsNothingOfGarbage) {
+  const auto record = Run([](Fd& server) { (void)SendCore(server, std::vector<std::byte>(100'000, std::byte{'x'})); }, false);
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFailed);
+  EXPECT_NE(record->capture.reason.find("not an ELF file"), std::string::npos) << record->capture.reason;
+  EXPECT_TRUE(record->files.core.empty());
+}
+
+TEST_F(CaptureTest, ReleasesAProcessWhoseStreamStalls) {
+  const auto core = SmallCore(100'000);
+  const auto record = Run(
+      [&](Fd& server) {
+        EXPECT_TRUE(WriteAll(server, std::span(core).first(50'000)));
+        AwaitRelease(server);
+      },
+      false, {.progress = 50ms});
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated);
+  EXPECT_EQ(record->capture.core_bytes, 50'000u);
+  EXPECT_NE(record->capture.reason.find("no byte came for 50 ms"), std::string::npos) << record->capture.reason;
+}
+
+TEST_F(CaptureTest, EndsADripAtTheWholeDeadline) {
+  const auto core = SmallCore(1 << 20);
+  const auto record = Run(
+      [&](Fd& server) {
+        for (const std::byte b : core)
+          if (::send(server.get(), &b, 1, MSG_NOSIGNAL) != 1) return;
+      },
+      false, {.whole = 1ms});
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated);
+  EXPECT_NE(record->capture.reason.find("longer than 1 ms"), std::string::npos) << record->capture.reason;
+}
+
+TEST_F(CaptureTest, RecoversWhatAKilledWorkerLeft) {
+  const auto core = SmallCore(2'000'000);
+  {
+    IncomingCrash incoming = *store_.Begin(kId);
+    CrashRecord record;
+    record.id = kId;
+    record.time = RealtimeNow();
+    EXPECT_TRUE(WriteAll(*OpenAt(incoming.dir, kBegunFile, O_WRONLY | O_CREAT, 0600), RecordToJson(record)));
+    const Fd file = *OpenAt(incoming.dir, kCoreFile, O_RDWR | O_CREAT, 0600);
+    CoreWriter writer(file, {});
+    ASSERT_TRUE(writer.Append(std::span(core).first(1'500'000)));
+  }  // no Finish
+  auto abandoned = store_.TakeAbandoned();
+  ASSERT_EQ(abandoned->size(), 1u);
+  const auto record = Recover(abandoned->front().dir, "killed in a test");
+  ASSERT_TRUE(record) << record.error().what;
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated);
+  EXPECT_EQ(record->capture.reason, "killed in a test");
+  ASSERT_TRUE(store_.Commit(kId, record->time));
+  const auto stored = StoredCoreOf(*record);
+  EXPECT_GT(stored.size(), 0u);
+  EXPECT_TRUE(std::equal(stored.begin(), stored.end(), core.begin()));
+}
+
+TEST_F(CaptureTest, RecoversNothingWithoutARecord) {
+  IncomingCrash incoming = *store_.Begin(kId);
+  EXPECT_EQ(Recover(incoming.dir, "x").error().code, ENOENT);
+}
+
+}  // namespace
+}  // namespace obit

@@ -1,0 +1,266 @@
+#include "server/server.h"
+
+#include <csignal>
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "capture/fake_kernel.h"
+#include "crash/record_json.h"
+#include "kernel/pipe_message.h"
+#include "store/core_reader.h"
+
+namespace obit {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Believes what the test says of a peer: no test can make the real kernel call a live process crashed.
+class FakeInspector final : public PeerInspector {
+ public:
+  Result<Peer> Identify(const Fd&) override {
+    if (!is_kernel) return Refuse(EPERM, "process is not dumping core");
+    return Peer{*OpenPidfd(::getpid()), info};
+  }
+  Result<Peer> IdentifyPiped(Fd pidfd, pid_t pid) override {
+    if (!is_kernel) return Refuse(EPERM, "process is not dumping core");
+    info.pid = pid;
+    return Peer{std::move(pidfd), info};
+  }
+  Result<ProcessFacts> Inspect(const Peer&) override {
+    if (gone) return Refuse(ESRCH, "gone");
+    return facts;
+  }
+  Result<Fd> Executable(const Peer&) override { return Open("/proc/self/exe", O_PATH); }
+
+  bool is_kernel = true, gone = false;
+  PidfdInfo info{.pid = 4711, .coredump_known = true, .coredumped = true, .dump_mode = DumpMode::kUser};
+  ProcessFacts facts{.pid = 4711, .comm = "crashed", .core_limit = UINT64_MAX, .signal = 11};
+};
+
+class ServerTest : public testing::Test {
+ protected:
+  ServerTest() {
+    std::string name = "/dev/shm/obit-server-test.XXXXXX";
+    path_ = ::mkdtemp(name.data());
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+  ~ServerTest() override {
+    server_.reset();
+    std::filesystem::remove_all(path_);
+  }
+
+  void Start(Config config = {}) {
+    auto coredump = ListenUnix(Socket(), SOCK_STREAM, 64);
+    auto pipe = ListenUnix(path_ + "/pipe.socket", SOCK_SEQPACKET, 64);
+    ASSERT_TRUE(coredump && pipe);
+    auto server = Server::Create(loop_, *Store::Create(path_ + "/store"), {std::move(*coredump), std::move(*pipe)},
+                                 config, inspector_);
+    ASSERT_TRUE(server) << server.error().what;
+    server_ = std::move(*server);
+  }
+  [[nodiscard]] std::string Socket() const { return path_ + "/coredump.socket"; }
+
+  /// A crash: connects like the kernel, then runs `crash` in a thread.
+  void Crash(std::function<void(Fd&)> crash) {
+    auto connection = ConnectUnix(Socket(), SOCK_STREAM);
+    ASSERT_TRUE(connection) << connection.error().what;
+    ::fcntl(connection->get(), F_SETFL, 0);
+    kernels_.emplace_back([crash = std::move(crash), end = std::move(*connection)]() mutable { crash(end); });
+  }
+
+  /// Runs the server until it has `count` records, or 20 s passed.
+  std::vector<CrashRecord> Records(std::size_t count) {
+    RunUntil([this, count] { return server_->counters().committed + server_->counters().lost >= count; });
+    server_.reset();
+    std::vector<CrashRecord> records;
+    const Store store = *Store::Open(path_ + "/store");
+    const auto list = ListCrashes(store);
+    for (const CrashSummary& crash : list->crashes) records.push_back(*store.Load(crash.location));
+    return records;
+  }
+
+  /// Runs the server until `done`, then stops it. The bound only ends a test that has failed.
+  void RunUntil(std::function<bool()> done) {
+    const EventSource bound = *loop_.After(20s, [this] {
+      ADD_FAILURE() << "the server did not get there";
+      loop_.Stop();
+    });
+    Poll(std::move(done));
+    EXPECT_TRUE(loop_.Run());
+  }
+  void Poll(std::function<bool()> done) {
+    if (done()) return server_->Stop();
+    poll_ = *loop_.After(1ms, [this, done] { Poll(done); });
+  }
+
+  std::string path_;
+  EventLoop loop_ = *EventLoop::Create();
+  FakeInspector inspector_;
+  std::unique_ptr<Server> server_;
+  EventSource poll_;
+  std::vector<std::jthread> kernels_;
+};
+
+std::function<void(Fd&)> Dumping(std::vector<std::byte> core, CoredumpOffer offer = {}) {
+  return [core = std::move(core), offer](Fd& server) {
+    const auto agreement = Negotiate(server, offer);
+    if (!agreement) return;
+    if (agreement->dumps() && !SendCore(server, core)) return;
+    if (agreement->waits()) AwaitRelease(server);
+  };
+}
+
+TEST_F(ServerTest, RecordsOneCrashOfEachTransport) {
+  Start();
+  const auto core = SmallCore(100'000);
+  Crash(Dumping(core));
+  Crash([core](Fd& server) { (void)SendCore(server, core); });
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
+  {
+    const Fd read_end(pipe[0]);
+    const auto helper = ConnectUnix(path_ + "/pipe.socket", SOCK_SEQPACKET);
+    const PipeMessage message{.pid = 42, .tid = 43, .signal = 6, .dump_mode = 1, .has_pidfd = 1, .core_limit = UINT64_MAX};
+    const Fd pidfd = *OpenPidfd(::getpid());
+    const std::array<int, 2> fds{read_end.get(), pidfd.get()};
+    ASSERT_TRUE(SendMessage(*helper, std::as_bytes(std::span(&message, 1)), fds));
+  }
+  kernels_.emplace_back([core, end = Fd(pipe[1])] { (void)WriteAll(end, core); });
+  std::set<std::string> transports;
+  for (const CrashRecord& record : Records(3)) {
+    EXPECT_EQ(record.capture.outcome, CrashOutcome::kFull) << record.capture.reason;
+    EXPECT_EQ(record.capture.core_bytes, core.size());
+    transports.insert(record.capture.transport);
+  }
+  EXPECT_EQ(transports, (std::set<std::string>{"pipe", "socket", "socket-request"}));
+}
+
+TEST_F(ServerTest, TakesTheLongerRequestOfANewerKernel) {
+  Start();
+  Crash(Dumping(SmallCore(10'000), {.size = 32, .size_ack = 24, .mask = 0x7f}));
+  const auto records = Records(1);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].capture.outcome, CrashOutcome::kFull) << records[0].capture.reason;
+}
+
+TEST_F(ServerTest, KeepsOnlyTheEventOfAProcessThatWantsNoCore) {
+  inspector_.facts.core_limit = 0;
+  Start();
+  CoredumpAgreement agreed;
+  Crash([&](Fd& server) {
+    agreed = *Negotiate(server, {});
+    AwaitRelease(server);
+  });
+  const auto records = Records(1);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].capture.outcome, CrashOutcome::kEvent);
+  EXPECT_EQ(records[0].capture.detail, Detail::kEvent);
+  kernels_.clear();
+  EXPECT_EQ(agreed.mark, CoredumpMark::kAccepted);
+  EXPECT_EQ(agreed.mask, kCoredumpUserspace | kCoredumpWait);
+}
+
+TEST_F(ServerTest, RejectsWhenThePolicySaysSo) {
+  inspector_.facts.core_limit = 0;
+  Start({.no_core_limit = Detail::kReject});
+  CoredumpAgreement agreed;
+  Crash([&](Fd& server) {
+    agreed = *Negotiate(server, {});
+    AwaitRelease(server);
+  });
+  RunUntil([this] { return server_->counters().rejected == 1; });
+  kernels_.clear();
+  EXPECT_EQ(agreed.mask, kCoredumpReject);
+}
+
+TEST_F(ServerTest, RecordsWhatIsKnownOfAProcessThatWasGone) {
+  inspector_.gone = true;
+  Start();
+  Crash(Dumping(SmallCore(10'000)));
+  const auto records = Records(1);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].process.pid, 4711);
+  EXPECT_EQ(records[0].process.cwd, "");
+  EXPECT_EQ(records[0].signal.number, 11) << "from the notes";
+}
+
+TEST_F(ServerTest, RecordsAKernelThatHangsUpWithinItsRequest) {
+  Start();
+  for (std::size_t n = 0; n < 16; ++n)
+    Crash([n, wire = EncodeCoredumpRequest({})](Fd& server) { (void)WriteAll(server, std::span(wire).first(n)); });
+  const auto records = Records(16);
+  ASSERT_EQ(records.size(), 16u);
+  for (const CrashRecord& record : records) EXPECT_EQ(record.capture.outcome, CrashOutcome::kFailed);
+}
+
+TEST_F(ServerTest, RecordsARequestThatIsGarbage) {
+  Start();
+  Crash([](Fd& server) { (void)WriteAll(server, std::string_view("GET / HTTP/1.0\r\n\r\n")); });
+  const auto records = Records(1);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].capture.outcome, CrashOutcome::kFailed);
+  EXPECT_NE(records[0].capture.reason.find("coredump request"), std::string::npos) << records[0].capture.reason;
+}
+
+TEST_F(ServerTest, QueuesMoreCrashesThanItHasSlots) {
+  Start({.slots = 2});
+  const auto core = SmallCore(50'000);
+  for (int i = 0; i < 40; ++i) Crash(Dumping(core));
+  const auto records = Records(40);
+  ASSERT_EQ(records.size(), 40u);
+  for (const CrashRecord& record : records) EXPECT_EQ(record.capture.outcome, CrashOutcome::kFull);
+}
+
+TEST_F(ServerTest, RefusesAPeerThatIsNotTheKernel) {
+  inspector_.is_kernel = false;
+  Start();
+  const auto client = ConnectUnix(Socket(), SOCK_STREAM);
+  ASSERT_TRUE(client);
+  RunUntil([this] { return server_->intake_counters().refused == 1; });
+  EXPECT_EQ(server_->intake_counters().crashes, 0u);
+  std::byte any{};
+  EXPECT_EQ(::recv(client->get(), &any, 1, MSG_DONTWAIT), 0) << "closed";
+}
+
+TEST_F(ServerTest, ReleasesAProcessWhoseKernelSideStalls) {
+  Start({.progress_timeout = 1s});
+  Crash([](Fd& server) {
+    if (Negotiate(server, {})) AwaitRelease(server);  // nothing is dumped
+  });
+  const auto records = Records(1);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].capture.outcome, CrashOutcome::kFailed);
+  EXPECT_NE(records[0].capture.reason.find("no byte came for 1 s"), std::string::npos) << records[0].capture.reason;
+}
+
+TEST_F(ServerTest, RefusesASecondServerOnOneStore) {
+  Start();
+  EventLoop other = *EventLoop::Create();
+  const auto second = Server::Create(other, *Store::Create(path_ + "/store"), {}, {}, inspector_);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, EBUSY);
+}
+
+TEST_F(ServerTest, RecoversWhatADeadServerLeft) {
+  const std::string id = "00000000000000aa";
+  {
+    const Store store = *Store::Create(path_ + "/store");
+    const IncomingCrash incoming = *store.Begin(id);
+    CrashRecord record;
+    record.id = id;
+    record.time = RealtimeNow();
+    EXPECT_TRUE(WriteAll(*OpenAt(incoming.dir, kBegunFile, O_WRONLY | O_CREAT, 0600), RecordToJson(record)));
+  }
+  Start();
+  const auto records = Records(1);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].id, id);
+  EXPECT_EQ(records[0].capture.outcome, CrashOutcome::kFailed);
+  EXPECT_NE(records[0].capture.reason.find("killed while it captured"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace obit
