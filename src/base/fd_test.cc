@@ -67,15 +67,15 @@ TEST(Fd, SelfMoveKeepsTheDescriptorOpen) {
 }
 
 TEST(Fd, ClosesOnlyOnce) {
-  Pipe first;
-  const int number = first.writer.get();
-  first.writer.Reset();
-  // The lowest free number is handed out again, so a second close would hit this one.
-  Pipe second;
-  const Fd reused(::fcntl(second.writer.get(), F_DUPFD_CLOEXEC, number));
-  second.writer.Reset();
-  first.writer.Reset();
-  EXPECT_FALSE(second.WriterClosed());
+  Pipe pipe;
+  Fd closed(::fcntl(pipe.writer.get(), F_DUPFD_CLOEXEC, 0));
+  const int number = closed.get();
+  closed.Reset();
+  const Fd other(::fcntl(pipe.writer.get(), F_DUPFD_CLOEXEC, number));
+  ASSERT_EQ(other.get(), number);  // used again: a second close would hit it
+  pipe.writer.Reset();
+  closed.Reset();
+  EXPECT_FALSE(pipe.WriterClosed());
 }
 
 TEST(Fd, ReleaseLeavesItOpen) {

@@ -77,7 +77,7 @@ Result<Archive> OpenArchive(const Fd& file) {
   if (archive_read_open_fd(reader.get(), file.get(), kStep) != ARCHIVE_OK)
     return Refuse(EBADMSG, "{}", Complaint(reader.get()));
   const int begun = archive_read_next_header(reader.get(), &entry);
-  if (begun == ARCHIVE_EOF) return Refuse(EBADMSG, "it is empty");
+  if (begun == ARCHIVE_EOF || archive_filter_bytes(reader.get(), -1) == 0) return Refuse(EBADMSG, "it is empty");
   if (begun != ARCHIVE_OK) return Refuse(EBADMSG, "{}", Complaint(reader.get()));
   return reader;
 }

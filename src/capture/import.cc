@@ -90,7 +90,7 @@ Result<CrashRecord> WriteCrash(const Fd& file, const Fd& dir, const CoreWriter::
   const CoreHead& head = importer.head();
   if (!head.core_bytes()) {
     if (!cut.empty()) return Refuse(EBADMSG, "{}", cut);
-    return Refuse(EBADMSG, "it ends after {} bytes, within the head of a core", stored.plain);
+    return Refuse(EBADMSG, "it is no core, or ends within its head: it has {} bytes", stored.plain);
   }
   CrashRecord::Capture& capture = record.capture;
   capture.transport = "file";
@@ -102,7 +102,7 @@ Result<CrashRecord> WriteCrash(const Fd& file, const Fd& dir, const CoreWriter::
   capture.stored_bytes = stored.stored;
   if (stored.plain < *capture.promised_bytes) {
     capture.outcome = CrashOutcome::kTruncated;
-    capture.reason = fmt::format("the file ends {} bytes before the core does", *capture.promised_bytes - stored.plain);
+    capture.reason = fmt::format("the file ends after {} of {} bytes", stored.plain, *capture.promised_bytes);
     if (!cut.empty()) capture.reason += ": " + cut;
   }
   record.files.core = kCoreFile;

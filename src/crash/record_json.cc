@@ -207,7 +207,7 @@ void ReadProcess(ObjectReader in, CrashRecord::Process& process) {
   in.Get("threads", process.threads);
   in.Get("virtual_bytes", process.virtual_bytes);
   in.Get("resident_bytes", process.resident_bytes);
-  if (const Json* limit = in.Find("core_limit"); limit != nullptr && limit->is_string())
+  if (const Json* limit = in.Find("core_limit"); limit != nullptr && *limit == "unlimited")
     process.core_limit = std::numeric_limits<std::uint64_t>::max();
   else
     in.Get("core_limit", process.core_limit);
@@ -237,6 +237,7 @@ void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
   in.Get("promised_bytes", capture.promised_bytes);
   in.Get("stored_bytes", capture.stored_bytes);
   in.Get("held_seconds", capture.held_seconds);
+  if (capture.held_seconds < 0) in.Wrong("held_seconds", "a time of 0 or more");
 }
 
 }  // namespace

@@ -144,6 +144,19 @@ TEST(CoreHead, CountsMoreSegmentsThanTheHeaderHolds) {
   ExpectSame(in_pieces, head);
 }
 
+TEST(CoreHead, CountsThoseByWhereTheNotesBeginAndNotByTheSectionHeader) {
+  RawCore64 core;
+  core.Add(PT_NOTE, sizeof(Elf64_Ehdr) + 3 * sizeof(Elf64_Phdr), 20);
+  core.Add(PT_LOAD, 4096, 100);
+  core.Add(PT_LOAD, 4196, 200);
+  core.header.e_phnum = PN_XNUM;
+  core.size = 4396;
+  const CoreHead head = Fed(core.Bytes());
+  EXPECT_TRUE(head.complete());
+  EXPECT_EQ(head.core_bytes(), 4396u);
+  EXPECT_EQ(head.notes().size(), 20u);
+}
+
 TEST(CoreHead, ReadsA32BitCore) {
   RawCore32 core;
   core.header.e_machine = EM_386;

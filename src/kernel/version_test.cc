@@ -20,6 +20,11 @@ TEST(ParseKernelVersion, RefusesEverythingElse) {
     EXPECT_THAT(ParseKernelVersion(release), FailsWith(EBADMSG)) << release;
 }
 
+TEST(ParseKernelVersion, LooksNoFurtherThanTheText) {
+  EXPECT_THAT(ParseKernelVersion(std::string_view("6.18").substr(0, 1)), FailsWith(EBADMSG));
+  EXPECT_EQ(ParseKernelVersion(std::string_view("6.18").substr(0, 3)).value(), (KernelVersion{6, 1}));
+}
+
 TEST(KernelVersion, ComparesByNumberAndNotByText) {
   EXPECT_LT((KernelVersion{6, 9}), kFirstWithSocket);
   EXPECT_LT(kFirstWithSocket, kFirstWithSocketRequest);

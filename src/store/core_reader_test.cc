@@ -20,7 +20,9 @@ using testing::Succeeds;
 using testing::operator+;
 
 /// Data, a hole that fills frames, data that begins and ends inside a frame.
-Bytes SampleCore() { return Noise(kFrameBytes + 100, 1) + Bytes(2 * kFrameBytes) + Noise(2 * kFrameBytes - 7, 2); }
+Bytes SampleCore() {
+  return Noise(kFrameBytes + 100, 1) + Bytes(2 * kFrameBytes) + Noise(2 * kFrameBytes - 7, 2);
+}
 
 Result<Bytes> ReadAll(const Bytes& stored) {
   auto reader = OBIT_TRY(CoreReader::Open(MemoryFile(stored)));
@@ -42,8 +44,8 @@ TEST(CoreReader, GivesEveryRange) {
         if (at < plain.size()) offsets.push_back(at);
   offsets.push_back(plain.size() - 1);
   for (const std::uint64_t offset : offsets) {
-    for (const std::size_t length : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{4096}, kFrameBytes,
-                                     kFrameBytes + 1, 3 * kFrameBytes, plain.size()}) {
+    for (const std::size_t length : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{4096},
+                                     kFrameBytes, kFrameBytes + 1, 3 * kFrameBytes, plain.size()}) {
       Bytes out(length, std::byte{0xaa});
       const auto got = reader->ReadAt(offset, out);
       ASSERT_THAT(got, Succeeds());
@@ -71,9 +73,12 @@ TEST(CoreReader, WalksOverAllInOrderWithoutGaps) {
   std::uint64_t holes = 0;
   const auto walked = reader->Walk([&](const CoreReader::Piece& piece) -> Result<void> {
     EXPECT_EQ(piece.offset, seen.size());
-    if (piece.hole()) holes += piece.length;
-    else EXPECT_EQ(piece.length, piece.bytes.size());
-    seen = std::move(seen) + (piece.hole() ? Bytes(piece.length) : Bytes(piece.bytes.begin(), piece.bytes.end()));
+    if (piece.hole())
+      holes += piece.length;
+    else
+      EXPECT_EQ(piece.length, piece.bytes.size());
+    seen = std::move(seen) +
+           (piece.hole() ? Bytes(piece.length) : Bytes(piece.bytes.begin(), piece.bytes.end()));
     return {};
   });
   ASSERT_THAT(walked, Succeeds());
@@ -125,8 +130,10 @@ TEST(CoreReader, NeverGivesWrongBytesForAFlippedBit) {
     other[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
     const auto got = ReadAll(other);
     // A bit that says nothing about the content may be any; what is read is right or refused.
-    if (got) EXPECT_EQ(*got, plain) << "bit " << bit;
-    else EXPECT_EQ(got.error().code, EBADMSG) << "bit " << bit;
+    if (got)
+      EXPECT_EQ(*got, plain) << "bit " << bit;
+    else
+      EXPECT_EQ(got.error().code, EBADMSG) << "bit " << bit;
   }
 }
 

@@ -58,8 +58,10 @@ std::vector<std::uint64_t> Holes(const Fd& file) {
   std::vector<std::uint64_t> holes;
   bool in_hole = false;
   const auto walked = reader->Walk([&](const CoreReader::Piece& piece) -> Result<void> {
-    if (piece.hole() && in_hole) holes.back() += piece.length;
-    else if (piece.hole()) holes.push_back(piece.length);
+    if (piece.hole() && in_hole)
+      holes.back() += piece.length;
+    else if (piece.hole())
+      holes.push_back(piece.length);
     in_hole = piece.hole();
     return {};
   });
@@ -99,7 +101,8 @@ TEST_P(CoreWriterWith, AHoleOfThisLengthBetweenBytesComesBackAsOne) {
   EXPECT_EQ(stored->stored, Content(file).size());
   EXPECT_EQ(Unpacked(file), plain);
   EXPECT_EQ(UnpackedByZstd(file), plain);
-  EXPECT_EQ(Holes(file), GetParam() == 0 ? std::vector<std::uint64_t>{} : std::vector<std::uint64_t>{GetParam()});
+  EXPECT_EQ(Holes(file),
+            GetParam() == 0 ? std::vector<std::uint64_t>{} : std::vector<std::uint64_t>{GetParam()});
 }
 
 TEST_P(CoreWriterWith, AHoleOfThisLengthAtEitherEndIsKept) {
@@ -151,11 +154,13 @@ TEST(CoreWriter, MixedContentComesBackByteForByte) {
     Bytes plain;
     for (int step = 0; step < 30; ++step) {
       const std::size_t n = random() % (random() % 4 == 0 ? 3 * kFrameBytes : 6000);
-      const unsigned kind = random() % 3;
+      const auto kind = random() % 3;
       const Bytes next = kind == 0 ? Noise(n, random()) : Bytes(n, kind == 1 ? std::byte{0} : std::byte{7});
       plain = std::move(plain) + next;
-      if (kind == 1 && random() % 2 == 0) ASSERT_THAT(writer.Skip(n), Succeeds());
-      else ASSERT_THAT(writer.Append(next), Succeeds());
+      if (kind == 1 && random() % 2 == 0)
+        ASSERT_THAT(writer.Skip(n), Succeeds());
+      else
+        ASSERT_THAT(writer.Append(next), Succeeds());
     }
     const auto stored = writer.Finish();
     ASSERT_THAT(stored, Succeeds());
@@ -192,7 +197,8 @@ TEST(CoreWriter, TheCallerMayFillTheBufferInPieces) {
   EXPECT_EQ(Unpacked(file), plain);
 }
 
-/// No file of this process grows past `bytes` while it lives: writes fail with EFBIG, as with ENOSPC on a full disk.
+/// No file of this process grows past `bytes` while it lives: writes fail with EFBIG, as with ENOSPC on a
+/// full disk.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
@@ -226,7 +232,8 @@ TEST(CoreWriter, AFullDiskLeavesTheBeginningOfTheCore) {
   EXPECT_GT(stored->plain, kLimit / 2);
   EXPECT_LE(stored->stored, kLimit - 128 * 1024) << "there is no room for the record";
   EXPECT_EQ(Content(*file).size(), stored->stored);
-  EXPECT_EQ(Unpacked(*file), Bytes(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(stored->plain)));
+  EXPECT_EQ(Unpacked(*file),
+            Bytes(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(stored->plain)));
 }
 
 TEST(CoreWriter, ADiskThatIsFullFromTheBeginningLeavesNothing) {

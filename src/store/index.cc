@@ -34,7 +34,8 @@ constexpr const char* kTables = R"(
   CREATE TABLE crashes (
     time INTEGER NOT NULL, id TEXT NOT NULL, day TEXT NOT NULL, pid INTEGER NOT NULL, uid INTEGER, comm BLOB NOT NULL,
     exe BLOB NOT NULL, signal INTEGER NOT NULL, detail TEXT NOT NULL, outcome TEXT NOT NULL,
-    core_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, PRIMARY KEY (time, id, day)) STRICT, WITHOUT ROWID;
+    core_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, reason BLOB NOT NULL,
+    PRIMARY KEY (time, id, day)) STRICT, WITHOUT ROWID;
   CREATE UNIQUE INDEX crashes_by_day ON crashes (day, id);
 )";
 
@@ -164,11 +165,11 @@ Result<std::vector<BrokenCrash>> ReadDay(sqlite3* database, const Store& store, 
   auto insert = OBIT_TRY(Statement::Prepare(
       database,
       "INSERT OR REPLACE INTO crashes (time, id, day, pid, uid, comm, exe, signal, detail, "
-      "outcome, core_bytes, stored_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+      "outcome, core_bytes, stored_bytes, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   for (const CrashSummary& crash : loaded.crashes)
     OBIT_TRY(insert.Run(crash.time, crash.location.id, crash.location.day, crash.pid, crash.uid,
                         Blob{crash.comm}, Blob{crash.exe}, crash.signal, NameOf(crash.detail),
-                        NameOf(crash.outcome), crash.core_bytes, crash.stored_bytes));
+                        NameOf(crash.outcome), crash.core_bytes, crash.stored_bytes, Blob{crash.reason}));
   const bool settled = loaded.broken.empty() && changed < now - kSettled;
   OBIT_TRY(Execute(database,
                    "INSERT INTO days (day, changed) VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET "
@@ -183,7 +184,7 @@ Result<std::vector<CrashSummary>> ReadRows(sqlite3* database) {
   auto rows =
       OBIT_TRY(Statement::Prepare(database,
                                   "SELECT day, id, time, pid, uid, comm, exe, signal, detail, outcome, "
-                                  "core_bytes, stored_bytes FROM crashes ORDER BY time, id, day"));
+                                  "core_bytes, stored_bytes, reason FROM crashes ORDER BY time, id, day"));
   while (OBIT_TRY(rows.Next())) {
     const auto detail = DetailNamed(rows.Bytes(8));
     const auto outcome = OutcomeNamed(rows.Bytes(9));
@@ -200,6 +201,7 @@ Result<std::vector<CrashSummary>> ReadRows(sqlite3* database) {
     crash.outcome = *outcome;
     crash.core_bytes = static_cast<std::uint64_t>(rows.Integer(10));
     crash.stored_bytes = static_cast<std::uint64_t>(rows.Integer(11));
+    crash.reason = rows.Bytes(12);
   }
   return crashes;
 }
@@ -235,7 +237,8 @@ CrashSummary Summarize(const CrashLocation& location, const CrashRecord& record)
           .detail = record.capture.detail,
           .outcome = record.capture.outcome,
           .core_bytes = record.capture.core_bytes,
-          .stored_bytes = record.capture.stored_bytes};
+          .stored_bytes = record.capture.stored_bytes,
+          .reason = record.capture.reason};
 }
 
 Index::Index(sqlite3* database) : database_(database) {}

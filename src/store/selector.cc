@@ -27,6 +27,14 @@ std::vector<const CrashSummary*> Matching(std::span<const CrashSummary> crashes,
   return matching;
 }
 
+bool HasPid(const CrashSummary& crash, std::string_view selector) {
+  return crash.pid > 0 && std::to_string(crash.pid) == selector;
+}
+
+bool IsOfProgram(const CrashSummary& crash, std::string_view selector) {
+  return crash.comm == selector || std::string_view(crash.exe).substr(crash.exe.rfind('/') + 1) == selector;
+}
+
 Selection Newest(const std::vector<const CrashSummary*>& matching) {
   Selection selection{matching.front(), matching.size() - 1, nullptr};
   const auto is_whole = [](const CrashSummary* crash) { return crash->outcome == CrashOutcome::kFull; };
@@ -48,7 +56,8 @@ std::unexpected<Error> NoMatch(std::span<const CrashSummary> crashes, std::strin
 std::string ShortId(const CrashLocation& crash) { return crash.id.substr(0, kShort); }
 
 std::string ShortName(const CrashSummary& crash) {
-  return fmt::format("{} {}", ShortId(crash.location), ProgramName(crash.comm, crash.exe));
+  const std::string program = ProgramName(crash.comm, crash.exe);
+  return ShortId(crash.location) + (program.empty() ? "" : " " + program);
 }
 
 Result<Selection> SelectCrash(std::span<const CrashSummary> crashes, std::string_view selector) {
@@ -61,22 +70,30 @@ Result<Selection> SelectCrash(std::span<const CrashSummary> crashes, std::string
   if (const auto same = Matching(crashes, [&](const CrashSummary& c) { return c.location.id == selector; });
       !same.empty())
     return Selection{same.front(), 0, nullptr};
-  if (const auto pid = ParseUnsigned(selector); pid && *pid > 0) {
-    const auto of_pid =
-        Matching(crashes, [&](const CrashSummary& c) { return c.pid > 0 && static_cast<std::uint64_t>(c.pid) == *pid; });
-    if (!of_pid.empty()) return Newest(of_pid);
-  }
+  const auto of_pid = Matching(crashes, [&](const CrashSummary& c) { return HasPid(c, selector); });
+  if (!of_pid.empty()) return Newest(of_pid);
   const auto beginning = Matching(crashes, [&](const CrashSummary& c) { return c.location.id.starts_with(selector); });
   if (beginning.size() == 1) return Selection{beginning.front(), 0, nullptr};
   // An id that several share is not clear, unless a program has that very name.
-  const auto of_program = Matching(crashes, [&](const CrashSummary& c) {
-    return c.comm == selector || std::string_view(c.exe).substr(c.exe.rfind('/') + 1) == selector;
-  });
+  const auto of_program = Matching(crashes, [&](const CrashSummary& c) { return IsOfProgram(c, selector); });
   if (!of_program.empty()) return Newest(of_program);
   if (beginning.size() > 1)
     return Refuse(ENOTUNIQ, "\"{}\" matches {} crashes: {}. Give more digits", selector, beginning.size(),
                   NamesOf(beginning));
   return NoMatch(crashes, selector);
+}
+
+std::vector<CrashSummary> MatchingCrashes(std::span<const CrashSummary> crashes, std::string_view selector) {
+  std::vector<CrashSummary> matching;
+  if (selector.starts_with('@')) {
+    if (const auto selected = SelectCrash(crashes, selector)) matching.push_back(*selected->crash);
+    return matching;
+  }
+  std::ranges::copy_if(crashes, std::back_inserter(matching), [&](const CrashSummary& crash) {
+    return !selector.empty() &&
+           (crash.location.id.starts_with(selector) || HasPid(crash, selector) || IsOfProgram(crash, selector));
+  });
+  return matching;
 }
 
 }  // namespace obit

@@ -3,6 +3,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "store/index.h"
@@ -22,6 +23,10 @@ struct Selection {
 /// on; a whole id; a pid; the beginning of an id, if only one has it; a program, by comm or by file name of its executable.
 /// ENOENT: none; ENOTUNIQ: the beginning of several ids. The messages say what there is instead.
 [[nodiscard]] Result<Selection> SelectCrash(std::span<const CrashSummary> crashes, std::string_view selector);
+
+/// All crashes that a selector fits, in the given order: as SelectCrash, but the beginning of an id, a pid or a program may
+/// have several.
+[[nodiscard]] std::vector<CrashSummary> MatchingCrashes(std::span<const CrashSummary> crashes, std::string_view selector);
 
 /// "3f9c2a71 imgproxy": a crash in a message. The program's name is as it is: escape it for a terminal.
 [[nodiscard]] std::string ShortName(const CrashSummary& crash);

@@ -24,7 +24,15 @@ bool IsDay(std::string_view name) {
 Result<Fd> OpenFolder(const Fd& dir, const std::string& name) { return OpenAt(dir, name, O_RDONLY | O_DIRECTORY); }
 
 Result<void> MakeFolder(const Fd& dir, const std::string& name) {
-  if (::mkdirat(dir.get(), name.c_str(), 0700) < 0 && errno != EEXIST) return Fail(errno, "make folder {}", name);
+  if (::mkdirat(dir.get(), name.c_str(), 0700) < 0) {
+    if (errno == EEXIST) return {};
+    return Fail(errno, "make folder {}", name);
+  }
+  // Made by root, it would lock out the server that owns the store.
+  struct stat owner{};
+  if (::geteuid() == 0 && ::fstat(dir.get(), &owner) == 0 && owner.st_uid != 0 &&
+      ::fchownat(dir.get(), name.c_str(), owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+    return Fail(errno, "set the owner of folder {}", name);
   return {};
 }
 

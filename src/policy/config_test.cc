@@ -1,0 +1,151 @@
+#include "policy/config.h"
+
+#include "base/test_support.h"
+
+namespace obit {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::FailsWith;
+using testing::Succeeds;
+using testing::TemporaryFolder;
+
+void ExpectDefaults(const Config& config) {
+  const Config defaults;
+  EXPECT_EQ(config.slots, defaults.slots);
+  EXPECT_EQ(config.progress_timeout, defaults.progress_timeout);
+  EXPECT_EQ(config.capture_timeout, defaults.capture_timeout);
+  EXPECT_EQ(config.stop_timeout, defaults.stop_timeout);
+  EXPECT_EQ(config.no_core_limit, defaults.no_core_limit);
+}
+
+/// The message about a wrong file; empty if it was taken.
+std::string Refusal(std::string_view text) {
+  const auto config = ParseConfig(text, "obit.toml");
+  if (config) return "";
+  EXPECT_EQ(config.error().code, EINVAL);
+  return config.error().what;
+}
+
+TEST(ParseConfig, WhatIsNotMentionedKeepsItsDefault) {
+  for (const char* text : {"", "\n# nothing\n", "[capture]\n", "[server]\n[capture]\n"}) {
+    const auto config = ParseConfig(text, "obit.toml");
+    ASSERT_THAT(config, Succeeds()) << text;
+    ExpectDefaults(*config);
+  }
+}
+
+TEST(ParseConfig, TakesEveryKey) {
+  const auto config = ParseConfig(
+      "[capture]\nslots = 7\nprogress_timeout = 1\ntimeout = 86400\ncore_limit_zero = \"reject\"\n"
+      "[server]\nstop_timeout = 3\n",
+      "obit.toml");
+  ASSERT_THAT(config, Succeeds());
+  EXPECT_EQ(config->slots, 7u);
+  EXPECT_EQ(config->progress_timeout, 1s);
+  EXPECT_EQ(config->capture_timeout, 86400s);
+  EXPECT_EQ(config->no_core_limit, Detail::kReject);
+  EXPECT_EQ(config->stop_timeout, 3s);
+}
+
+TEST(ParseConfig, TakesEveryWordForNoCore) {
+  for (const auto& [word, detail] :
+       {std::pair{"event", Detail::kEvent}, {"full", Detail::kFull}, {"reject", Detail::kReject}}) {
+    const auto config = ParseConfig(fmt::format("capture.core_limit_zero = \"{}\"", word), "obit.toml");
+    ASSERT_THAT(config, Succeeds());
+    EXPECT_EQ(config->no_core_limit, detail);
+  }
+}
+
+TEST(ParseConfig, NamesLineAndNearestKeyOfAnUnknownOne) {
+  EXPECT_EQ(Refusal("# obit\n[capture]\nslot = 4\n"),
+            R"(obit.toml:3: unknown key "slot" in [capture]; did you mean "slots"?)");
+  EXPECT_EQ(Refusal("[capture]\nprogres-timeout = 4\n"),
+            R"(obit.toml:2: unknown key "progres-timeout" in [capture]; did you mean "progress_timeout"?)");
+  EXPECT_EQ(Refusal("\n[captures]\nslots = 4\n"),
+            R"(obit.toml:2: unknown name "captures"; did you mean "capture"?)");
+}
+
+TEST(ParseConfig, NamesNoKeyWhereNoneIsNear) {
+  EXPECT_EQ(Refusal("[capture]\nwhatever_else = 1\n"),
+            R"(obit.toml:2: unknown key "whatever_else" in [capture])");
+  EXPECT_EQ(Refusal("x = 1\n"), R"(obit.toml:1: unknown name "x")");
+}
+
+TEST(ParseConfig, RefusesAKeyInTheWrongSection) {
+  EXPECT_EQ(Refusal("[server]\nslots = 4\n"), R"(obit.toml:2: unknown key "slots" in [server])");
+  EXPECT_EQ(Refusal("slots = 4\n"), R"(obit.toml:1: unknown name "slots")");
+}
+
+TEST(ParseConfig, RefusesNumbersOutOfRange) {
+  for (const char* value : {"0", "257", "-1", "9223372036854775807"})
+    EXPECT_EQ(Refusal(fmt::format("[capture]\nslots = {}\n", value)),
+              "obit.toml:2: capture.slots must be a whole number from 1 to 256");
+  for (const char* key : {"capture.progress_timeout", "capture.timeout", "server.stop_timeout"})
+    for (const char* value : {"0", "86401", "-5"})
+      EXPECT_EQ(Refusal(fmt::format("{} = {}\n", key, value)),
+                fmt::format("obit.toml:1: {} must be a whole number from 1 to 86400", key));
+}
+
+TEST(ParseConfig, RefusesEveryOtherType) {
+  for (const char* value : {"4.0", "\"4\"", "true", "[4]", "{ x = 4 }", "2026-11-23", "inf"}) {
+    EXPECT_EQ(Refusal(fmt::format("capture.slots = {}\n", value)),
+              "obit.toml:1: capture.slots must be a whole number from 1 to 256")
+        << value;
+    EXPECT_NE(Refusal(fmt::format("server.stop_timeout = {}\n", value)), "") << value;
+    EXPECT_EQ(Refusal(fmt::format("capture.core_limit_zero = {}\n", value)),
+              R"(obit.toml:1: capture.core_limit_zero must be "event", "full" or "reject")")
+        << value;
+  }
+  for (const char* value : {"4", "\"\"", "[[]]", "[{ slots = 4 }]"})
+    EXPECT_EQ(Refusal(fmt::format("capture = {}\n", value)),
+              "obit.toml:1: capture must be a section, [capture]");
+}
+
+TEST(ParseConfig, RefusesOtherWordsForNoCore) {
+  for (const char* word : {"", "minimal", "Event", "none"})
+    EXPECT_NE(Refusal(fmt::format("capture.core_limit_zero = \"{}\"\n", word)), "") << word;
+}
+
+TEST(ParseConfig, RefusesWhatIsNoToml) {
+  for (const char* text :
+       {"\n[capture", "\nslots", "\n= 4", "\n[capture]\n[capture]", "\n\xff = 1", "\n\"a\0b = 1"})
+    EXPECT_TRUE(Refusal(text).starts_with("obit.toml:")) << text << ": " << Refusal(text);
+}
+
+TEST(ParseConfig, RefusesWhatTomlxxAssertsNotToSee) {
+  for (const char* text : {"[\n", "[\ncapture]\n", "[ \n", "[[\n"}) EXPECT_NE(Refusal(text), "") << text;
+}
+
+TEST(ParseConfig, MessagesCannotMoveTheCursor) {
+  const std::string refusal = Refusal("\"\\u001b[2J\" = 1\n");
+  EXPECT_EQ(refusal, R"(obit.toml:1: unknown name "\x1b[2J")");
+}
+
+TEST(LoadConfig, ReadsAFileAndNamesIt) {
+  const TemporaryFolder folder;
+  ASSERT_THAT(WriteFileAtomically(folder.fd(), "good.toml", "capture.slots = 9\n", 0600), Succeeds());
+  ASSERT_THAT(WriteFileAtomically(folder.fd(), "bad.toml", "capture.slots = 0\n", 0600), Succeeds());
+  const auto good = LoadConfig(folder / "good.toml");
+  ASSERT_THAT(good, Succeeds());
+  EXPECT_EQ(good->slots, 9u);
+  const auto bad = LoadConfig(folder / "bad.toml");
+  ASSERT_THAT(bad, FailsWith(EINVAL));
+  EXPECT_TRUE(bad.error().what.starts_with(folder / "bad.toml:1: ")) << bad.error().what;
+}
+
+TEST(LoadConfig, FailsWithoutAFile) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(LoadConfig(folder / "absent.toml"), FailsWith(ENOENT));
+  EXPECT_THAT(LoadConfig(folder.path()), FailsWith(EISDIR));
+}
+
+TEST(LoadConfig, RefusesAHugeFile) {
+  const TemporaryFolder folder;
+  ASSERT_THAT(WriteFileAtomically(folder.fd(), "huge.toml", std::string((1 << 20) + 1, '\n'), 0600),
+              Succeeds());
+  EXPECT_THAT(LoadConfig(folder / "huge.toml"), FailsWith(EINVAL));
+}
+
+}  // namespace
+}  // namespace obit

@@ -1,0 +1,69 @@
+#include "common.h"
+
+#include <cstdio>
+
+#include "base/log.h"
+#include "render/words.h"
+#include "store/selector.h"
+
+namespace obit {
+
+ExitCode Failed(const Error& error) {
+  Log(Severity::kError, "{}", error.what);
+  return ExitCode::kFailed;
+}
+
+ExitCode NotSelected(const Error& error) {
+  Log(Severity::kError, "{}", error.what);
+  return error.code == ENOTUNIQ ? ExitCode::kSeveral : ExitCode::kNoMatch;
+}
+
+std::expected<Store, ExitCode> OpenStore(const std::string& path) {
+  auto store = Store::Open(path);
+  if (store) return std::move(*store);
+  if (store.error().code == ENOENT) {
+    Log(Severity::kError, "{} is no store: obitd makes one when it starts, and so does obit import", path);
+    return std::unexpected(ExitCode::kFailed);
+  }
+  return std::unexpected(Failed(store.error()));
+}
+
+std::expected<CrashList, ExitCode> ListStore(const Store& store) {
+  auto list = ListCrashes(store);
+  if (!list) return std::unexpected(Failed(list.error()));
+  return std::move(*list);
+}
+
+std::expected<ChosenCrash, ExitCode> ChooseCrash(const std::string& store_path, const std::string& selector,
+                                                 std::string_view doing, std::string_view verb) {
+  auto store = OpenStore(store_path);
+  if (!store) return std::unexpected(store.error());
+  const auto list = ListStore(*store);
+  if (!list) return std::unexpected(list.error());
+  const auto selected = SelectCrash(list->crashes, selector);
+  if (!selected) {
+    // It may be there and be unreadable: that is the better answer.
+    for (const BrokenCrash& broken : list->broken)
+      if (broken.location.id.starts_with(selector)) return std::unexpected(Failed(broken.why));
+    return std::unexpected(NotSelected(selected.error()));
+  }
+  const CrashSummary& crash = *selected->crash;
+  if (selected->others > 0) {
+    std::string text = fmt::format("{} crashes of {}; {} the newest, {} ({})", selected->others + 1, selector, doing,
+                                   ShortId(crash.location), CoreColumn(crash.outcome, crash.core_bytes));
+    if (selected->whole != nullptr)
+      text += fmt::format(". The full one: {} {} {}", CommandFor(store_path), verb, ShortId(selected->whole->location));
+    Log(Severity::kNotice, "{}", text);
+  }
+  auto record = store->Load(crash.location);
+  if (!record) return std::unexpected(Failed(record.error()));
+  return ChosenCrash{std::move(*store), crash.location, std::move(*record)};
+}
+
+std::string CommandFor(const std::string& store) {
+  return store == kDefaultStore ? "obit" : "obit --store " + QuoteForShell(store);
+}
+
+void Print(std::string_view text) { (void)std::fwrite(text.data(), 1, text.size(), stdout); }
+
+}  // namespace obit

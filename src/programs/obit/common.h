@@ -1,0 +1,42 @@
+#pragma once
+
+#include <expected>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "crash/record.h"
+#include "exit_code.h"
+#include "store/index.h"
+#include "store/store.h"
+
+namespace obit {
+
+/// Tells an error; how obit then ends.
+[[nodiscard]] ExitCode Failed(const Error& error);
+/// The same for what SelectCrash fails with.
+[[nodiscard]] ExitCode NotSelected(const Error& error);
+
+/// Opens a store, or tells why that does not work.
+[[nodiscard]] std::expected<Store, ExitCode> OpenStore(const std::string& path);
+/// All its crashes, or tells why there is no list.
+[[nodiscard]] std::expected<CrashList, ExitCode> ListStore(const Store& store);
+
+/// One crash of a store, with its record.
+struct ChosenCrash {
+  Store store;
+  CrashLocation location;
+  CrashRecord record;
+};
+/// Opens the store and finds the crash, or tells why not. Says so if it took the newest of several. `doing` is what the
+/// caller is about to do, for that message: "opening"; `verb` its name.
+[[nodiscard]] std::expected<ChosenCrash, ExitCode> ChooseCrash(const std::string& store, const std::string& selector,
+                                                               std::string_view doing, std::string_view verb);
+
+/// How to call obit on this store: "obit", "obit --store /srv/obit".
+[[nodiscard]] std::string CommandFor(const std::string& store);
+
+/// Prints to standard output; whether it arrived is looked at when obit ends.
+void Print(std::string_view text);
+
+}  // namespace obit

@@ -1,0 +1,135 @@
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <optional>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "elf/build_id.h"
+#include "common.h"
+#include "new_file.h"
+#include "stored_file.h"
+#include "verbs.h"
+
+namespace obit {
+namespace {
+
+/// A file as the debugger opens it. With a descriptor it has no name, so that nothing is left behind however the debugger
+/// ends: it is reached through /proc by the pid of obit, which is that of the debugger after execve(2).
+struct DebugFile {
+  std::string path;
+  Fd fd;
+};
+
+/// Unpacks a stored file to where there is room for large ones.
+Result<DebugFile> Unpack(const ChosenCrash& crash, const std::string& name) {
+  const char* folder = std::getenv("TMPDIR");
+  Fd fd = OBIT_TRY(MakeUnnamedFile(folder != nullptr && *folder != '\0' ? folder : "/var/tmp"));
+  OBIT_TRY(UnpackStoredFile(crash.store, crash.location, name, fd));
+  if (::fcntl(fd.get(), F_SETFD, 0) < 0) return Fail(errno, "pass {} on", name);  // the debugger inherits it
+  return DebugFile{fmt::format("/proc/{}/fd/{}", ::getpid(), fd.get()), std::move(fd)};
+}
+
+/// The program that crashed: the kept copy, else the file of that name, if it is one. Nothing if there is none.
+Result<std::optional<DebugFile>> FindProgram(const ChosenCrash& crash) {
+  if (!crash.record.files.exe.empty()) return OBIT_TRY(Unpack(crash, crash.record.files.exe));
+  const std::string& path = crash.record.process.exe;
+  struct stat status{};
+  if (!path.starts_with('/') || ::stat(path.c_str(), &status) < 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  return DebugFile{path, Fd()};
+}
+
+void WarnOfAnotherBuild(const ChosenCrash& crash, const DebugFile& program) {
+  const std::string& crashed = crash.record.process.exe_build_id;
+  if (crashed.empty()) return;
+  const auto file = Open(program.path, O_RDONLY | O_NONBLOCK);
+  if (!file) return;
+  const auto build_id = ReadBuildId(*file);
+  if (build_id && *build_id == crashed) return;
+  Log(Severity::kWarning, "{} is another build than the one that crashed: names and lines will be wrong", program.path);
+}
+
+/// The folder that paths of the process begin in, if it is another one than here.
+std::optional<std::string> SystemRoot(const CrashRecord::Process& process) {
+  struct stat status{};
+  if (!process.root.starts_with('/') || process.root == "/") return std::nullopt;
+  if (::stat(process.root.c_str(), &status) < 0 || !S_ISDIR(status.st_mode)) return std::nullopt;
+  // It becomes part of a debugger's command, and the crashed process may have chosen it.
+  const bool plain = std::ranges::none_of(process.root, [](unsigned char c) { return std::iscntrl(c) != 0 || c == '"'; });
+  return plain ? std::optional(process.root) : std::nullopt;
+}
+
+std::vector<std::string> GdbCommand(const std::string& core, const std::optional<DebugFile>& program,
+                                    const std::optional<std::string>& root) {
+  std::vector<std::string> command{"gdb"};
+  if (root) command.insert(command.end(), {"-iex", "set sysroot " + *root});
+  if (program) command.push_back(program->path);
+  command.push_back("--core=" + core);
+  return command;
+}
+
+std::vector<std::string> LldbCommand(const std::string& core, const std::optional<DebugFile>& program,
+                                     const std::optional<std::string>& root) {
+  std::vector<std::string> command{"lldb"};
+  if (root) command.insert(command.end(), {"-O", fmt::format("platform select --sysroot \"{}\" host", *root)});
+  if (program) command.insert(command.end(), {"--file", program->path});
+  command.insert(command.end(), {"--core", core});
+  return command;
+}
+
+/// Becomes `command`; returns only if that fails. Tries the names that distributions give to it as well: "lldb-19".
+Error Execute(std::vector<std::string> command) {
+  const std::string name = command.front();
+  constexpr int kNewest = 29, kOldest = 11;  // lldb's major versions
+  std::vector<std::string> names{name};
+  if (name == "lldb")
+    for (int version = kNewest; version >= kOldest; --version) names.push_back(fmt::format("{}-{}", name, version));
+  for (const std::string& candidate : names) {
+    command.front() = candidate;
+    std::vector<char*> arguments;
+    for (std::string& argument : command) arguments.push_back(argument.data());
+    arguments.push_back(nullptr);
+    ::execvp(candidate.c_str(), arguments.data());
+    if (errno != ENOENT) return Fail(errno, "start {}", candidate).error();
+  }
+  return Refuse(ENOENT, "{} is not installed, or not in PATH", name).error();
+}
+
+Result<std::vector<std::string>> Prepare(const ChosenCrash& crash, const DebugOptions& options, DebugFile& core,
+                                         std::optional<DebugFile>& program) {
+  OBIT_TRY(CheckHasCore(crash));
+  core = OBIT_TRY(Unpack(crash, kCoreFile));
+  program = OBIT_TRY(FindProgram(crash));
+  const CrashRecord::Process& process = crash.record.process;
+  if (program) {
+    WarnOfAnotherBuild(crash, *program);
+  } else if (process.exe.empty()) {
+    Log(Severity::kWarning, "which program crashed is not known: only the core is opened");
+  } else {
+    Log(Severity::kWarning, "{} is not here: only the core is opened", process.exe);
+  }
+  const auto root = SystemRoot(process);
+  auto command = options.debugger == Debugger::kGdb ? GdbCommand(core.path, program, root)
+                                                    : LldbCommand(core.path, program, root);
+  command.insert(command.end(), options.arguments.begin(), options.arguments.end());
+  return command;
+}
+
+}  // namespace
+
+ExitCode Debug(const std::string& store_path, const DebugOptions& options) {
+  const std::string verb = options.debugger == Debugger::kGdb ? "gdb" : "lldb";
+  const auto crash = ChooseCrash(store_path, options.selector, "opening", verb);
+  if (!crash) return crash.error();
+  DebugFile core;
+  std::optional<DebugFile> program;
+  const auto command = Prepare(*crash, options, core, program);
+  if (!command) return Failed(command.error());
+  return Failed(Execute(*command));
+}
+
+}  // namespace obit

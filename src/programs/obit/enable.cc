@@ -1,0 +1,98 @@
+#include <climits>
+#include <cstdlib>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "common.h"
+#include "kernel/core_pattern.h"
+#include "kernel/pipe_message.h"
+#include "kernel/version.h"
+#include "listener.h"
+#include "pattern_owner.h"
+#include "verbs.h"
+
+namespace obit {
+namespace {
+
+/// obit-pipe: beside obit itself (a build), or in its libexec folder (an installation). Without symlinks.
+Result<std::string> FindHelper() {
+  const Fd self = OBIT_TRY(Open("/proc/self", O_RDONLY | O_DIRECTORY));
+  const std::string exe = OBIT_TRY(ReadLinkAt(self, "exe"));
+  const std::string folder = exe.substr(0, exe.rfind('/'));
+  for (const char* place : {"/obit-pipe", "/../libexec/obit/obit-pipe", "/../lib/obit/obit-pipe"}) {
+    char resolved[PATH_MAX];
+    if (::realpath((folder + place).c_str(), resolved) != nullptr && ::access(resolved, X_OK) == 0) return resolved;
+  }
+  return Refuse(ENOENT, "obit-pipe is neither beside {} nor in ../libexec/obit or ../lib/obit", exe);
+}
+
+/// The pattern for a transport, if everything that the kernel will need is in place.
+Result<std::string> MakePattern(Transport transport, const EnableOptions& options) {
+  if (transport == Transport::kPipe) return PipeCorePattern(OBIT_TRY(FindHelper()), options.pipe_socket);
+  const KernelVersion version = OBIT_TRY(ParseKernelVersion(KernelRelease()));
+  if (version < (transport == Transport::kSocket ? kFirstWithSocket : kFirstWithSocketRequest))
+    return Refuse(ENOTSUP, "Linux {} does not know the transport {}: use --transport auto", KernelRelease(),
+                  Describe(transport));
+  OBIT_TRY(CheckSocketPath(options.socket));
+  OBIT_TRY(CheckMountNamespace());
+  return SocketCorePattern(transport, options.socket);
+}
+
+/// A pattern that leads nowhere loses every core.
+Result<void> CheckSomebodyListens(Transport transport, const EnableOptions& options) {
+  const bool pipe = transport == Transport::kPipe;
+  const std::string& path = pipe ? options.pipe_socket : options.socket;
+  const auto listener = FindListener(path, pipe ? SOCK_SEQPACKET : SOCK_STREAM);
+  if (listener) return {};
+  return Refuse(listener.error().code,
+                "nobody listens on {} ({}), and every core would be lost: start obitd first, or use --force", path,
+                std::generic_category().message(listener.error().code));
+}
+
+/// Sets the pattern. If that fails at any point, everything is as it was.
+Result<void> Set(Transport transport, const std::string& pattern) {
+  const std::string before = OBIT_TRY(ReadCorePattern());
+  const unsigned limit_before = OBIT_TRY(ReadCorePipeLimit());
+  const auto saved = OBIT_TRY(LoadSavedPattern());
+  // What obit itself set is not what to go back to.
+  SavedPattern next = saved && IsObits(before, saved) ? *saved : SavedPattern{before, limit_before, ""};
+  if (!saved && IsObits(before, saved)) next.pattern = "core";  // the kernel's own default is the best guess
+  next.ours = pattern;
+  OBIT_TRY(StoreSavedPattern(next));
+
+  // With a limit, the kernel drops the crashes beyond it, and waits for helpers; obitd reads /proc before it drains the
+  // pipe, so there is nothing to wait for.
+  Result<void> set;
+  if (transport == Transport::kPipe) set = WriteCorePipeLimit(0);
+  if (set) set = WriteCorePattern(pattern);
+  if (set) return {};
+  (void)WriteCorePattern(before);
+  (void)WriteCorePipeLimit(limit_before);
+  (void)(saved ? StoreSavedPattern(*saved) : ForgetSavedPattern());
+  return set;
+}
+
+}  // namespace
+
+ExitCode Enable(const EnableOptions& options) {
+  const auto transport = ChooseTransport(options.transport);
+  if (!transport) return Failed(transport.error());
+  const auto pattern = MakePattern(*transport, options);
+  if (!pattern) return Failed(pattern.error());
+  if (const auto listens = CheckSomebodyListens(*transport, options); !listens) {
+    if (!options.force) return Failed(listens.error());
+    Log(Severity::kWarning, "nobody listens there yet: until obitd does, every core is lost");
+  }
+  const auto lock = LockCorePattern(kPatternLockSeconds);
+  if (!lock) return Failed(lock.error());
+  if (const auto set = Set(*transport, *pattern); !set) return Failed(set.error());
+  Print(fmt::format("core_pattern is now {} ({}). obit doctor --crash tries it; obit disable undoes it.\n",
+                    EscapeForTerminal(*pattern), Describe(*transport)));
+  return ExitCode::kDone;
+}
+
+}  // namespace obit

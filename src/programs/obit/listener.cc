@@ -1,0 +1,86 @@
+#include "listener.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "base/text.h"
+#include "base/unix_socket.h"
+#include "kernel/version.h"
+
+namespace obit {
+namespace {
+
+/// The hexadecimal mask in the line "CapEff:\t000001ffffffffff" of a status file.
+std::uint64_t EffectiveCapabilities(std::string_view status) {
+  constexpr std::string_view kLine = "CapEff:";
+  for (const std::string_view line : Split(status, '\n'))
+    if (line.starts_with(kLine)) return ParseUnsigned(Trim(line.substr(kLine.size())), 16).value_or(0);
+  return 0;
+}
+
+}  // namespace
+
+Result<Listener> FindListener(const std::string& path, int type) {
+  const auto connection = ConnectUnix(path, type);
+  if (!connection) {
+    if (connection.error().code == EAGAIN) return Listener{};  // its backlog is full: it is there
+    return std::unexpected(connection.error());
+  }
+  Listener listener;
+  // Of a connection to a listening socket: the process that called listen(2).
+  listener.pid = OBIT_TRY(PeerCredentials(*connection)).pid;
+  if (listener.pid == 0) return listener;
+  const std::string folder = fmt::format("/proc/{}/", listener.pid);
+  if (const auto comm = ReadFile(folder + "comm", 64)) listener.comm = Trim(comm->text);
+  if (const auto status = ReadFile(folder + "status", 16 * 1024))
+    listener.capabilities = EffectiveCapabilities(status->text);
+  return listener;
+}
+
+Result<void> CheckSocketPath(const std::string& path) {
+  for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+    const std::string part = path.substr(0, slash);
+    struct stat status{};
+    if (::lstat(part.c_str(), &status) < 0) {
+      if (errno == ENOENT) return {};
+      return Fail(errno, "look at {}", part);
+    }
+    if (S_ISLNK(status.st_mode))
+      return Refuse(EINVAL, "socket path {}: {} is a symlink, which the kernel does not follow", path, part);
+    if (slash == std::string::npos) return {};
+  }
+}
+
+Result<void> CheckMountNamespace() {
+  struct stat first{}, own{};
+  // Without rights to look, the kernel's verdict has to do.
+  if (::stat("/proc/1/ns/mnt", &first) < 0 || ::stat("/proc/self/ns/mnt", &own) < 0) return {};
+  if (first.st_ino != own.st_ino)
+    return Refuse(EPERM,
+                  "the kernel takes a socket as core pattern only from the first mount namespace: run this outside of the "
+                  "container or sandbox, or use --transport pipe");
+  return {};
+}
+
+Result<Transport> ChooseTransport(const std::string& name) {
+  if (name == "request") return Transport::kSocketRequest;
+  if (name == "socket") return Transport::kSocket;
+  if (name == "pipe") return Transport::kPipe;
+  if (name != "auto") return Refuse(EINVAL, "transport {}: it is one of auto, request, socket, pipe", name);
+  const KernelVersion version = OBIT_TRY(ParseKernelVersion(KernelRelease()));
+  if (version >= kFirstWithSocketRequest) return Transport::kSocketRequest;
+  return version >= kFirstWithSocket ? Transport::kSocket : Transport::kPipe;
+}
+
+std::string Describe(Transport transport) {
+  switch (transport) {
+    case Transport::kSocketRequest: return "request socket (@@)";
+    case Transport::kSocket: return "socket (@)";
+    case Transport::kPipe: return "pipe";
+    case Transport::kFile: break;
+  }
+  return "file";
+}
+
+}  // namespace obit

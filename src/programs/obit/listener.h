@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "kernel/core_pattern.h"
+
+namespace obit {
+
+/// Who listens on a socket.
+struct Listener {
+  pid_t pid = 0;     ///< 0: of a pid namespace that cannot be seen from here
+  std::string comm;  ///< of that process; empty if not known
+  std::uint64_t capabilities = 0;  ///< its effective ones
+};
+
+/// Finds out by connecting, which obitd counts as one more peer that is not the kernel. `type` as for ConnectUnix. ENOENT and
+/// ECONNREFUSED: nobody listens. EACCES: the caller may not look.
+[[nodiscard]] Result<Listener> FindListener(const std::string& path, int type);
+
+/// What the kernel wants of the path of a coredump socket beyond its text (SocketCorePattern): it follows no symlink. EINVAL.
+/// What is not there yet is fine.
+[[nodiscard]] Result<void> CheckSocketPath(const std::string& path);
+
+/// EPERM: this process is not in the mount namespace of the first one, from where alone the kernel takes a socket's path.
+[[nodiscard]] Result<void> CheckMountNamespace();
+
+/// The transport that this kernel is best at; a name of `obit enable --transport`, "auto" included. EINVAL: no such name.
+[[nodiscard]] Result<Transport> ChooseTransport(const std::string& name);
+
+/// "request socket (@@)", "socket (@)", "pipe": as people call it.
+[[nodiscard]] std::string Describe(Transport transport);
+
+}  // namespace obit

@@ -1,0 +1,169 @@
+// The command obit: reads the command line and calls a verb.
+
+#include <cerrno>
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+
+#include "base/log.h"
+#include "common.h"
+#include "server/defaults.h"
+#include "verbs.h"
+
+namespace obit {
+namespace {
+
+constexpr const char* kAbout = R"(obit shows the crashes that obitd recorded, and opens their cores.
+
+A crash is selected (SEL) by the beginning of its id, its pid, the name of its program (the newest one of it),
+or @1 for the newest, @2 for the one before; without any, it is the newest.)";
+
+constexpr const char* kExamples = R"(Examples:
+  obit list --since 2h              what crashed in the last two hours
+  obit show                         all that is known of the newest crash
+  obit gdb imgproxy                 opens the newest core of imgproxy in gdb
+  obit gdb 3f9c -- -batch -ex bt    a stack trace of crash 3f9c..., for a script
+  obit dump @2 -o core              the plain core of the crash before the newest
+  obit import core.4711.zst         takes a core file into the store
+  sudo obit enable                  sends cores to obitd; obit disable undoes it
+  sudo obit doctor --crash          tries it all with a real crash
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no crash matches, 4 several crashes match.
+Every verb has its own --help. See also obit(1) and obitd(8).)";
+
+/// The command line, read: which verb, and its options.
+class CommandLine {
+ public:
+  CommandLine() {
+    app_.set_version_flag("--version", "obit " OBIT_VERSION);
+    app_.add_option("--store", store_, "The store, a folder")->type_name("DIR")->capture_default_str();
+    app_.footer(kExamples);
+    app_.require_subcommand(1);
+    app_.fallthrough();  // --store may stand behind the verb
+    AddReaders();
+    AddDebuggers();
+    AddWriters();
+    AddSystem();
+  }
+
+  /// `debugger_arguments` are what stands behind "--".
+  ExitCode Run(std::vector<std::string> arguments, std::vector<std::string> debugger_arguments) {
+    debug_.arguments = std::move(debugger_arguments);
+    std::ranges::reverse(arguments);  // CLI11 takes them from the end
+    try {
+      app_.parse(std::move(arguments));
+    } catch (const CLI::Success& asked) {  // --help, --version
+      app_.exit(asked);
+      return ExitCode::kDone;
+    } catch (const CLI::ParseError& wrong) {
+      Log(Severity::kError, "{} (obit --help)", wrong.what());
+      return ExitCode::kUsage;
+    }
+    return verb_();
+  }
+
+ private:
+  CLI::App* AddVerb(const std::string& name, const std::string& about, std::function<ExitCode()> run) {
+    CLI::App* verb = app_.add_subcommand(name, about);
+    verb->callback([this, run = std::move(run)] { verb_ = run; });
+    return verb;
+  }
+  static void AddSelector(CLI::App* verb, std::string& selector) {
+    verb->add_option("SEL", selector, "Which crash: an id, a pid, a program, @N")->capture_default_str()->type_name("");
+  }
+
+  void AddReaders() {
+    CLI::App* list = AddVerb("list", "Lists crashes, the newest last", [this] { return List(store_, list_); });
+    list->add_option("SEL", list_.selectors, "Only crashes that fit: ids, pids, programs")->type_name("");
+    list->add_option("--since", list_.since, "Only from then on: 30min, 2h, 3d, today, 2026-11-22, \"2026-11-22 14:02\"")
+        ->type_name("WHEN");
+    list->add_option("--last", list_.last, "Only the newest N")->type_name("N")->check(CLI::PositiveNumber);
+    list->add_flag("--json", list_.json, "An array of whole records");
+    CLI::App* show = AddVerb("show", "Shows all that is known of a crash", [this] { return Show(store_, show_); });
+    AddSelector(show, show_.selector);
+    show->add_flag("--json", show_.json, "The record as it is stored");
+    CLI::App* dump = AddVerb("dump", "Writes the plain core of a crash", [this] { return Dump(store_, dump_); });
+    AddSelector(dump, dump_.selector);
+    dump->add_option("-o,--output", dump_.output, "To this file, which appears when it is complete")->type_name("FILE");
+  }
+
+  void AddDebuggers() {
+    for (const auto& [name, debugger] : {std::pair{"gdb", Debugger::kGdb}, {"lldb", Debugger::kLldb}}) {
+      CLI::App* verb = AddVerb(name, fmt::format("Opens a core in {}, with the right program", name), [this, debugger] {
+        debug_.debugger = debugger;
+        return Debug(store_, debug_);
+      });
+      AddSelector(verb, debug_.selector);
+      verb->footer(fmt::format("What stands behind -- is for {0}: obit {0} SEL -- {1}", name,
+                               debugger == Debugger::kGdb ? "-batch -ex bt" : "--batch -o bt"));
+    }
+  }
+
+  void AddWriters() {
+    CLI::App* import =
+        AddVerb("import", "Takes core files into the store: plain, zst, lz4, xz, gz", [this] { return Import(store_, import_); });
+    import->add_option("FILE", import_, "Core files")->required()->type_name("");
+    CLI::App* remove = AddVerb("rm", "Removes crashes for good", [this] { return Remove(store_, remove_); });
+    remove->add_option("SEL", remove_, "Which: ids, pids, programs that crashed once, @N")->required()->type_name("");
+    AddVerb("reindex", "Makes the index of the store anew", [this] { return Reindex(store_); });
+  }
+
+  void AddSystem() {
+    CLI::App* enable = AddVerb("enable", "Makes the kernel send cores to obitd", [this] { return Enable(enable_); });
+    enable->add_option("--transport", enable_.transport, "How: auto, request, socket or pipe")
+        ->type_name("NAME")->capture_default_str()->check(CLI::IsMember({"auto", "request", "socket", "pipe"}));
+    enable->add_option("--socket", enable_.socket, "Where obitd listens for the kernel")
+        ->type_name("PATH")->capture_default_str();
+    enable->add_option("--pipe-socket", enable_.pipe_socket, "Where obitd listens for obit-pipe")
+        ->type_name("PATH")->capture_default_str();
+    enable->add_flag("--force", enable_.force, "Even if nobody listens there yet");
+    AddVerb("disable", "Puts back the core_pattern that was there before", [] { return Disable(); });
+    AddVerb("status", "Says where cores go, and what is stored", [this] { return Status(store_); });
+    CLI::App* doctor = AddVerb("doctor", "Checks all that obit needs", [this] { return Doctor(store_, doctor_); });
+    doctor->add_flag("--crash", doctor_.crash, "Also make a process crash, and look what becomes of it");
+  }
+
+  CLI::App app_{kAbout, "obit"};
+  std::string store_ = kDefaultStore;
+  ListOptions list_;
+  ShowOptions show_;
+  DumpOptions dump_;
+  DebugOptions debug_;
+  std::vector<std::string> import_, remove_;
+  EnableOptions enable_{.socket = kDefaultSocket, .pipe_socket = kDefaultPipeSocket};
+  DoctorOptions doctor_;
+  std::function<ExitCode()> verb_;
+};
+
+/// The first argument that is neither an option nor the value of --store.
+std::string VerbOf(const std::vector<std::string>& arguments) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == "--store") ++i;
+    else if (!arguments[i].starts_with('-')) return arguments[i];
+  }
+  return "";
+}
+
+/// Cuts off what is for the debugger: CLI11 would give the first of it to SEL.
+std::vector<std::string> TakeDebuggerArguments(std::vector<std::string>& arguments) {
+  const std::string verb = VerbOf(arguments);
+  const auto dashes = std::ranges::find(arguments, "--");
+  if ((verb != "gdb" && verb != "lldb") || dashes == arguments.end()) return {};
+  std::vector<std::string> rest(dashes + 1, arguments.end());
+  arguments.erase(dashes, arguments.end());
+  return rest;
+}
+
+}  // namespace
+}  // namespace obit
+
+int main(int argc, char** argv) {
+  obit::SetLogName("obit");
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  auto debugger_arguments = obit::TakeDebuggerArguments(arguments);
+  auto code = obit::CommandLine().Run(std::move(arguments), std::move(debugger_arguments));
+  // What was printed may not have arrived: a full disk behind ">".
+  if (std::fflush(stdout) != 0 && code == obit::ExitCode::kDone)
+    code = obit::Failed(obit::Fail(errno, "write to standard output").error());
+  return static_cast<int>(code);
+}

@@ -1,0 +1,41 @@
+#include <map>
+
+#include "base/text.h"
+#include "common.h"
+#include "verbs.h"
+#include "render/units.h"
+#include "store/selector.h"
+
+namespace obit {
+
+ExitCode Remove(const std::string& store_path, const std::vector<std::string>& selectors) {
+  const auto store = OpenStore(store_path);
+  if (!store) return store.error();
+  auto list = ListStore(*store);
+  if (!list) return list.error();
+  // Those that cannot be read can be removed as well, by id. They come first: "@1" stays the newest of the others.
+  std::vector<CrashSummary> crashes;
+  for (const BrokenCrash& broken : list->broken) crashes.push_back({.location = broken.location});
+  std::ranges::move(list->crashes, std::back_inserter(crashes));
+
+  std::map<CrashLocation, const CrashSummary*> chosen;
+  for (const std::string& selector : selectors) {
+    const auto selected = SelectCrash(crashes, selector);
+    if (!selected) return NotSelected(selected.error());
+    if (selected->others > 0) {
+      // Removal is for good: "the newest" is not clear enough.
+      const Error several{ENOTUNIQ, fmt::format("{} crashes of {}: give an id, or @1 for the newest of all",
+                                                selected->others + 1, selector)};
+      return NotSelected(several);
+    }
+    chosen.emplace(selected->crash->location, selected->crash);
+  }
+  ExitCode code = ExitCode::kDone;
+  for (const auto& [location, crash] : chosen) {
+    if (const auto removed = store->Remove(location); !removed) code = Failed(removed.error());
+    else Print(fmt::format("removed {}, {} freed\n", EscapeForTerminal(ShortName(*crash)), FormatBytes(crash->stored_bytes)));
+  }
+  return code;
+}
+
+}  // namespace obit

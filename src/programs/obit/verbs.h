@@ -1,0 +1,66 @@
+#pragma once
+
+// The verbs of obit, each in the file of its name. They print what was asked for on standard output, and what went wrong as
+// one line on standard error. `store` is the path of the store.
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "exit_code.h"
+
+namespace obit {
+
+struct ListOptions {
+  std::vector<std::string> selectors;  ///< all crashes that one of them fits; empty: all
+  std::string since;                   ///< as ParseSince reads it; empty: from the first on
+  std::size_t last = 0;                ///< the newest so many; 0: all
+  bool json = false;
+};
+[[nodiscard]] ExitCode List(const std::string& store, const ListOptions& options);
+
+struct ShowOptions {
+  std::string selector = "@1";
+  bool json = false;
+};
+[[nodiscard]] ExitCode Show(const std::string& store, const ShowOptions& options);
+
+struct DumpOptions {
+  std::string selector = "@1";
+  std::string output;  ///< empty: standard output
+};
+[[nodiscard]] ExitCode Dump(const std::string& store, const DumpOptions& options);
+
+enum class Debugger { kGdb, kLldb };
+struct DebugOptions {
+  Debugger debugger = Debugger::kGdb;
+  std::string selector = "@1";
+  std::vector<std::string> arguments;  ///< for the debugger
+};
+/// Becomes the debugger; returns only if that fails.
+[[nodiscard]] ExitCode Debug(const std::string& store, const DebugOptions& options);
+
+/// All selectors are resolved before anything is removed.
+[[nodiscard]] ExitCode Remove(const std::string& store, const std::vector<std::string>& selectors);
+
+[[nodiscard]] ExitCode Reindex(const std::string& store);
+
+/// Goes on with the other files when one is no core.
+[[nodiscard]] ExitCode Import(const std::string& store, const std::vector<std::string>& files);
+
+struct EnableOptions {
+  std::string transport = "auto";  ///< or "request", "socket", "pipe"
+  std::string socket, pipe_socket;
+  bool force = false;  ///< even if nobody listens
+};
+[[nodiscard]] ExitCode Enable(const EnableOptions& options);
+[[nodiscard]] ExitCode Disable();
+
+[[nodiscard]] ExitCode Status(const std::string& store);
+
+struct DoctorOptions {
+  bool crash = false;  ///< make a process crash and look what becomes of it
+};
+[[nodiscard]] ExitCode Doctor(const std::string& store, const DoctorOptions& options);
+
+}  // namespace obit

@@ -1,0 +1,89 @@
+#include "render/words.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "render/times.h"
+#include "render/units.h"
+#include "render/users.h"
+
+namespace obit {
+
+std::string CoreColumn(CrashOutcome outcome, std::uint64_t core_bytes) {
+  switch (outcome) {
+    case CrashOutcome::kFull: return FormatBytes(core_bytes);
+    case CrashOutcome::kTruncated: return "truncated " + FormatBytes(core_bytes);
+    case CrashOutcome::kMinimal:
+    case CrashOutcome::kEvent:
+    case CrashOutcome::kFailed: break;
+  }
+  return std::string(NameOf(outcome));
+}
+
+Tone ToneOf(CrashOutcome outcome) {
+  switch (outcome) {
+    case CrashOutcome::kTruncated: return Tone::kWarning;
+    case CrashOutcome::kFailed: return Tone::kBad;
+    case CrashOutcome::kEvent: return Tone::kDim;
+    case CrashOutcome::kFull:
+    case CrashOutcome::kMinimal: break;
+  }
+  return Tone::kPlain;
+}
+
+std::string DescribeCapture(const CrashRecord::Capture& capture) {
+  std::string text(NameOf(capture.outcome));
+  if (capture.core_bytes > 0) {
+    text += ": " + FormatBytes(capture.core_bytes);
+    if (capture.outcome == CrashOutcome::kTruncated && capture.promised_bytes)
+      text += fmt::format(" of {},", FormatBytes(*capture.promised_bytes));
+    text += " in " + FormatBytes(capture.stored_bytes);
+  }
+  switch (capture.method) {
+    case CaptureMethod::kStream: text += ", by stream over " + EscapeForTerminal(capture.transport); break;
+    case CaptureMethod::kDirect: text += ", taken directly over " + EscapeForTerminal(capture.transport); break;
+    case CaptureMethod::kImport: text += ", imported from a core file"; break;
+    case CaptureMethod::kNone:
+      if (!capture.transport.empty()) text += ", over " + EscapeForTerminal(capture.transport);
+      break;
+  }
+  if (capture.held_seconds > 0) text += "; the process was held for " + FormatDuration(capture.held_seconds);
+  return text;
+}
+
+std::string DescribeSignal(const CrashRecord::Signal& signal) {
+  if (signal.number == 0) return "unknown signal";
+  std::string text = SignalName(signal.number);
+  if (signal.code) text += fmt::format(" ({})", SignalCodeName(signal.number, *signal.code));
+  if (signal.address) text += fmt::format(" at address {:#x}", *signal.address);
+  if (signal.sender_pid) text += fmt::format(", sent by process {}", *signal.sender_pid);
+  else if (signal.sender_uid) text += ", sent";
+  if (signal.sender_uid) text += " of " + UserName(*signal.sender_uid);
+  return text;
+}
+
+std::string Headline(const CrashRecord& record, std::int64_t now) {
+  const std::string program = ProgramName(record.process.comm, record.process.exe);
+  std::string text = program.empty() ? "A program without a name" : EscapeForTerminal(program);
+  text += record.signal.number == 0 ? " died" : " died of " + SignalName(record.signal.number);
+  const std::string when = FormatMomentInProse(record.time, now);
+  // Nobody saw an imported crash: its time is that of the file.
+  return text + (record.capture.method == CaptureMethod::kImport ? "; its core file was written " : " ") + when;
+}
+
+std::string QuoteForShell(const std::string& argument) {
+  constexpr std::string_view kPlain = "@%+=:,./-_";
+  const auto plain = [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           kPlain.find(c) != std::string_view::npos;
+  };
+  if (!argument.empty() && std::ranges::all_of(argument, plain)) return argument;
+  std::string quoted = "'";
+  for (const char c : argument) {
+    if (c == '\'') quoted += "'\\''";
+    else quoted += c;
+  }
+  return quoted + "'";
+}
+
+}  // namespace obit
