@@ -1,0 +1,160 @@
+// Dies in the way its first argument names; further arguments beyond those a way takes are ignored.
+//
+//   segv                 a null write in crash_here
+//   abort                abort(3) in crash_here_abort
+//   threads N            N threads; one that is not the leader writes to null, the others wait
+//   mappings N           N mappings, every second one of the program file, then segv
+//   memory MIB KIND [stop]  MIB of memory holding KIND (random, mixed, sparse); stops itself if told so; then segv
+//   delete-exe           removes its own program file, then segv
+//   namespaces           a child in new user, pid, mount and network namespaces dies of segv; 0 if it dumped core
+//   storm N              N children die of segv at the same moment; prints "reaped N dumped M"
+//
+// Built also statically and for i386: C, and nothing but the C library.
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOINLINE __attribute__((noinline))
+
+static void Fail(const char* what) {
+  perror(what);
+  exit(2);
+}
+
+NOINLINE void crash_here(void) {
+  volatile int* volatile null = NULL;  // volatile twice: nothing may be reasoned away
+  *null = 1;
+}
+
+NOINLINE void crash_here_abort(void) { abort(); }
+
+static pthread_barrier_t all_started;
+
+static void* WaitForever(void* unused) {
+  (void)unused;
+  pthread_barrier_wait(&all_started);
+  while (pause() != 0) continue;
+  return NULL;
+}
+
+NOINLINE static void* crash_in_thread(void* unused) {
+  (void)unused;
+  pthread_barrier_wait(&all_started);
+  crash_here();
+  return NULL;
+}
+
+static void CrashAmongThreads(long count) {
+  if (pthread_barrier_init(&all_started, NULL, (unsigned)count) != 0) Fail("pthread_barrier_init");
+  for (long i = 1; i < count; ++i) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, i == count / 2 ? crash_in_thread : WaitForever, NULL) != 0)
+      Fail("pthread_create");
+  }
+  WaitForever(NULL);
+}
+
+/// Neighbours that cannot merge into one mapping: pages of the same file offset, and memory between them.
+static void MakeMappings(long count) {
+  const int exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  if (exe < 0) Fail("open /proc/self/exe");
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  char* area = mmap(NULL, page * (size_t)count, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (area == MAP_FAILED) Fail("mmap");
+  for (long i = 0; i < count; ++i) {
+    char* at = area + page * (size_t)i;
+    void* made = i % 2 == 0
+                     ? mmap(at, page, PROT_READ, MAP_PRIVATE | MAP_FIXED, exe, 0)
+                     : mmap(at, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    if (made == MAP_FAILED) Fail("mmap");
+    if (i % 2 != 0) *at = (char)i;
+  }
+}
+
+/// "random" does not compress; "mixed" is pointers among small numbers, as in a heap; "sparse" is one page
+/// in 64.
+static void FillMemory(long mib, const char* kind) {
+  const size_t bytes = (size_t)mib << 20, words = bytes / sizeof(uint64_t);
+  uint64_t* memory =
+      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) Fail("mmap");
+  const size_t step = strcmp(kind, "sparse") == 0 ? 64 * 4096 / sizeof(uint64_t) : 1;
+  if (step > 1 && madvise(memory, bytes, MADV_NOHUGEPAGE) != 0) Fail("madvise");
+  const int random = strcmp(kind, "random") == 0;
+  uint64_t state = 88172645463325252u;  // xorshift64
+  for (size_t i = 0; i < words; i += step) {
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    memory[i] = random ? state : i % 7 == 0 ? (uint64_t)(uintptr_t)&memory[state % words] : i & 0xff;
+  }
+}
+
+static void DeleteOwnProgram(void) {
+  char path[PATH_MAX];
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+  if (length < 0) Fail("readlink");
+  path[length] = '\0';
+  if (unlink(path) != 0) Fail("unlink");
+}
+
+static int CrashInNamespaces(void) {
+  if (unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET) != 0) Fail("unshare");
+  const pid_t child = fork();
+  if (child < 0) Fail("fork");
+  if (child == 0) crash_here();
+  int status;
+  if (waitpid(child, &status, 0) != child) Fail("waitpid");
+  return WIFSIGNALED(status) && WCOREDUMP(status) ? 0 : 1;
+}
+
+static int Storm(long count) {
+  int starter[2];
+  if (pipe2(starter, O_CLOEXEC) != 0) Fail("pipe2");
+  for (long i = 0; i < count; ++i) {
+    const pid_t child = fork();
+    if (child < 0) Fail("fork");
+    if (child == 0) {
+      char unused;
+      close(starter[1]);
+      if (read(starter[0], &unused, 1) == 0) crash_here();  // end of file for all of them at once
+      _exit(2);
+    }
+  }
+  close(starter[1]);
+  long reaped = 0, dumped = 0;
+  for (int status; wait(&status) > 0; ++reaped) dumped += WIFSIGNALED(status) && WCOREDUMP(status);
+  printf("reaped %ld dumped %ld\n", reaped, dumped);
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  const char* way = argc > 1 ? argv[1] : "";
+  const long number = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
+  if (strcmp(way, "namespaces") == 0) return CrashInNamespaces();
+  if (strcmp(way, "storm") == 0) return Storm(number);
+  if (strcmp(way, "abort") == 0) crash_here_abort();
+  if (strcmp(way, "threads") == 0) CrashAmongThreads(number);
+
+  if (strcmp(way, "mappings") == 0) {
+    MakeMappings(number);
+  } else if (strcmp(way, "memory") == 0) {
+    FillMemory(number, argc > 3 ? argv[3] : "");
+    if (argc > 4 && strcmp(argv[4], "stop") == 0) raise(SIGSTOP);  // a benchmark starts its clock now
+  } else if (strcmp(way, "delete-exe") == 0) {
+    DeleteOwnProgram();
+  } else if (strcmp(way, "segv") != 0) {
+    fprintf(stderr, "crasher: no such way to die: \"%s\"\n", way);
+    return 2;
+  }
+  crash_here();
+}

@@ -1,0 +1,81 @@
+"""Programs that die."""
+
+import dataclasses
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+
+from . import wait
+
+UNLIMITED = resource.RLIM_INFINITY
+
+
+@dataclasses.dataclass
+class Death:
+    """How a program ended, as its parent sees it."""
+
+    pid: int
+    status: int  # of wait(2)
+    output: str
+
+    @property
+    def signal(self):
+        return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else 0
+
+    @property
+    def dumped(self):
+        return os.WIFSIGNALED(self.status) and os.WCOREDUMP(self.status)
+
+
+class Running:
+    """A started program: how a test crashes something at a moment of its choice."""
+
+    def __init__(self, argv, core_limit=UNLIMITED, user=None, cwd="/"):
+        self._output = tempfile.TemporaryFile()
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_CORE, (core_limit, UNLIMITED))
+
+        try:
+            self._process = subprocess.Popen(
+                [str(argument) for argument in argv], stdin=subprocess.DEVNULL, stdout=self._output,
+                stderr=self._output, cwd=cwd, user=user, group=user, preexec_fn=limit)  # fmt: skip
+        except OSError:
+            self._output.close()
+            raise
+        self.pid = self._process.pid
+
+    def output(self):
+        """What it wrote so far, standard output and standard error in one."""
+        return os.pread(self._output.fileno(), 1 << 20, 0).decode(errors="replace")
+
+    def kill(self, number=signal.SIGSEGV):
+        os.kill(self.pid, number)
+        return self
+
+    def reap(self, seconds=60):
+        """Waits for its end. One that does not come is the failure that all of obit must avoid: a process that hangs."""
+        status = []
+
+        def ended():
+            pid, how = os.waitpid(self.pid, os.WNOHANG)
+            status.append(how)
+            return pid
+
+        try:
+            wait.until(ended, lambda: f"end of process {self.pid}: {self.output()}", seconds)
+        except wait.DeadlineExceeded:
+            os.kill(self.pid, signal.SIGKILL)  # frees a process that is parked in its dump
+            self._process.wait()
+            raise
+        self._process.returncode = status[-1]  # reaped here, not by Popen: it would drop the core bit
+        death = Death(self.pid, status[-1], self.output())
+        self._output.close()
+        return death
+
+
+def run(argv, seconds=60, **options):
+    """Runs a program to its end."""
+    return Running(argv, **options).reap(seconds)

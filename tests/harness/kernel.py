@@ -1,0 +1,105 @@
+"""Settings of the running kernel, lent for a test; and the kernel's log.
+
+The core pattern is one for the whole machine, and one that points at a server which no longer answers makes every later
+crash hang. So whoever changes it holds the lock on LOCK, and a guardian puts everything back: a process of its own that
+is no child of the test, so that it outlives whatever kills the test, and that does not wait longer than the lease.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import pathlib
+import select
+import signal
+
+from . import wait
+
+LOCK = "/run/lock/obit-core-pattern"
+LOCK_SECONDS = 100
+LEASE_SECONDS = 150  # a test gets 180 in all (tests/CMakeLists.txt)
+
+CORE_PATTERN = pathlib.Path("/proc/sys/kernel/core_pattern")
+CORE_PIPE_LIMIT = pathlib.Path("/proc/sys/kernel/core_pipe_limit")
+SUID_DUMPABLE = pathlib.Path("/proc/sys/fs/suid_dumpable")
+
+
+def _take_lock():
+    pathlib.Path(LOCK).parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def try_lock():
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+
+    wait.until(try_lock, f"{LOCK} free", LOCK_SECONDS)
+    return lock
+
+
+def _guard(old, kept_open, done):
+    """The guardian: sleeps until its test ends, in whatever way, or the lease is over; then restores."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):  # ctest waits for whoever holds its pipes
+        os.dup2(null, fd)
+    select.select([kept_open], [], [], LEASE_SECONDS)
+    for path, value in reversed(old.items()):
+        with contextlib.suppress(OSError):
+            path.write_text(value)
+    os.close(done)
+
+
+@contextlib.contextmanager
+def settings(values):
+    """Sets sysctls, {path: text}, in this order for the duration of the block, under the machine-wide lock."""
+    lock = _take_lock()
+    old = {path: path.read_text() for path in values}
+    kept_open, test_ends = os.pipe()
+    restored, done = os.pipe()
+    first = os.fork()
+    if first == 0:
+        os.setsid()
+        if os.fork() == 0:  # an orphan: no descendant of the test, which ctest kills with all its descendants
+            os.close(test_ends)
+            os.close(restored)
+            _guard(old, kept_open, done)
+        os._exit(0)
+    os.waitpid(first, 0)
+    os.close(kept_open)
+    os.close(done)
+    os.close(lock)  # the guardian holds it
+    try:
+        for path, value in values.items():
+            path.write_text(value)
+        yield
+    finally:
+        os.close(test_ends)
+        os.read(restored, 1)
+        os.close(restored)
+
+
+class Log:
+    """The kernel's log from now on."""
+
+    def __init__(self):
+        self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.lseek(self._fd, 0, os.SEEK_END)
+        self._lines = []
+
+    def lines(self):
+        """All lines since the log was opened, without prefix."""
+        while True:
+            try:
+                record = os.read(self._fd, 8192).decode(errors="replace")
+            except BlockingIOError:
+                return self._lines
+            except OSError as error:
+                if error.errno != errno.EPIPE:  # older lines were overwritten before they were read
+                    raise
+                continue
+            self._lines.append(record.partition(";")[2].splitlines()[0])
+
+    def close(self):
+        os.close(self._fd)

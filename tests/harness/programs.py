@@ -1,0 +1,13 @@
+"""Where the programs under test lie."""
+
+import os
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("OBIT_BIN", ROOT / "build/release/bin"))
+CRASHERS = pathlib.Path(os.environ.get("OBIT_CRASHERS", ROOT / "build/release/tests/crashers"))
+
+OBIT = BIN / "obit"
+OBITD = BIN / "obitd"
+OBIT_PIPE = BIN / "obit-pipe"
+CRASHER = CRASHERS / "crasher"

@@ -1,0 +1,97 @@
+"""What obit recorded, read as a user would: by the command, and the stored files by other people's programs."""
+
+import hashlib
+import json
+import pathlib
+import struct
+import subprocess
+
+from . import programs, wait
+
+
+def obit(store, *arguments, check=True):
+    """Runs `obit --store STORE ARGUMENTS`."""
+    command = [programs.OBIT, "--store", store, *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    done.stdout, done.stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done
+
+
+def crash_directories(store):
+    return list(pathlib.Path(store).glob("crashes/*/*"))
+
+
+def records(store, count=1, seconds=60):
+    """The records of the store, oldest first, once there are `count` of them; fails if there are more."""
+    wait.until(lambda: len(crash_directories(store)) >= count,
+               lambda: f"{count} records: there are {len(crash_directories(store))}", seconds)  # fmt: skip
+    listed = json.loads(obit(store, "list", "--json").stdout)
+    if len(listed) != count:
+        raise AssertionError(f"{len(listed)} records instead of {count}")
+    return listed
+
+
+def directory_of(store, record):
+    """The folder of a crash."""
+    (found,) = pathlib.Path(store).glob(f"crashes/*/{record['id']}")
+    return found
+
+
+def incoming_cores(store):
+    """The cores that are being written, with more than nothing in them."""
+    return [path for path in pathlib.Path(store).glob("incoming/*/core.zst") if path.stat().st_size > 0]
+
+
+def backtrace(store, record, *commands):
+    """What gdb says of the stored core, started by `obit gdb`."""
+    extra = [argument for command in commands for argument in ("-ex", command)]
+    done = obit(store, "gdb", record["id"], "--", "-nx", "-batch", "-ex", "bt", *extra)
+    return done.stdout + done.stderr
+
+
+def dump(store, record, path):
+    """The plain core, written by `obit dump`."""
+    obit(store, "dump", record["id"], "-o", path)
+    return path
+
+
+def size_by_headers(core):
+    """How long a core file must be by its program headers: 64 or 32 bit, little-endian."""
+    with open(core, "rb") as file:
+        ident = file.read(64)
+        if ident[:4] != b"\x7fELF":
+            raise AssertionError(f"{core} is no ELF file")
+        wide = ident[4] == 2
+        offset, = struct.unpack_from("<Q" if wide else "<I", ident, 32 if wide else 28)
+        entry_size, count = struct.unpack_from("<HH", ident, 54 if wide else 42)
+        file.seek(offset)
+        table = file.read(entry_size * count)
+    end = 0
+    for at in range(0, len(table), entry_size):
+        p_offset, = struct.unpack_from("<Q" if wide else "<I", table, at + (8 if wide else 4))
+        p_filesz, = struct.unpack_from("<Q" if wide else "<I", table, at + (32 if wide else 16))
+        end = max(end, p_offset + p_filesz)
+    return end
+
+
+def sha256_of(path):
+    with open(path, "rb") as file:
+        return _digest(file)
+
+
+def sha256_unpacked(path):
+    """Of what plain `zstd -dc` makes of a file."""
+    with subprocess.Popen(["zstd", "-dcq", path], stdout=subprocess.PIPE) as unpacker:
+        digest = _digest(unpacker.stdout)
+    if unpacker.returncode != 0:
+        raise AssertionError(f"zstd -dc {path} ended with {unpacker.returncode}")
+    return digest
+
+
+def _digest(stream):
+    digest = hashlib.sha256()
+    while piece := stream.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()
