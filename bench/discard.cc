@@ -1,5 +1,6 @@
-// discard SOCKET: the fastest possible coredump server, which keeps nothing: accepts, asks for the core, reads it into one
-// buffer, closes. What a server adds to this is its own cost. Prints "ready", then runs until it is killed.
+// discard SOCKET: the fastest possible coredump server, which keeps nothing: accepts, asks for the core,
+// reads it into one buffer, closes. What a server adds to this is its own cost. Prints "ready", then runs
+// until it is killed.
 
 #include <cstdio>
 #include <vector>

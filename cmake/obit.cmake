@@ -53,7 +53,9 @@ function(obit_fuzzer file library)
   target_link_libraries(${stem} PRIVATE ${library})
   target_link_options(${stem} PRIVATE -fsanitize=fuzzer)
   string(REPLACE _fuzz _corpus corpus ${stem})
-  add_test(NAME fuzz.${stem} COMMAND ${stem} -runs=20000 ${CMAKE_CURRENT_SOURCE_DIR}/${corpus})
+  set(found ${CMAKE_CURRENT_BINARY_DIR}/${stem}_found)  # libFuzzer writes what it finds into the first folder
+  file(MAKE_DIRECTORY ${found})
+  add_test(NAME fuzz.${stem} COMMAND ${stem} -runs=20000 ${found} ${CMAKE_CURRENT_SOURCE_DIR}/${corpus})
 endfunction()
 
 # Without libFuzzer: the same target, fed with each file of its corpus, as a normal test.

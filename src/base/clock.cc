@@ -45,13 +45,13 @@ std::string FormatDay(std::int64_t nanoseconds) {
 std::string FormatTimestamp(std::int64_t nanoseconds) {
   const tm parts = BrokenDown(nanoseconds);
   const std::int64_t fraction = ((nanoseconds % kSecond) + kSecond) % kSecond;
-  return fmt::format("{}T{:02}:{:02}:{:02}.{:09}Z", FormatDay(nanoseconds), parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     fraction);
+  return fmt::format("{}T{:02}:{:02}:{:02}.{:09}Z", FormatDay(nanoseconds), parts.tm_hour, parts.tm_min,
+                     parts.tm_sec, fraction);
 }
 
 std::optional<std::int64_t> ParseTimestamp(std::string_view text) {
-  if (text.size() < 20 || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':' ||
-      text.back() != 'Z')
+  if (text.size() < 20 || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' ||
+      text[16] != ':' || text.back() != 'Z')
     return std::nullopt;
   const auto year = Digits(text, 0, 4), month = Digits(text, 5, 2), day = Digits(text, 8, 2);
   const auto hour = Digits(text, 11, 2), minute = Digits(text, 14, 2), second = Digits(text, 17, 2);

@@ -75,7 +75,9 @@ Result<void> WriteAll(const Fd& fd, std::span<const std::byte> data) {
   return {};
 }
 
-Result<void> WriteAll(const Fd& fd, std::string_view text) { return WriteAll(fd, std::as_bytes(std::span(text))); }
+Result<void> WriteAll(const Fd& fd, std::string_view text) {
+  return WriteAll(fd, std::as_bytes(std::span(text)));
+}
 
 Result<void> WriteAllAt(const Fd& fd, std::span<const std::byte> data, std::uint64_t offset) {
   if (offset > INT64_MAX - data.size()) return Fail(EOVERFLOW, "write at {}", offset);
@@ -98,7 +100,8 @@ Result<FileText> ReadOpened(const Fd& fd, const std::string& name, std::size_t m
     const std::size_t had = file.text.size();
     const std::size_t ask = std::min(kStep, max + 1 - had);  // one byte more than wanted tells "truncated"
     file.text.resize(had + ask);
-    const auto n = OBIT_TRY_IN(ReadFull(fd, std::as_writable_bytes(std::span(file.text)).subspan(had)), "{}", name);
+    const auto n =
+        OBIT_TRY_IN(ReadFull(fd, std::as_writable_bytes(std::span(file.text)).subspan(had)), "{}", name);
     file.text.resize(had + n);
     if (n < ask) break;
   }

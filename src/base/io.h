@@ -15,7 +15,8 @@
 
 namespace obit {
 
-/// Opens `path`, relative to the working directory, always O_CLOEXEC. Follows symlinks. Fails with open(2)'s errno.
+/// Opens `path`, relative to the working directory, always O_CLOEXEC. Follows symlinks. Fails with open(2)'s
+/// errno.
 [[nodiscard]] Result<Fd> Open(const std::string& path, int flags, mode_t mode = 0);
 
 /// Opens `name` below `dir`, always O_CLOEXEC | O_NOFOLLOW; ELOOP means the last component is a symlink.
@@ -41,11 +42,13 @@ struct FileText {
   bool truncated = false;  ///< the file has more than was asked for
 };
 
-/// Reads up to `max` bytes of the file `name` below `dir`, from its start. Works on /proc files (whose size is 0).
+/// Reads up to `max` bytes of the file `name` below `dir`, from its start. Works on /proc files (whose size
+/// is 0).
 [[nodiscard]] Result<FileText> ReadFileAt(const Fd& dir, const std::string& name, std::size_t max);
 [[nodiscard]] Result<FileText> ReadFile(const std::string& path, std::size_t max);
 
-/// Writes `name` below `dir` whole: a temporary name, fsync, rename. A reader sees the old or the new, never half.
+/// Writes `name` below `dir` whole: a temporary name, fsync, rename. A reader sees the old or the new, never
+/// half.
 [[nodiscard]] Result<void> WriteFileAtomically(const Fd& dir, const std::string& name, std::string_view text,
                                                mode_t mode);
 
@@ -54,7 +57,8 @@ struct FileText {
 
 [[nodiscard]] Result<void> Sync(const Fd& fd);
 
-/// Makes `path` and its missing parents, mode 0755 for those, `mode` for the last one. An existing folder is fine.
+/// Makes `path` and its missing parents, mode 0755 for those, `mode` for the last one. An existing folder is
+/// fine.
 [[nodiscard]] Result<void> MakeDirectories(const std::string& path, mode_t mode);
 
 /// Names in the folder `dir`, without "." and "..", unsorted.

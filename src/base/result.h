@@ -45,11 +45,11 @@ std::unexpected<Error> Refuse(int code, fmt::format_string<A...> what, A&&... ar
   OBIT_TRY_NAMED(OBIT_JOIN(obit_try_, __COUNTER__), .In(fmt::format(__VA_ARGS__)), expr)
 
 // The name is unique, so that one OBIT_TRY may stand in the argument of another.
-#define OBIT_TRY_NAMED(name, in_goal, ...)                                      \
-  ({                                                                            \
-    auto name = (__VA_ARGS__);                                                  \
-    if (!name) return std::unexpected(std::move(name).error() in_goal);         \
-    std::move(name).value();                                                    \
+#define OBIT_TRY_NAMED(name, in_goal, ...)                              \
+  ({                                                                    \
+    auto name = (__VA_ARGS__);                                          \
+    if (!name) return std::unexpected(std::move(name).error() in_goal); \
+    std::move(name).value();                                            \
   })
 #define OBIT_JOIN(a, b) OBIT_JOIN_EXPANDED(a, b)
 #define OBIT_JOIN_EXPANDED(a, b) a##b

@@ -22,7 +22,8 @@ bool IsControl(std::string_view character) {
 }
 
 void AppendHex(std::string& out, std::string_view bytes) {
-  for (const char c : bytes) fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(c));
+  for (const char c : bytes)
+    fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(c));
 }
 
 int HexDigit(char c) {
@@ -55,10 +56,14 @@ std::string EscapeForTerminal(std::string_view text) {
   while (!text.empty()) {
     const std::size_t length = Utf8Length(text);
     const std::string_view character = text.substr(0, length == 0 ? 1 : length);
-    if (character == "\\") out += "\\\\";
-    else if (character == "\n") out += "\\n";
-    else if (length == 0 || IsControl(character) || ReordersLine(character)) AppendHex(out, character);
-    else out += character;
+    if (character == "\\")
+      out += "\\\\";
+    else if (character == "\n")
+      out += "\\n";
+    else if (length == 0 || IsControl(character) || ReordersLine(character))
+      AppendHex(out, character);
+    else
+      out += character;
     text.remove_prefix(character.size());
   }
   return out;
@@ -69,9 +74,12 @@ std::string BytesToUtf8(std::string_view bytes) {
   out.reserve(bytes.size());
   while (!bytes.empty()) {
     const std::size_t length = Utf8Length(bytes);
-    if (length == 0) AppendHex(out, bytes.substr(0, 1));
-    else if (bytes[0] == '\\') out += "\\\\";
-    else out += bytes.substr(0, length);
+    if (length == 0)
+      AppendHex(out, bytes.substr(0, 1));
+    else if (bytes[0] == '\\')
+      out += "\\\\";
+    else
+      out += bytes.substr(0, length);
     bytes.remove_prefix(length == 0 ? 1 : length);
   }
   return out;
@@ -85,7 +93,8 @@ std::string Utf8ToBytes(std::string_view text) {
     if (rest.starts_with("\\\\")) {
       out += '\\';
       ++i;
-    } else if (rest.starts_with("\\x") && rest.size() >= 4 && HexDigit(rest[2]) >= 0 && HexDigit(rest[3]) >= 0) {
+    } else if (rest.starts_with("\\x") && rest.size() >= 4 && HexDigit(rest[2]) >= 0 &&
+               HexDigit(rest[3]) >= 0) {
       out += static_cast<char>(HexDigit(rest[2]) << 4 | HexDigit(rest[3]));
       i += 3;
     } else {

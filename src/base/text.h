@@ -13,8 +13,9 @@ namespace obit {
 /// Overlong forms, surrogates and values above U+10FFFF are not well-formed (RFC 3629).
 [[nodiscard]] std::size_t Utf8Length(std::string_view text);
 
-/// `text` made safe to print: control characters, bytes that are not UTF-8, and the characters that reorder a line
-/// (U+202A..202E, U+2066..2069) become \xNN; a newline \n; a backslash \\. Nothing printed can move the cursor.
+/// `text` made safe to print: control characters, bytes that are not UTF-8, and the characters that reorder a
+/// line (U+202A..202E, U+2066..2069) become \xNN; a newline \n; a backslash \\. Nothing printed can move the
+/// cursor.
 [[nodiscard]] std::string EscapeForTerminal(std::string_view text);
 
 /// Any bytes as valid UTF-8, and back without loss: a byte that is not UTF-8 becomes \xNN, a backslash \\.

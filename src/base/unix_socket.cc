@@ -32,7 +32,8 @@ Result<Fd> ListenUnix(const std::string& path, int type, int backlog) {
     return Fail(EADDRINUSE, "listen on {}", path);
   struct stat found{};
   if (::lstat(path.c_str(), &found) == 0) {
-    if (!S_ISSOCK(found.st_mode)) return Refuse(EEXIST, "listen on {}: there is a file that is no socket", path);
+    if (!S_ISSOCK(found.st_mode))
+      return Refuse(EEXIST, "listen on {}: there is a file that is no socket", path);
     ::unlink(path.c_str());
   }
   Fd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -53,7 +54,8 @@ Result<Fd> ConnectUnix(const std::string& path, int type) {
 
 Result<SocketPair> MakeSocketPair(int type) {
   std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()) < 0) return Fail(errno, "make a socket pair");
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()) < 0)
+    return Fail(errno, "make a socket pair");
   return SocketPair{Fd(ends[0]), Fd(ends[1])};
 }
 
@@ -77,7 +79,8 @@ Result<void> SendMessage(const Fd& socket, std::span<const std::byte> bytes, std
   do sent = ::sendmsg(socket.get(), &header, MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);
   if (sent < 0) return Fail(errno, "send a message");
-  if (static_cast<std::size_t>(sent) != bytes.size()) return Fail(EMSGSIZE, "send a message of {} bytes", bytes.size());
+  if (static_cast<std::size_t>(sent) != bytes.size())
+    return Fail(EMSGSIZE, "send a message of {} bytes", bytes.size());
   return {};
 }
 
@@ -109,7 +112,8 @@ Result<Message> ReceiveMessage(const Fd& socket, std::size_t max, int flags) {
 Result<ucred> PeerCredentials(const Fd& socket) {
   ucred peer{};
   socklen_t length = sizeof peer;
-  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return Fail(errno, "ask who connected");
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+    return Fail(errno, "ask who connected");
   return peer;
 }
 

@@ -13,8 +13,9 @@
 
 namespace obit {
 
-/// A pathname socket that listens, SOCK_CLOEXEC | SOCK_NONBLOCK, mode 0600. A dead socket at `path` is replaced; one that
-/// somebody listens on is EADDRINUSE. `type` is SOCK_STREAM or SOCK_SEQPACKET. `path` has at most 107 bytes (unix(7)).
+/// A pathname socket that listens, SOCK_CLOEXEC | SOCK_NONBLOCK, mode 0600. A dead socket at `path` is
+/// replaced; one that somebody listens on is EADDRINUSE. `type` is SOCK_STREAM or SOCK_SEQPACKET. `path` has
+/// at most 107 bytes (unix(7)).
 [[nodiscard]] Result<Fd> ListenUnix(const std::string& path, int type, int backlog);
 
 /// Connects to a pathname socket. Never blocks: a full backlog is EAGAIN.
@@ -30,15 +31,17 @@ struct SocketPair {
 /// SCM_RIGHTS descriptors in one message of obit's own protocols, at most.
 inline constexpr std::size_t kMaxPassedFds = 8;
 
-/// Sends one message with descriptors (at most kMaxPassedFds); the caller keeps its own. Fails with sendmsg(2)'s errno.
-[[nodiscard]] Result<void> SendMessage(const Fd& socket, std::span<const std::byte> bytes, std::span<const int> fds);
+/// Sends one message with descriptors (at most kMaxPassedFds); the caller keeps its own. Fails with
+/// sendmsg(2)'s errno.
+[[nodiscard]] Result<void> SendMessage(const Fd& socket, std::span<const std::byte> bytes,
+                                       std::span<const int> fds);
 
 struct Message {
   std::vector<std::byte> bytes;
   std::vector<Fd> fds;
 };
-/// Receives one message of at most `max` bytes (a longer one is EMSGSIZE). An empty `bytes` without fds is end of file.
-/// `flags` as for recvmsg(2): MSG_DONTWAIT makes "nothing there" EAGAIN.
+/// Receives one message of at most `max` bytes (a longer one is EMSGSIZE). An empty `bytes` without fds is
+/// end of file. `flags` as for recvmsg(2): MSG_DONTWAIT makes "nothing there" EAGAIN.
 [[nodiscard]] Result<Message> ReceiveMessage(const Fd& socket, std::size_t max, int flags);
 
 /// SO_PEERCRED: who connected, in the caller's pid and user namespaces (pid 0: not visible from here).

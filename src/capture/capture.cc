@@ -16,7 +16,8 @@ namespace obit {
 namespace {
 
 /// Answers the kernel's offer and waits for its verdict.
-Result<void> AskForCore(const Fd& connection, const CoredumpRequest& offer, Detail detail, std::int64_t deadline) {
+Result<void> AskForCore(const Fd& connection, const CoredumpRequest& offer, Detail detail,
+                        std::int64_t deadline) {
   Handshake handshake(offer);
   const CoredumpAck ack = OBIT_TRY(handshake.Answer(detail));
   // In one piece: the kernel drops a dump whose answer begins with fewer than 4 bytes.
@@ -39,8 +40,8 @@ Result<void> AskForCore(const Fd& connection, const CoredumpRequest& offer, Deta
 }
 
 /// Reads the core into core.zst, and lets the process go. The record gets sizes, outcome and reason.
-Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record, std::atomic<std::uint64_t>& progress,
-                         const std::function<void()>& released) {
+Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
+                         std::atomic<std::uint64_t>& progress, const std::function<void()>& released) {
   CrashRecord::Capture& capture = record.capture;
   const Fd file = OBIT_TRY(OpenAt(job.dir, kCoreFile, O_RDWR | O_CREAT | O_EXCL, 0600));
   CoreWriter writer(file, job.writer);
@@ -67,7 +68,8 @@ Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record, s
   return Sync(file);
 }
 
-/// The record of a crash whose core cannot be kept: what there is of the file is removed, to make room for the record.
+/// The record of a crash whose core cannot be kept: what there is of the file is removed, to make room for
+/// the record.
 void GiveUpCore(const Fd& dir, CrashRecord& record, const Error& why) {
   ::unlinkat(dir.get(), kCoreFile, 0);
   record.files.core.clear();
@@ -110,7 +112,8 @@ Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress
   if (job.exe) KeepExecutable(job.exe, job.dir, job.writer, record);
 
   if (auto written = WriteRecord(job.dir, record); !written) {
-    if (written.error().code != ENOSPC && written.error().code != EDQUOT) return std::unexpected(written.error());
+    if (written.error().code != ENOSPC && written.error().code != EDQUOT)
+      return std::unexpected(written.error());
     // A full disk: the record is worth more than the core.
     GiveUpCore(job.dir, record, written.error());
     ::unlinkat(job.dir.get(), kExeFile, 0);

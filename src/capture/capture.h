@@ -26,21 +26,23 @@ struct CaptureJob {
   CoreWriter::Options writer;
 };
 
-/// Captures: handshake, core.zst, release of the process, exe.zst where the program has no name on this host, crash.json.
-/// On success incoming/ID is complete and synced, ready for Store::Commit, whatever came of the core: the record says.
-/// `released` is called once, as soon as the process may exit. Fails only if not even a record can be written.
+/// Captures: handshake, core.zst, release of the process, exe.zst where the program has no name on this host,
+/// crash.json. On success incoming/ID is complete and synced, ready for Store::Commit, whatever came of the
+/// core: the record says. `released` is called once, as soon as the process may exit. Fails only if not even
+/// a record can be written.
 [[nodiscard]] Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress,
                                           const std::function<void()>& released);
 
-/// Completes incoming/ID that a killed capture left behind: the core as far as its frames are whole, outcome truncated (or
-/// failed without any), `reason` why. One whose crash.json was already written stays as it is. ENOENT: there is no record
-/// in it at all.
+/// Completes incoming/ID that a killed capture left behind: the core as far as its frames are whole, outcome
+/// truncated (or failed without any), `reason` why. One whose crash.json was already written stays as it is.
+/// ENOENT: there is no record in it at all.
 [[nodiscard]] Result<CrashRecord> Recover(const Fd& dir, const std::string& reason);
 
 /// Writes the record as crash.json and syncs it and `dir`: the last step before Store::Commit.
 [[nodiscard]] Result<void> WriteRecord(const Fd& dir, const CrashRecord& record);
 
-/// Lets the process go: ends both directions of a socket, then closes. A copy that another process holds does not matter.
+/// Lets the process go: ends both directions of a socket, then closes. A copy that another process holds does
+/// not matter.
 void ReleaseConnection(Fd& connection);
 
 }  // namespace obit

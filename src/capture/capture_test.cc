@@ -29,7 +29,8 @@ class CaptureTest : public testing::Test {
   }
   ~CaptureTest() override { std::filesystem::remove_all(path_); }
 
-  /// Captures what `crash` sends. With `offer` the exchange of "@@" comes first (its request was read by the manager).
+  /// Captures what `crash` sends. With `offer` the exchange of "@@" comes first (its request was read by the
+  /// manager).
   Result<CrashRecord> Run(std::function<void(Fd&)> crash, bool with_offer, CaptureDeadlines deadlines = {}) {
     FakeKernel kernel(std::move(crash));
     IncomingCrash incoming = *store_.Begin(kId);
@@ -169,8 +170,10 @@ TEST_F(CaptureTest, SurvivesAHangUpAtEveryByteOfTheExchange) {
 
 TEST_F(CaptureTest, KeepsWhatArrivedOfACutCore) {
   const auto core = SmallCore(600'000);
-  // Within the ELF header, the program headers, the notes, the padding, at page borders, inside memory, one byte short.
-  for (const std::size_t cut : {10ul, 64ul, 100ul, 176ul, 300ul, 4095ul, 4096ul, 8191ul, 262144ul, 300001ul, core.size() - 1}) {
+  // Within the ELF header, the program headers, the notes, the padding, at page borders, inside memory, one
+  // byte short.
+  for (const std::size_t cut :
+       {10ul, 64ul, 100ul, 176ul, 300ul, 4095ul, 4096ul, 8191ul, 262144ul, 300001ul, core.size() - 1}) {
     const auto record = Run([&](Fd& server) { (void)SendCore(server, std::span(core).first(cut)); }, false);
     ASSERT_TRUE(record);
     EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated) << cut;
@@ -197,7 +200,8 @@ TEST_F(CaptureTest, StopsListeningToAPeerThatNeverEnds) {
 }
 
 TEST_F(CaptureTest, KeepsNothingOfGarbage) {
-  const auto record = Run([](Fd& server) { (void)SendCore(server, std::vector<std::byte>(100'000, std::byte{'x'})); }, false);
+  const auto record =
+      Run([](Fd& server) { (void)SendCore(server, std::vector<std::byte>(100'000, std::byte{'x'})); }, false);
   ASSERT_TRUE(record);
   EXPECT_EQ(record->capture.outcome, CrashOutcome::kFailed);
   EXPECT_NE(record->capture.reason.find("not an ELF file"), std::string::npos) << record->capture.reason;
@@ -215,7 +219,8 @@ TEST_F(CaptureTest, ReleasesAProcessWhoseStreamStalls) {
   ASSERT_TRUE(record);
   EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated);
   EXPECT_EQ(record->capture.core_bytes, 50'000u);
-  EXPECT_NE(record->capture.reason.find("no byte came for 50 ms"), std::string::npos) << record->capture.reason;
+  EXPECT_NE(record->capture.reason.find("no byte came for 50 ms"), std::string::npos)
+      << record->capture.reason;
 }
 
 TEST_F(CaptureTest, EndsADripAtTheWholeDeadline) {

@@ -25,7 +25,8 @@ bool BeginsWithElf(const Fd& file) {
   return got && *got == magic.size() && std::memcmp(magic.data(), ELFMAG, magic.size()) == 0;
 }
 
-/// The next run of data at or behind `at`; {size, size} if there is none. A file system without holes has one run.
+/// The next run of data at or behind `at`; {size, size} if there is none. A file system without holes has one
+/// run.
 struct Run {
   std::uint64_t begin, end;
 };
@@ -36,7 +37,8 @@ Result<Run> NextRun(const Fd& file, std::uint64_t at, std::uint64_t size) {
   if (data < 0) return Fail(errno, "look for data");
   const off_t hole = ::lseek(file.get(), data, SEEK_HOLE);
   if (hole < 0) return Fail(errno, "look for a hole");
-  return Run{std::min(static_cast<std::uint64_t>(data), size), std::min(static_cast<std::uint64_t>(hole), size)};
+  return Run{std::min(static_cast<std::uint64_t>(data), size),
+             std::min(static_cast<std::uint64_t>(hole), size)};
 }
 
 Result<void> ReadPlain(const Fd& file, std::uint64_t size, CoreFileSink& sink,
@@ -77,14 +79,16 @@ Result<Archive> OpenArchive(const Fd& file) {
   if (archive_read_open_fd(reader.get(), file.get(), kStep) != ARCHIVE_OK)
     return Refuse(EBADMSG, "{}", Complaint(reader.get()));
   const int begun = archive_read_next_header(reader.get(), &entry);
-  if (begun == ARCHIVE_EOF || archive_filter_bytes(reader.get(), -1) == 0) return Refuse(EBADMSG, "it is empty");
+  if (begun == ARCHIVE_EOF || archive_filter_bytes(reader.get(), -1) == 0)
+    return Refuse(EBADMSG, "it is empty");
   if (begun != ARCHIVE_OK) return Refuse(EBADMSG, "{}", Complaint(reader.get()));
   return reader;
 }
 
 }  // namespace
 
-Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink, const std::function<void(std::uint64_t)>& progress) {
+Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink,
+                                 const std::function<void(std::uint64_t)>& progress) {
   struct stat status{};
   if (::fstat(file.get(), &status) < 0) return Fail(errno, "look at the file");
   if (S_ISDIR(status.st_mode)) return Fail(EISDIR, "read");

@@ -19,8 +19,9 @@ class CoreFileSink {
   virtual Result<void> Hole(std::uint64_t length) = 0;
 };
 
-/// Passes a core file, unpacked, to `sink`; `progress` gets the bytes of the file itself that are done. Returns why the file
-/// ends before its content does (a cut compressed file); empty if it does not. Fails with what reading or the sink fails with.
+/// Passes a core file, unpacked, to `sink`; `progress` gets the bytes of the file itself that are done.
+/// Returns why the file ends before its content does (a cut compressed file); empty if it does not. Fails
+/// with what reading or the sink fails with.
 [[nodiscard]] Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink,
                                                const std::function<void(std::uint64_t)>& progress);
 

@@ -14,7 +14,8 @@ constexpr std::uint64_t kExecutableMax = 512ULL << 20;
 
 bool Reachable(const struct stat& running, const std::string& path) {
   struct stat named{};
-  return ::stat(path.c_str(), &named) == 0 && named.st_dev == running.st_dev && named.st_ino == running.st_ino;
+  return ::stat(path.c_str(), &named) == 0 && named.st_dev == running.st_dev &&
+         named.st_ino == running.st_ino;
 }
 
 Result<void> Copy(const Fd& from, const Fd& dir, const CoreWriter::Options& options) {
@@ -39,10 +40,13 @@ void KeepExecutable(const Fd& exe, const Fd& dir, const CoreWriter::Options& opt
   if (!file || ::fstat(file->get(), &running) < 0 || !S_ISREG(running.st_mode)) return;
   if (const auto id = ReadBuildId(*file)) record.process.exe_build_id = *id;
   record.process.exe_deleted = running.st_nlink == 0;
-  if (Reachable(running, record.process.exe) || static_cast<std::uint64_t>(running.st_size) > kExecutableMax) return;
+  if (Reachable(running, record.process.exe) || static_cast<std::uint64_t>(running.st_size) > kExecutableMax)
+    return;
   if (record.files.core.empty()) return;  // nothing to read with it
-  if (Copy(*file, dir, options)) record.files.exe = kExeFile;
-  else ::unlinkat(dir.get(), kExeFile, 0);
+  if (Copy(*file, dir, options))
+    record.files.exe = kExeFile;
+  else
+    ::unlinkat(dir.get(), kExeFile, 0);
 }
 
 }  // namespace obit

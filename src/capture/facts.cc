@@ -70,7 +70,8 @@ void ApplyCoreNotes(const CoreNotes& notes, CrashRecord& record) {
     if (!process.uid) process.uid = notes.process->uid;
     if (!process.gid) process.gid = notes.process->gid;
     if (process.cmdline.empty() && !notes.process->arguments.empty()) {
-      for (const std::string_view word : Split(Trim(notes.process->arguments), ' ')) process.cmdline.emplace_back(word);
+      for (const std::string_view word : Split(Trim(notes.process->arguments), ' '))
+        process.cmdline.emplace_back(word);
       process.cmdline_truncated = notes.process->arguments.size() >= kArgumentsMax;
     }
   }

@@ -21,7 +21,7 @@ namespace obit {
 inline std::vector<std::byte> SmallCore(std::size_t memory_bytes) {
   CoreBuilder builder(EM_X86_64);
   std::vector<std::byte> status(336);
-  status[12] = std::byte{11};                      // pr_cursig: SIGSEGV
+  status[12] = std::byte{11};                                  // pr_cursig: SIGSEGV
   status[32] = std::byte{0x39}, status[33] = std::byte{0x30};  // pr_pid: 12345
   builder.AddNote("CORE", NT_PRSTATUS, status);
   std::vector<std::byte> memory(memory_bytes);
@@ -30,8 +30,9 @@ inline std::vector<std::byte> SmallCore(std::size_t memory_bytes) {
   return builder.Build();
 }
 
-/// Runs `crash` on one end of a socket pair in a thread of its own. `server()` is the other end, non-blocking. The thread is
-/// done when `crash` returns, which closes its end; the destructor waits for that.
+/// Runs `crash` on one end of a socket pair in a thread of its own. `server()` is the other end,
+/// non-blocking. The thread is done when `crash` returns, which closes its end; the destructor waits for
+/// that.
 class FakeKernel {
  public:
   explicit FakeKernel(std::function<void(Fd& server)> crash) {
@@ -39,7 +40,8 @@ class FakeKernel {
     SocketPair pair = *MakeSocketPair(SOCK_STREAM);
     ::fcntl(pair.first.get(), F_SETFL, O_NONBLOCK);
     server_ = std::move(pair.first);
-    thread_ = std::jthread([crash = std::move(crash), end = std::move(pair.second)]() mutable { crash(end); });
+    thread_ =
+        std::jthread([crash = std::move(crash), end = std::move(pair.second)]() mutable { crash(end); });
   }
   [[nodiscard]] Fd TakeServer() { return std::move(server_); }
 

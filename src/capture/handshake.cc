@@ -11,10 +11,12 @@ std::size_t Handshake::wanted() const {
       const auto size = CoredumpRequestSize(std::span(received_).first<4>());
       return size ? *size - received_.size() : 0;
     }
-    case State::kMark: return sizeof(CoredumpMark) - received_.size();
+    case State::kMark:
+      return sizeof(CoredumpMark) - received_.size();
     case State::kAnswer:
     case State::kAccepted:
-    case State::kRefused: return 0;
+    case State::kRefused:
+      return 0;
   }
   return 0;
 }
@@ -45,17 +47,22 @@ Result<CoredumpAck> Handshake::Answer(Detail detail) {
       if (offered(kCoredumpKernel)) mask = kCoredumpKernel;
       break;
     case Detail::kEvent:
-      // Userspace, so that the parent sees "core dumped". Where it is not on offer, a dump that the server cuts short.
-      if (offered(kCoredumpUserspace)) mask = kCoredumpUserspace;
-      else if (offered(kCoredumpKernel)) mask = kCoredumpKernel;
+      // Userspace, so that the parent sees "core dumped". Where it is not on offer, a dump that the server
+      // cuts short.
+      if (offered(kCoredumpUserspace))
+        mask = kCoredumpUserspace;
+      else if (offered(kCoredumpKernel))
+        mask = kCoredumpKernel;
       break;
     case Detail::kReject:
       if (offered(kCoredumpReject)) mask = kCoredumpReject;
       break;
   }
   if (mask == 0)
-    return Refuse(ENOTSUP, "the kernel offers coredump features {:#x}: none for \"{}\"", request_.mask, NameOf(detail));
-  if (mask != kCoredumpReject && offered(kCoredumpWait)) mask |= kCoredumpWait;  // Wait has no effect on Reject
+    return Refuse(ENOTSUP, "the kernel offers coredump features {:#x}: none for \"{}\"", request_.mask,
+                  NameOf(detail));
+  if (mask != kCoredumpReject && offered(kCoredumpWait))
+    mask |= kCoredumpWait;  // Wait has no effect on Reject
   state_ = State::kMark;
   return CoredumpAck{.size = sizeof(CoredumpAck), .spare = 0, .mask = mask};
 }

@@ -31,13 +31,14 @@ class Handshake {
   [[nodiscard]] const CoredumpRequest& request() const { return request_; }  ///< from kAnswer on
   [[nodiscard]] CoredumpMark mark() const { return mark_; }                  ///< in kAccepted and kRefused
 
-  /// How many bytes may be given to Receive() at most; 0 in states that wait for nothing. Never read more off the
-  /// connection: behind the mark the core begins.
+  /// How many bytes may be given to Receive() at most; 0 in states that wait for nothing. Never read more off
+  /// the connection: behind the mark the core begins.
   [[nodiscard]] std::size_t wanted() const;
   /// Takes received bytes. EBADMSG: not a request that this protocol allows.
   [[nodiscard]] Result<void> Receive(std::span<const std::byte> bytes);
 
-  /// The answer for `detail`, from the bits on offer; send it in one piece. ENOTSUP: the kernel offers none that would do.
+  /// The answer for `detail`, from the bits on offer; send it in one piece. ENOTSUP: the kernel offers none
+  /// that would do.
   [[nodiscard]] Result<CoredumpAck> Answer(Detail detail);
 
  private:

@@ -103,7 +103,8 @@ TEST(Handshake, AsksOnlyForWhatIsOffered) {
     return Offered({.mask = offered}).Answer(detail);
   };
   EXPECT_EQ(answer(Detail::kFull, kCoredumpKernel)->mask, kCoredumpKernel);
-  EXPECT_EQ(answer(Detail::kEvent, kCoredumpKernel)->mask, kCoredumpKernel) << "an event by cutting the dump short";
+  EXPECT_EQ(answer(Detail::kEvent, kCoredumpKernel)->mask, kCoredumpKernel)
+      << "an event by cutting the dump short";
   EXPECT_EQ(answer(Detail::kFull, kCoredumpUserspace).error().code, ENOTSUP);
   EXPECT_EQ(answer(Detail::kReject, kCoredumpKernel).error().code, ENOTSUP);
 }

@@ -16,8 +16,8 @@
 namespace obit {
 namespace {
 
-/// Zeros in one run that the head of a core may have; a file system makes holes of them. Registers of the largest kind have
-/// 8 KiB of them.
+/// Zeros in one run that the head of a core may have; a file system makes holes of them. Registers of the
+/// largest kind have 8 KiB of them.
 constexpr std::uint64_t kHoleInHeadMax = 1 << 20;
 /// A shorter hole is kept as data: compressed zeros are cheaper than a frame cut in two.
 constexpr std::uint64_t kHoleMin = kFrameBytes;
@@ -65,7 +65,8 @@ std::int64_t TimeOf(const struct stat& status) {
   return status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec;
 }
 
-/// Files that root makes in the store of another user belong to that user, so that its server can handle them.
+/// Files that root makes in the store of another user belong to that user, so that its server can handle
+/// them.
 Result<void> GiveToOwner(const Store& store, const Fd& dir) {
   struct stat owner{};
   if (::geteuid() != 0) return {};
@@ -77,8 +78,8 @@ Result<void> GiveToOwner(const Store& store, const Fd& dir) {
   return {};
 }
 
-Result<CrashRecord> WriteCrash(const Fd& file, const Fd& dir, const CoreWriter::Options& options, CrashRecord record,
-                               const std::function<void(std::uint64_t)>& progress) {
+Result<CrashRecord> WriteCrash(const Fd& file, const Fd& dir, const CoreWriter::Options& options,
+                               CrashRecord record, const std::function<void(std::uint64_t)>& progress) {
   const Fd core = OBIT_TRY(OpenAt(dir, kCoreFile, O_RDWR | O_CREAT | O_EXCL, 0600));
   CoreWriter writer(core, options);
   Importer importer(writer);
@@ -113,7 +114,8 @@ Result<CrashRecord> WriteCrash(const Fd& file, const Fd& dir, const CoreWriter::
 
 }  // namespace
 
-Result<CrashLocation> ImportCore(const Store& store, const std::string& path, const CoreWriter::Options& options,
+Result<CrashLocation> ImportCore(const Store& store, const std::string& path,
+                                 const CoreWriter::Options& options,
                                  const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const Fd file = OBIT_TRY(Open(path, O_RDONLY));
   struct stat status{};

@@ -10,12 +10,13 @@
 
 namespace obit {
 
-/// Takes a core file that somebody had into the store: plain, or compressed by zstd, lz4, xz or gzip, told by its content.
-/// Holes of a plain file are not read. The record is made from the core's notes; its time is that of the file. A core that
-/// ends early is kept as truncated if its notes begin before the end. `progress` gets the bytes of the file that are done,
-/// of how many. EBADMSG: it is no core, with the reason. Whatever fails, nothing is left in the store.
-[[nodiscard]] Result<CrashLocation> ImportCore(const Store& store, const std::string& path,
-                                               const CoreWriter::Options& options,
-                                               const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+/// Takes a core file that somebody had into the store: plain, or compressed by zstd, lz4, xz or gzip, told by
+/// its content. Holes of a plain file are not read. The record is made from the core's notes; its time is
+/// that of the file. A core that ends early is kept as truncated if its notes begin before the end.
+/// `progress` gets the bytes of the file that are done, of how many. EBADMSG: it is no core, with the reason.
+/// Whatever fails, nothing is left in the store.
+[[nodiscard]] Result<CrashLocation> ImportCore(
+    const Store& store, const std::string& path, const CoreWriter::Options& options,
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
 }  // namespace obit

@@ -12,7 +12,8 @@ namespace {
 
 std::string Describe(std::chrono::nanoseconds time) {
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
-  return milliseconds % 1000 == 0 ? fmt::format("{} s", milliseconds / 1000) : fmt::format("{} ms", milliseconds);
+  return milliseconds % 1000 == 0 ? fmt::format("{} s", milliseconds / 1000)
+                                  : fmt::format("{} ms", milliseconds);
 }
 
 /// What the end of the stream means: the kernel closes alike after the last byte and after SIGKILL.
@@ -52,8 +53,8 @@ StreamResult CaptureStream(const Fd& connection, const CaptureDeadlines& deadlin
     if (n < 0 && errno == EAGAIN) {
       const std::int64_t stalled = last_byte + deadlines.progress.count();
       if (!WaitReadable(connection, std::min(stalled, end))) {
-        result.trouble = stalled < end ? fmt::format("no byte came for {}, after {}", Describe(deadlines.progress),
-                                                     result.received)
+        result.trouble = stalled < end ? fmt::format("no byte came for {}, after {}",
+                                                     Describe(deadlines.progress), result.received)
                                        : fmt::format("it took longer than {}", Describe(deadlines.whole));
         return result;
       }
@@ -67,7 +68,8 @@ StreamResult CaptureStream(const Fd& connection, const CaptureDeadlines& deadlin
     head.Feed(room.first(static_cast<std::size_t>(n)));
     // A peer that goes on after the end is not listened to.
     if (const auto promised = head.core_bytes())
-      n = static_cast<ssize_t>(std::min(static_cast<std::uint64_t>(n), *promised - std::min(*promised, result.received)));
+      n = static_cast<ssize_t>(
+          std::min(static_cast<std::uint64_t>(n), *promised - std::min(*promised, result.received)));
     result.received += static_cast<std::uint64_t>(n);
     progress.store(result.received, std::memory_order_relaxed);
     last_byte = MonotonicNow();

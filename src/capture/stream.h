@@ -24,11 +24,12 @@ struct StreamResult {
   std::string trouble;
 };
 
-/// Reads a core off `connection` (non-blocking; a coredump socket behind the handshake, or a pipe) into `writer`, until it is
-/// whole, the peer ends it, a deadline passes, or the writer fails. `head` learns the core's head. `progress` counts the
-/// bytes for a watchdog.
-[[nodiscard]] StreamResult CaptureStream(const Fd& connection, const CaptureDeadlines& deadlines, CoreHead& head,
-                                         CoreWriter& writer, std::atomic<std::uint64_t>& progress);
+/// Reads a core off `connection` (non-blocking; a coredump socket behind the handshake, or a pipe) into
+/// `writer`, until it is whole, the peer ends it, a deadline passes, or the writer fails. `head` learns the
+/// core's head. `progress` counts the bytes for a watchdog.
+[[nodiscard]] StreamResult CaptureStream(const Fd& connection, const CaptureDeadlines& deadlines,
+                                         CoreHead& head, CoreWriter& writer,
+                                         std::atomic<std::uint64_t>& progress);
 
 /// Waits until `fd` has bytes or an end; false when `deadline` (CLOCK_MONOTONIC, ns) passes first.
 [[nodiscard]] bool WaitReadable(const Fd& fd, std::int64_t deadline);

@@ -5,9 +5,8 @@
 #include <csignal>
 #include <cstring>
 
-#include <sys/random.h>
-
 #include <fmt/format.h>
+#include <sys/random.h>
 
 namespace obit {
 namespace {
@@ -30,10 +29,11 @@ constexpr std::array<std::pair<Detail, std::string_view>, 4> kDetails{{{Detail::
                                                                        {Detail::kMinimal, "minimal"},
                                                                        {Detail::kEvent, "event"},
                                                                        {Detail::kReject, "reject"}}};
-constexpr std::array<std::pair<CaptureMethod, std::string_view>, 4> kMethods{{{CaptureMethod::kNone, "none"},
-                                                                              {CaptureMethod::kStream, "stream"},
-                                                                              {CaptureMethod::kDirect, "direct"},
-                                                                              {CaptureMethod::kImport, "import"}}};
+constexpr std::array<std::pair<CaptureMethod, std::string_view>, 4> kMethods{
+    {{CaptureMethod::kNone, "none"},
+     {CaptureMethod::kStream, "stream"},
+     {CaptureMethod::kDirect, "direct"},
+     {CaptureMethod::kImport, "import"}}};
 constexpr std::array<std::pair<CrashOutcome, std::string_view>, 5> kOutcomes{
     {{CrashOutcome::kFull, "full"},
      {CrashOutcome::kMinimal, "minimal"},
@@ -48,20 +48,20 @@ struct CodeName {
 };
 // sigaction(2); include/uapi/asm-generic/siginfo.h
 constexpr CodeName kCodes[] = {
-    {0, SI_USER, "SI_USER"},         {0, SI_KERNEL, "SI_KERNEL"},     {0, SI_QUEUE, "SI_QUEUE"},
-    {0, SI_TIMER, "SI_TIMER"},       {0, SI_MESGQ, "SI_MESGQ"},       {0, SI_ASYNCIO, "SI_ASYNCIO"},
-    {0, SI_SIGIO, "SI_SIGIO"},       {0, SI_TKILL, "SI_TKILL"},       {SIGSEGV, 1, "SEGV_MAPERR"},
-    {SIGSEGV, 2, "SEGV_ACCERR"},     {SIGSEGV, 3, "SEGV_BNDERR"},     {SIGSEGV, 4, "SEGV_PKUERR"},
-    {SIGSEGV, 8, "SEGV_MTEAERR"},    {SIGSEGV, 9, "SEGV_MTESERR"},    {SIGSEGV, 10, "SEGV_CPERR"},
-    {SIGBUS, 1, "BUS_ADRALN"},       {SIGBUS, 2, "BUS_ADRERR"},       {SIGBUS, 3, "BUS_OBJERR"},
-    {SIGBUS, 4, "BUS_MCEERR_AR"},    {SIGBUS, 5, "BUS_MCEERR_AO"},    {SIGILL, 1, "ILL_ILLOPC"},
-    {SIGILL, 2, "ILL_ILLOPN"},       {SIGILL, 3, "ILL_ILLADR"},       {SIGILL, 4, "ILL_ILLTRP"},
-    {SIGILL, 5, "ILL_PRVOPC"},       {SIGILL, 6, "ILL_PRVREG"},       {SIGILL, 7, "ILL_COPROC"},
-    {SIGILL, 8, "ILL_BADSTK"},       {SIGFPE, 1, "FPE_INTDIV"},       {SIGFPE, 2, "FPE_INTOVF"},
-    {SIGFPE, 3, "FPE_FLTDIV"},       {SIGFPE, 4, "FPE_FLTOVF"},       {SIGFPE, 5, "FPE_FLTUND"},
-    {SIGFPE, 6, "FPE_FLTRES"},       {SIGFPE, 7, "FPE_FLTINV"},       {SIGFPE, 8, "FPE_FLTSUB"},
-    {SIGTRAP, 1, "TRAP_BRKPT"},      {SIGTRAP, 2, "TRAP_TRACE"},      {SIGTRAP, 3, "TRAP_BRANCH"},
-    {SIGTRAP, 4, "TRAP_HWBKPT"},     {SIGSYS, 1, "SYS_SECCOMP"},      {SIGSYS, 2, "SYS_USER_DISPATCH"},
+    {0, SI_USER, "SI_USER"},      {0, SI_KERNEL, "SI_KERNEL"},  {0, SI_QUEUE, "SI_QUEUE"},
+    {0, SI_TIMER, "SI_TIMER"},    {0, SI_MESGQ, "SI_MESGQ"},    {0, SI_ASYNCIO, "SI_ASYNCIO"},
+    {0, SI_SIGIO, "SI_SIGIO"},    {0, SI_TKILL, "SI_TKILL"},    {SIGSEGV, 1, "SEGV_MAPERR"},
+    {SIGSEGV, 2, "SEGV_ACCERR"},  {SIGSEGV, 3, "SEGV_BNDERR"},  {SIGSEGV, 4, "SEGV_PKUERR"},
+    {SIGSEGV, 8, "SEGV_MTEAERR"}, {SIGSEGV, 9, "SEGV_MTESERR"}, {SIGSEGV, 10, "SEGV_CPERR"},
+    {SIGBUS, 1, "BUS_ADRALN"},    {SIGBUS, 2, "BUS_ADRERR"},    {SIGBUS, 3, "BUS_OBJERR"},
+    {SIGBUS, 4, "BUS_MCEERR_AR"}, {SIGBUS, 5, "BUS_MCEERR_AO"}, {SIGILL, 1, "ILL_ILLOPC"},
+    {SIGILL, 2, "ILL_ILLOPN"},    {SIGILL, 3, "ILL_ILLADR"},    {SIGILL, 4, "ILL_ILLTRP"},
+    {SIGILL, 5, "ILL_PRVOPC"},    {SIGILL, 6, "ILL_PRVREG"},    {SIGILL, 7, "ILL_COPROC"},
+    {SIGILL, 8, "ILL_BADSTK"},    {SIGFPE, 1, "FPE_INTDIV"},    {SIGFPE, 2, "FPE_INTOVF"},
+    {SIGFPE, 3, "FPE_FLTDIV"},    {SIGFPE, 4, "FPE_FLTOVF"},    {SIGFPE, 5, "FPE_FLTUND"},
+    {SIGFPE, 6, "FPE_FLTRES"},    {SIGFPE, 7, "FPE_FLTINV"},    {SIGFPE, 8, "FPE_FLTSUB"},
+    {SIGTRAP, 1, "TRAP_BRKPT"},   {SIGTRAP, 2, "TRAP_TRACE"},   {SIGTRAP, 3, "TRAP_BRANCH"},
+    {SIGTRAP, 4, "TRAP_HWBKPT"},  {SIGSYS, 1, "SYS_SECCOMP"},   {SIGSYS, 2, "SYS_USER_DISPATCH"},
 };
 
 }  // namespace
@@ -101,9 +101,8 @@ std::string NewCrashId() {
 }
 
 bool IsCrashId(std::string_view text) {
-  return text.size() == 16 && std::ranges::all_of(text, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
+  return text.size() == 16 &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 }  // namespace obit

@@ -37,13 +37,14 @@ enum class CrashOutcome {
   kFailed,     ///< a core was wanted and there is none; the reason says why
 };
 
-/// One crash: plain data, written once as crash.json (docs/store-format.md describes each field there). Strings of the
-/// crashed process hold any bytes and are escaped only when written as JSON or printed. What is not known is empty.
+/// One crash: plain data, written once as crash.json (docs/store-format.md describes each field there).
+/// Strings of the crashed process hold any bytes and are escaped only when written as JSON or printed. What
+/// is not known is empty.
 struct CrashRecord {
   static constexpr int kSchema = 1;
 
-  std::string id;             ///< 16 hex digits
-  std::int64_t time = 0;      ///< of the crash, ns since 1970
+  std::string id;         ///< 16 hex digits
+  std::int64_t time = 0;  ///< of the crash, ns since 1970
   struct Host {
     std::string name, kernel, boot_id;
   } host;
@@ -52,9 +53,9 @@ struct CrashRecord {
     pid_t pid = 0;  ///< in the server's pid namespace; 0 is not visible from there
     std::optional<pid_t> own_pid, parent;
     std::string comm;
-    std::string exe;            ///< as the process' mount namespace names it
+    std::string exe;  ///< as the process' mount namespace names it
     bool exe_deleted = false;
-    std::string exe_build_id;   ///< hex
+    std::string exe_build_id;  ///< hex
     std::vector<std::string> cmdline;
     bool cmdline_truncated = false;
     std::string cwd, root, cgroup;
@@ -86,11 +87,11 @@ struct CrashRecord {
     CaptureMethod method = CaptureMethod::kNone;
     Detail detail = Detail::kFull;
     CrashOutcome outcome = CrashOutcome::kFailed;
-    std::string reason;  ///< why it is less than was asked for, or why only an event was asked for
-    std::uint64_t core_bytes = 0;      ///< of the plain core as stored
+    std::string reason;            ///< why it is less than was asked for, or why only an event was asked for
+    std::uint64_t core_bytes = 0;  ///< of the plain core as stored
     std::optional<std::uint64_t> promised_bytes;  ///< what its program headers say
-    std::uint64_t stored_bytes = 0;    ///< of core.zst
-    double held_seconds = 0;           ///< from the connection until the process could exit
+    std::uint64_t stored_bytes = 0;               ///< of core.zst
+    double held_seconds = 0;                      ///< from the connection until the process could exit
   } capture;
 
   struct Files {
@@ -111,7 +112,8 @@ struct CrashRecord {
 /// "SEGV_MAPERR", "SI_TKILL", ...; the number in decimal where it has no name.
 [[nodiscard]] std::string SignalCodeName(int signal, int code);
 
-/// What people call the program: its comm; the file name of `exe` where that is empty, or is what comm (15 bytes) was cut from.
+/// What people call the program: its comm; the file name of `exe` where that is empty, or is what comm (15
+/// bytes) was cut from.
 [[nodiscard]] std::string ProgramName(std::string_view comm, std::string_view exe);
 
 /// 16 random hex digits.

@@ -52,8 +52,10 @@ Json ProcessJson(const CrashRecord::Process& process) {
   Put(out, "threads", process.threads);
   Put(out, "virtual_bytes", process.virtual_bytes);
   Put(out, "resident_bytes", process.resident_bytes);
-  if (process.core_limit == std::numeric_limits<std::uint64_t>::max()) out["core_limit"] = "unlimited";
-  else Put(out, "core_limit", process.core_limit);
+  if (process.core_limit == std::numeric_limits<std::uint64_t>::max())
+    out["core_limit"] = "unlimited";
+  else
+    Put(out, "core_limit", process.core_limit);
   if (process.started) out["started"] = FormatTimestamp(*process.started);
   Json spaces = Json::object();
   Put(spaces, "pid", process.pid_namespace);
@@ -100,20 +102,26 @@ class ObjectReader {
 
   void Get(const char* key, std::string& out) {
     if (const Json* value = Find(key)) {
-      if (value->is_string()) out = Utf8ToBytes(value->get_ref<const std::string&>());
-      else Wrong(key, "a string");
+      if (value->is_string())
+        out = Utf8ToBytes(value->get_ref<const std::string&>());
+      else
+        Wrong(key, "a string");
     }
   }
   void Get(const char* key, bool& out) {
     if (const Json* value = Find(key)) {
-      if (value->is_boolean()) out = value->get<bool>();
-      else Wrong(key, "true or false");
+      if (value->is_boolean())
+        out = value->get<bool>();
+      else
+        Wrong(key, "true or false");
     }
   }
   void Get(const char* key, double& out) {
     if (const Json* value = Find(key)) {
-      if (value->is_number()) out = value->get<double>();
-      else Wrong(key, "a number");
+      if (value->is_number())
+        out = value->get<double>();
+      else
+        Wrong(key, "a number");
     }
   }
   template <class T>
@@ -122,9 +130,11 @@ class ObjectReader {
     const Json* value = Find(key);
     if (value == nullptr) return;
     if (value->is_number_unsigned()) {
-      if (const auto number = value->get<std::uint64_t>(); std::in_range<T>(number)) return void(out = static_cast<T>(number));
+      if (const auto number = value->get<std::uint64_t>(); std::in_range<T>(number))
+        return void(out = static_cast<T>(number));
     } else if (value->is_number_integer()) {
-      if (const auto number = value->get<std::int64_t>(); std::in_range<T>(number)) return void(out = static_cast<T>(number));
+      if (const auto number = value->get<std::int64_t>(); std::in_range<T>(number))
+        return void(out = static_cast<T>(number));
     }
     Wrong(key, "a whole number in range");
   }
@@ -153,8 +163,10 @@ class ObjectReader {
   void GetEnum(const char* key, std::optional<E> (*named)(std::string_view), E& out) {
     std::string text;
     Get(key, text);
-    if (const auto value = named(text)) out = *value;
-    else Wrong(key, "a known word");
+    if (const auto value = named(text))
+      out = *value;
+    else
+      Wrong(key, "a known word");
   }
   void Get(const char* key, std::vector<std::string>& out) {
     const Json* value = Find(key);
@@ -278,7 +290,8 @@ Result<CrashRecord> RecordFromJson(std::string_view text) {
   int schema = 0;
   in.Get("schema", schema);
   if (wrong.empty() && schema != CrashRecord::kSchema)
-    return Refuse(EPROTONOSUPPORT, "record has schema version {}; this obit knows {}", schema, CrashRecord::kSchema);
+    return Refuse(EPROTONOSUPPORT, "record has schema version {}; this obit knows {}", schema,
+                  CrashRecord::kSchema);
   in.Get("id", record.id);
   if (!IsCrashId(record.id)) in.Wrong("id", "16 hex digits");
   std::optional<std::int64_t> time;

@@ -76,7 +76,8 @@ class Generator {
  private:
   bool Coin() { return random_() % 2 == 0; }
   std::int64_t Time() {
-    return static_cast<std::int64_t>(random_() % 18'000'000'000'000'000'000U) - 9'000'000'000'000'000'000;
+    return std::uniform_int_distribution<std::int64_t>(-9'000'000'000'000'000'000,
+                                                       9'000'000'000'000'000'000)(random_);
   }
   std::string Text() {
     static constexpr std::string_view kPieces[] = {
@@ -330,7 +331,6 @@ TEST(RecordJson, EveryTruncationIsRefused) {
 
 TEST(RecordJson, HugeAndDeepTextIsRefused) {
   EXPECT_THAT(RecordFromJson(std::string(kRecordJsonMax + 1, ' ')), FailsWith(EBADMSG));
-  EXPECT_THAT(RecordFromJson(std::string(kRecordJsonMax, '[')), FailsWith(EBADMSG));
   EXPECT_THAT(RecordFromJson(std::string(kRecordJsonMax / 2, '[') + std::string(kRecordJsonMax / 2, ']')),
               FailsWith(EBADMSG));
 }

@@ -54,7 +54,8 @@ Result<CoredumpAgreement> Negotiate(const Fd& server, const CoredumpOffer& offer
   if (size < sizeof(CoredumpAck)) {
     agreement.mark = CoredumpMark::kMinSize;
   } else if (size > offer.size_ack) {
-    agreement.mark = CoredumpMark::kMaxSize;  // the answer stays unread: the server sees ECONNRESET after the mark
+    agreement.mark =
+        CoredumpMark::kMaxSize;  // the answer stays unread: the server sees ECONNRESET after the mark
   } else {
     std::vector<std::byte> wire(size);
     if (Receive(server, wire.data(), wire.size(), MSG_WAITALL) != wire.size()) return agreement;

@@ -1,7 +1,7 @@
 #pragma once
 
-// The kernel's half of a coredump socket, in user space: what fs/coredump.c does with the server at the other end
-// (coredump_sock_request, coredump_sock_mark, coredump_sock_wait of Linux 6.17).
+// The kernel's half of a coredump socket, in user space: what fs/coredump.c does with the server at the other
+// end (coredump_sock_request, coredump_sock_mark, coredump_sock_wait of Linux 6.17).
 
 #include <cstdint>
 #include <optional>
@@ -26,7 +26,9 @@ struct CoredumpAgreement {
   /// The mark that was sent; none if the server hung up or its answer came in pieces.
   std::optional<CoredumpMark> mark;
   std::uint64_t mask = 0;  ///< what the server asked for, if the mark is kAccepted
-  [[nodiscard]] bool dumps() const { return mark == CoredumpMark::kAccepted && (mask & kCoredumpKernel) != 0; }
+  [[nodiscard]] bool dumps() const {
+    return mark == CoredumpMark::kAccepted && (mask & kCoredumpKernel) != 0;
+  }
   [[nodiscard]] bool waits() const {
     return mark == CoredumpMark::kAccepted && (mask & kCoredumpWait) != 0 && (mask & kCoredumpReject) == 0;
   }
@@ -35,8 +37,8 @@ struct CoredumpAgreement {
 /// The request on the wire: the fields, then zeros up to its size.
 [[nodiscard]] std::vector<std::byte> EncodeCoredumpRequest(const CoredumpOffer& offer);
 
-/// Sends the request, takes the answer, checks it as the kernel does and in its order, sends the mark. Blocks as long as the
-/// server does. Fails only if the request cannot be sent.
+/// Sends the request, takes the answer, checks it as the kernel does and in its order, sends the mark. Blocks
+/// as long as the server does. Fails only if the request cannot be sent.
 [[nodiscard]] Result<CoredumpAgreement> Negotiate(const Fd& server, const CoredumpOffer& offer);
 
 /// Sends `core`, in pieces of a page, and ends the sending side. EPIPE: the server wants no more.

@@ -2,9 +2,8 @@
 
 #include <thread>
 
-#include <sys/socket.h>
-
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include "base/io.h"
 #include "base/unix_socket.h"

@@ -18,7 +18,8 @@ namespace {
 constexpr std::size_t kProgramHeadersMax = 512, kNotesMax = 64 * 1024, kBuildIdMax = 64;
 constexpr unsigned char kHostData = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
 
-/// What there is of `out` at `offset`. An offset that no file has comes from a hostile header: nothing is there.
+/// What there is of `out` at `offset`. An offset that no file has comes from a hostile header: nothing is
+/// there.
 Result<std::size_t> ReadThere(const Fd& file, std::span<std::byte> out, std::uint64_t offset) {
   if (offset > INT64_MAX - out.size()) return 0;
   return ReadFullAt(file, out, offset);

@@ -20,7 +20,8 @@ void Align(std::vector<std::byte>& out, std::size_t to) { out.resize((out.size()
 }  // namespace
 
 void CoreBuilder::AddNote(std::string_view name, std::uint32_t type, std::span<const std::byte> payload) {
-  Append(notes_, Elf64_Nhdr{static_cast<Elf64_Word>(name.size() + 1), static_cast<Elf64_Word>(payload.size()), type});
+  Append(notes_,
+         Elf64_Nhdr{static_cast<Elf64_Word>(name.size() + 1), static_cast<Elf64_Word>(payload.size()), type});
   const auto text = std::as_bytes(std::span(name));
   notes_.insert(notes_.end(), text.begin(), text.end());
   notes_.push_back(std::byte{0});
@@ -64,13 +65,19 @@ std::vector<std::byte> CoreBuilder::Build() const {
   Append(core, Elf64_Phdr{.p_type = PT_NOTE, .p_offset = notes_at, .p_filesz = notes_.size(), .p_align = 4});
   std::size_t at = memory_at;
   for (const Segment& segment : segments_) {
-    Append(core, Elf64_Phdr{.p_type = PT_LOAD, .p_flags = segment.flags, .p_offset = at, .p_vaddr = segment.address,
-                            .p_filesz = segment.memory.size(), .p_memsz = segment.memory_size, .p_align = kPage});
+    Append(core, Elf64_Phdr{.p_type = PT_LOAD,
+                            .p_flags = segment.flags,
+                            .p_offset = at,
+                            .p_vaddr = segment.address,
+                            .p_filesz = segment.memory.size(),
+                            .p_memsz = segment.memory_size,
+                            .p_align = kPage});
     at += segment.memory.size();
   }
   core.insert(core.end(), notes_.begin(), notes_.end());
   Align(core, kPage);
-  for (const Segment& segment : segments_) core.insert(core.end(), segment.memory.begin(), segment.memory.end());
+  for (const Segment& segment : segments_)
+    core.insert(core.end(), segment.memory.begin(), segment.memory.end());
   if (extended) Append(core, Elf64_Shdr{.sh_info = static_cast<Elf64_Word>(count)});
   return core;
 }

@@ -8,8 +8,8 @@
 
 namespace obit {
 
-/// Writes ELF cores in the kernel's layout: header, program headers, one PT_NOTE, padding to a page, memory (64-bit,
-/// this machine). The result is whole in memory: for small ones.
+/// Writes ELF cores in the kernel's layout: header, program headers, one PT_NOTE, padding to a page, memory
+/// (64-bit, this machine). The result is whole in memory: for small ones.
 class CoreBuilder {
  public:
   explicit CoreBuilder(std::uint16_t machine) : machine_(machine) {}

@@ -38,8 +38,12 @@ ProgramHeader Widen(const Phdr& p)
 }
 
 std::size_t HeaderSize(ElfClass c) { return c == ElfClass::k64 ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr); }
-std::size_t ProgramHeaderSize(ElfClass c) { return c == ElfClass::k64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr); }
-std::size_t SectionHeaderSize(ElfClass c) { return c == ElfClass::k64 ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr); }
+std::size_t ProgramHeaderSize(ElfClass c) {
+  return c == ElfClass::k64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+}
+std::size_t SectionHeaderSize(ElfClass c) {
+  return c == ElfClass::k64 ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr);
+}
 
 constexpr unsigned char kHostData = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
 
@@ -76,11 +80,16 @@ std::size_t CoreHead::Consume(std::span<const std::byte> bytes) {
       if (gathered_.size() < want) return n;
       if (want == EI_NIDENT) {
         const auto* ident = reinterpret_cast<const unsigned char*>(gathered_.data());
-        if (std::memcmp(ident, ELFMAG, SELFMAG) != 0) Reject("it is not an ELF file");
-        else if (ident[EI_DATA] != kHostData) Reject("it has the byte order of another machine");
-        else if (ident[EI_CLASS] == ELFCLASS64) class_ = ElfClass::k64;
-        else if (ident[EI_CLASS] == ELFCLASS32) class_ = ElfClass::k32;
-        else Reject("it is neither a 32-bit nor a 64-bit ELF file");
+        if (std::memcmp(ident, ELFMAG, SELFMAG) != 0)
+          Reject("it is not an ELF file");
+        else if (ident[EI_DATA] != kHostData)
+          Reject("it has the byte order of another machine");
+        else if (ident[EI_CLASS] == ELFCLASS64)
+          class_ = ElfClass::k64;
+        else if (ident[EI_CLASS] == ELFCLASS32)
+          class_ = ElfClass::k32;
+        else
+          Reject("it is neither a 32-bit nor a 64-bit ELF file");
       } else {
         ReadHeader();
       }
@@ -101,7 +110,8 @@ std::size_t CoreHead::Consume(std::span<const std::byte> bytes) {
       return n;
     }
     case State::kComplete:
-    case State::kInvalid: break;
+    case State::kInvalid:
+      break;
   }
   return bytes.size();
 }
@@ -111,17 +121,21 @@ void CoreHead::ReadHeader() {
       class_ == ElfClass::k64 ? Widen(Decode<Elf64_Ehdr>(gathered_)) : Widen(Decode<Elf32_Ehdr>(gathered_));
   gathered_.clear();
   if (header.type != ET_CORE) return Reject("it is an ELF file, but not a core");
-  if (header.program_header_size != ProgramHeaderSize(class_)) return Reject("its program headers have an odd size");
-  if (header.program_headers < HeaderSize(class_)) return Reject("its program headers overlap the ELF header");
+  if (header.program_header_size != ProgramHeaderSize(class_))
+    return Reject("its program headers have an odd size");
+  if (header.program_headers < HeaderSize(class_))
+    return Reject("its program headers overlap the ELF header");
   if (header.program_header_count == 0) return Reject("it has no program headers");
   machine_ = header.machine;
   next_program_header_ = header.program_headers;
   program_headers_left_ = header.program_header_count;
   extended_numbering_ = header.program_header_count == PN_XNUM;
   if (extended_numbering_) {
-    // The true count stands in a section header at the end of the file; the notes, which follow the table, tell it now.
+    // The true count stands in a section header at the end of the file; the notes, which follow the table,
+    // tell it now.
     program_headers_left_ = 1;
-    if (header.section_headers > UINT64_MAX - SectionHeaderSize(class_)) return Reject("its section header lies nowhere");
+    if (header.section_headers > UINT64_MAX - SectionHeaderSize(class_))
+      return Reject("its section header lies nowhere");
     section_headers_end_ = header.section_headers + SectionHeaderSize(class_);
   }
   state_ = State::kProgramHeaders;
@@ -131,7 +145,8 @@ void CoreHead::ReadProgramHeader() {
   const ProgramHeader header =
       class_ == ElfClass::k64 ? Widen(Decode<Elf64_Phdr>(gathered_)) : Widen(Decode<Elf32_Phdr>(gathered_));
   gathered_.clear();
-  if (header.offset > UINT64_MAX - header.file_size) return Reject("a segment reaches past the end of all files");
+  if (header.offset > UINT64_MAX - header.file_size)
+    return Reject("a segment reaches past the end of all files");
   const std::uint64_t end = header.offset + header.file_size;
   next_program_header_ += ProgramHeaderSize(class_);
   if (header.type == PT_NOTE && notes_end_ == 0) {

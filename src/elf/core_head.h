@@ -11,14 +11,17 @@ namespace obit {
 
 enum class ElfClass { k32, k64 };
 
-/// Follows a core as it streams by and learns what its head promises: ELF header, program headers, notes (ELF gABI;
-/// fs/binfmt_elf.c puts them before all memory). Holds a bounded part of it, whatever the core's size. Bytes are untrusted.
+/// Follows a core as it streams by and learns what its head promises: ELF header, program headers, notes (ELF
+/// gABI; fs/binfmt_elf.c puts them before all memory). Holds a bounded part of it, whatever the core's size.
+/// Bytes are untrusted.
 class CoreHead {
  public:
-  /// Notes kept, bytes. The crashing thread's and the process-wide ones come first, so what is cut are further threads.
+  /// Notes kept, bytes. The crashing thread's and the process-wide ones come first, so what is cut are
+  /// further threads.
   static constexpr std::size_t kNotesKept = 1 << 20;
 
-  /// Takes the next bytes of the core, from its first on, in pieces of any size. Costs nothing once the head is over.
+  /// Takes the next bytes of the core, from its first on, in pieces of any size. Costs nothing once the head
+  /// is over.
   void Feed(std::span<const std::byte> bytes);
 
   /// The head has passed: everything below is final.

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::size_t kThreadsMax = 1 << 16, kFilesMax = 1 << 17, kAuxvMax = 256;
 
-/// Offsets in the structures of one architecture's notes, bytes. Sizes measured on Linux 6.18 (x86-64) or from the headers.
+/// Offsets in the structures of one architecture's notes, bytes. Sizes measured on Linux 6.18 (x86-64) or
+/// from the headers.
 struct Layout {
   ElfClass elf_class;
   std::uint16_t machine;
@@ -75,12 +76,18 @@ class NoteParser {
 
   void Note(std::uint32_t type, std::span<const std::byte> payload) {
     switch (type) {
-      case NT_PRSTATUS: return Status(payload);
-      case NT_PRPSINFO: return ProcessInfo(payload);
-      case NT_SIGINFO: return SignalInfo(payload);
-      case NT_AUXV: return AuxiliaryVector(payload);
-      case NT_FILE: return MappedFiles(payload);
-      default: return;
+      case NT_PRSTATUS:
+        return Status(payload);
+      case NT_PRPSINFO:
+        return ProcessInfo(payload);
+      case NT_SIGINFO:
+        return SignalInfo(payload);
+      case NT_AUXV:
+        return AuxiliaryVector(payload);
+      case NT_FILE:
+        return MappedFiles(payload);
+      default:
+        return;
     }
   }
 

@@ -14,8 +14,9 @@
 
 namespace obit {
 
-/// What the notes of a core say (include/uapi/linux/elf.h, elfcore.h; fs/binfmt_elf.c). Everything is optional: the notes
-/// may be cut, of an architecture whose registers obit does not know, or made by another program.
+/// What the notes of a core say (include/uapi/linux/elf.h, elfcore.h; fs/binfmt_elf.c). Everything is
+/// optional: the notes may be cut, of an architecture whose registers obit does not know, or made by another
+/// program.
 struct CoreNotes {
   /// A thread, from its NT_PRSTATUS. The first one crashed.
   struct Thread {
@@ -38,8 +39,9 @@ struct CoreNotes {
   /// NT_SIGINFO.
   struct Signal {
     int number = 0, code = 0;
-    std::optional<std::uint64_t> address;  ///< of the fault: SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP from the kernel
-    std::optional<pid_t> sender_pid;       ///< of kill(2) and its kin
+    std::optional<std::uint64_t>
+        address;  ///< of the fault: SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP from the kernel
+    std::optional<pid_t> sender_pid;  ///< of kill(2) and its kin
     std::optional<uid_t> sender_uid;
   };
   std::optional<Signal> signal;
@@ -57,7 +59,9 @@ struct CoreNotes {
   [[nodiscard]] std::string ExecutablePath() const;
 };
 
-/// Reads the notes in `bytes`, the beginning of a PT_NOTE segment. Stops without complaint where they are cut or odd.
-[[nodiscard]] CoreNotes ParseCoreNotes(std::span<const std::byte> bytes, ElfClass elf_class, std::uint16_t machine);
+/// Reads the notes in `bytes`, the beginning of a PT_NOTE segment. Stops without complaint where they are cut
+/// or odd.
+[[nodiscard]] CoreNotes ParseCoreNotes(std::span<const std::byte> bytes, ElfClass elf_class,
+                                       std::uint16_t machine);
 
 }  // namespace obit

@@ -17,10 +17,11 @@ constexpr const char* kPatternFile = "/proc/sys/kernel/core_pattern";
 constexpr const char* kPipeLimitFile = "/proc/sys/kernel/core_pipe_limit";
 constexpr const char* kLockFile = "/run/lock/obit-core-pattern";
 
-constexpr std::array<std::pair<Transport, std::string_view>, 4> kNames{{{Transport::kFile, "file"},
-                                                                        {Transport::kPipe, "pipe"},
-                                                                        {Transport::kSocket, "socket"},
-                                                                        {Transport::kSocketRequest, "socket-request"}}};
+constexpr std::array<std::pair<Transport, std::string_view>, 4> kNames{
+    {{Transport::kFile, "file"},
+     {Transport::kPipe, "pipe"},
+     {Transport::kSocket, "socket"},
+     {Transport::kSocketRequest, "socket-request"}}};
 
 Result<void> WriteSysctl(const char* path, std::string_view value) {
   // No O_CREAT: a missing sysctl must not become a file.
@@ -29,7 +30,8 @@ Result<void> WriteSysctl(const char* path, std::string_view value) {
   return {};
 }
 
-/// The lock as a descriptor that obit was started with. O_CLOEXEC tells it from one that this process opened itself.
+/// The lock as a descriptor that obit was started with. O_CLOEXEC tells it from one that this process opened
+/// itself.
 Result<Fd> InheritedLock() {
   struct stat lock{};
   if (::stat(kLockFile, &lock) < 0) return Fail(errno, "look for {}", kLockFile);
@@ -70,23 +72,29 @@ Result<std::string> SocketCorePattern(Transport transport, std::string_view path
   constexpr std::size_t kSocketPathMax = 107;  // sun_path with its NUL is 108
   if (!path.starts_with('/')) return Refuse(EINVAL, "socket path \"{}\" is not absolute", path);
   if (path.size() > kSocketPathMax)
-    return Refuse(ENAMETOOLONG, "socket path \"{}\" has {} bytes; the kernel takes {}", path, path.size(), kSocketPathMax);
+    return Refuse(ENAMETOOLONG, "socket path \"{}\" has {} bytes; the kernel takes {}", path, path.size(),
+                  kSocketPathMax);
   if (path.find_first_of(std::string_view(" \n\0", 3)) != std::string_view::npos)
-    return Refuse(EINVAL, "socket path \"{}\" has a space, newline or NUL, at which the kernel gives up", path);
+    return Refuse(EINVAL, "socket path \"{}\" has a space, newline or NUL, at which the kernel gives up",
+                  path);
   for (const std::string_view part : Split(path, '/'))
-    if (part == "..") return Refuse(EINVAL, "socket path \"{}\" has a \"..\" in it, which the kernel refuses", path);
+    if (part == "..")
+      return Refuse(EINVAL, "socket path \"{}\" has a \"..\" in it, which the kernel refuses", path);
   return std::string(transport == Transport::kSocketRequest ? "@@" : "@") + std::string(path);
 }
 
 std::optional<std::string> TargetOf(std::string_view pattern) {
   switch (TransportOf(pattern)) {
-    case Transport::kFile: return std::nullopt;
+    case Transport::kFile:
+      return std::nullopt;
     case Transport::kPipe: {
       const std::string_view command = Trim(pattern.substr(1));
       return std::string(command.substr(0, command.find_first_of(" \t")));
     }
-    case Transport::kSocket: return std::string(pattern.substr(1));
-    case Transport::kSocketRequest: return std::string(pattern.substr(2));
+    case Transport::kSocket:
+      return std::string(pattern.substr(1));
+    case Transport::kSocketRequest:
+      return std::string(pattern.substr(2));
   }
   return std::nullopt;
 }
@@ -99,11 +107,12 @@ Result<std::string> ReadCorePattern() {
 
 Result<void> WriteCorePattern(std::string_view pattern) {
   if (pattern.size() > kCorePatternMax)
-    return Refuse(ENAMETOOLONG, "core pattern \"{}\" has {} bytes; the kernel takes {}", pattern, pattern.size(),
-                  kCorePatternMax);
+    return Refuse(ENAMETOOLONG, "core pattern \"{}\" has {} bytes; the kernel takes {}", pattern,
+                  pattern.size(), kCorePatternMax);
   OBIT_TRY(WriteSysctl(kPatternFile, pattern));
   const std::string now = OBIT_TRY(ReadCorePattern());
-  if (now != pattern) return Refuse(EINVAL, "core pattern \"{}\" was written, but the kernel has \"{}\"", pattern, now);
+  if (now != pattern)
+    return Refuse(EINVAL, "core pattern \"{}\" was written, but the kernel has \"{}\"", pattern, now);
   return {};
 }
 
@@ -124,7 +133,8 @@ Result<Fd> LockCorePattern(int seconds) {
   while (::flock(lock.get(), LOCK_EX | LOCK_NB) < 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) return Fail(errno, "lock {}", kLockFile);
     if (std::chrono::steady_clock::now() >= deadline)
-      return Refuse(EBUSY, "another program is changing core_pattern: it has held {} for {} s", kLockFile, seconds);
+      return Refuse(EBUSY, "another program is changing core_pattern: it has held {} for {} s", kLockFile,
+                    seconds);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // flock(2) has no timed wait
   }
   return lock;

@@ -27,8 +27,8 @@ enum class Transport {
 /// The longest core pattern, bytes: CORENAME_MAX_SIZE (128) with its NUL.
 inline constexpr std::size_t kCorePatternMax = 127;
 
-/// "@@/path" or "@/path", if the kernel will dump to it: an absolute path of at most 107 bytes, without "..", and
-/// without spaces (the kernel takes those when the pattern is written and then fails each dump).
+/// "@@/path" or "@/path", if the kernel will dump to it: an absolute path of at most 107 bytes, without "..",
+/// and without spaces (the kernel takes those when the pattern is written and then fails each dump).
 [[nodiscard]] Result<std::string> SocketCorePattern(Transport transport, std::string_view path);
 
 /// The path behind "@" or "@@"; the program behind "|"; nothing for a file.
@@ -36,7 +36,8 @@ inline constexpr std::size_t kCorePatternMax = 127;
 
 /// The pattern in force, without its newline.
 [[nodiscard]] Result<std::string> ReadCorePattern();
-/// Sets it, and reads it back: EINVAL if the kernel kept another. An accepted pattern proves nothing; only a crash does.
+/// Sets it, and reads it back: EINVAL if the kernel kept another. An accepted pattern proves nothing; only a
+/// crash does.
 [[nodiscard]] Result<void> WriteCorePattern(std::string_view pattern);
 
 /// kernel.core_pipe_limit: helpers at once; 0 is no limit and nobody waits for them.
@@ -44,8 +45,8 @@ inline constexpr std::size_t kCorePatternMax = 127;
 [[nodiscard]] Result<void> WriteCorePipeLimit(unsigned limit);
 
 /// Holds the machine-wide lock on core_pattern: whoever changes it takes this first. Released with the Fd.
-/// Waits while another holds it, at most `seconds`; then EBUSY. A caller that holds it over several commands, by flock(1)
-/// on /run/lock/obit-core-pattern, leaves that descriptor open for them: it is taken as theirs.
+/// Waits while another holds it, at most `seconds`; then EBUSY. A caller that holds it over several commands,
+/// by flock(1) on /run/lock/obit-core-pattern, leaves that descriptor open for them: it is taken as theirs.
 [[nodiscard]] Result<Fd> LockCorePattern(int seconds);
 
 }  // namespace obit

@@ -6,11 +6,16 @@ namespace obit {
 
 std::string_view Describe(CoredumpMark mark) {
   switch (mark) {
-    case CoredumpMark::kAccepted: return "accepted";
-    case CoredumpMark::kMinSize: return "answer too short";
-    case CoredumpMark::kMaxSize: return "answer too long";
-    case CoredumpMark::kUnsupported: return "unsupported flag";
-    case CoredumpMark::kConflicting: return "conflicting flags";
+    case CoredumpMark::kAccepted:
+      return "accepted";
+    case CoredumpMark::kMinSize:
+      return "answer too short";
+    case CoredumpMark::kMaxSize:
+      return "answer too long";
+    case CoredumpMark::kUnsupported:
+      return "unsupported flag";
+    case CoredumpMark::kConflicting:
+      return "conflicting flags";
   }
   return "unknown mark";
 }

@@ -1,7 +1,8 @@
 #pragma once
 
 // The messages of a coredump socket in request mode (core_pattern "@@/path").
-// Source: include/uapi/linux/coredump.h and fs/coredump.c, Linux 6.17. Host byte order. Debian 12's headers lack them.
+// Source: include/uapi/linux/coredump.h and fs/coredump.c, Linux 6.17. Host byte order. Debian 12's headers
+// lack them.
 
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +14,8 @@
 
 namespace obit {
 
-/// What a server can ask for; a kernel offers a set of these (enum coredump_mask... COREDUMP_KERNEL etc., 6.17).
+/// What a server can ask for; a kernel offers a set of these (enum coredump_mask... COREDUMP_KERNEL
+/// etc., 6.17).
 enum CoredumpMask : std::uint64_t {
   kCoredumpKernel = 1,     ///< the kernel writes the core to the socket
   kCoredumpUserspace = 2,  ///< the server makes the core itself: nothing is sent
@@ -30,7 +32,8 @@ struct CoredumpRequest {
 static_assert(sizeof(CoredumpRequest) == 16 && offsetof(CoredumpRequest, mask) == 8);
 static_assert(std::has_unique_object_representations_v<CoredumpRequest>, "no padding on the wire");
 
-/// The server's answer. It must arrive in one piece: the kernel peeks at the first 4 bytes and gives up on fewer.
+/// The server's answer. It must arrive in one piece: the kernel peeks at the first 4 bytes and gives up on
+/// fewer.
 struct CoredumpAck {
   std::uint32_t size;   ///< bytes in this message: 16
   std::uint32_t spare;  ///< 0
@@ -39,7 +42,8 @@ struct CoredumpAck {
 static_assert(sizeof(CoredumpAck) == 16 && offsetof(CoredumpAck, mask) == 8);
 static_assert(std::has_unique_object_representations_v<CoredumpAck>, "no padding on the wire");
 
-/// The kernel's verdict on the answer: 4 bytes (the uapi comment "a single byte" is wrong), then core data or end of file.
+/// The kernel's verdict on the answer: 4 bytes (the uapi comment "a single byte" is wrong), then core data or
+/// end of file.
 enum class CoredumpMark : std::uint32_t {
   kAccepted = 0,     ///< COREDUMP_MARK_REQACK
   kMinSize = 1,      ///< the answer says it is shorter than 16 bytes
@@ -60,7 +64,8 @@ inline constexpr std::size_t kCoredumpRequestMax = 4096;  ///< requests are shor
 /// How long the request is that begins with these 4 bytes. EBADMSG: outside 16..4095.
 [[nodiscard]] Result<std::size_t> CoredumpRequestSize(std::span<const std::byte, 4> first);
 
-/// True if a connection that begins with these bytes carries a core without a handshake (core_pattern "@/path").
+/// True if a connection that begins with these bytes carries a core without a handshake (core_pattern
+/// "@/path").
 [[nodiscard]] bool BeginsElf(std::span<const std::byte, 4> first);
 
 }  // namespace obit

@@ -19,7 +19,8 @@ struct PidfdInfoWire {
   std::int32_t exit_code;
   std::uint32_t coredump_mask;    // VER1, 6.16
   std::uint32_t coredump_signal;  // 6.19
-  std::uint32_t coredump_code;    // 7.1; supported_mask lay here in 6.19 and 7.0, so only with kMaskCoredumpCode
+  std::uint32_t
+      coredump_code;  // 7.1; supported_mask lay here in 6.19 and 7.0, so only with kMaskCoredumpCode
   std::uint32_t padding;
   std::uint64_t supported_mask;
 };
@@ -47,8 +48,10 @@ Result<PidfdInfo> GetPidfdInfo(const Fd& pidfd) {
   info.coredump_known = (wire.mask & kMaskCoredump) != 0;
   if (info.coredump_known) {
     info.coredumped = (wire.coredump_mask & kCoredumped) != 0;
-    if ((wire.coredump_mask & kCoredumpRoot) != 0) info.dump_mode = DumpMode::kRoot;
-    else if ((wire.coredump_mask & kCoredumpUser) != 0) info.dump_mode = DumpMode::kUser;
+    if ((wire.coredump_mask & kCoredumpRoot) != 0)
+      info.dump_mode = DumpMode::kRoot;
+    else if ((wire.coredump_mask & kCoredumpUser) != 0)
+      info.dump_mode = DumpMode::kUser;
   }
   if ((wire.mask & kMaskCoredumpSignal) != 0) info.signal = static_cast<int>(wire.coredump_signal);
   if ((wire.mask & kMaskCoredumpCode) != 0) info.code = static_cast<int>(wire.coredump_code);

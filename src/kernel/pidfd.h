@@ -19,16 +19,16 @@ enum class DumpMode {
 
 /// What PIDFD_GET_INFO says of a process (include/uapi/linux/pidfd.h; coredump fields from Linux 6.16).
 struct PidfdInfo {
-  pid_t pid = 0;           ///< thread-group leader, in the caller's pid namespace
+  pid_t pid = 0;                ///< thread-group leader, in the caller's pid namespace
   bool coredump_known = false;  ///< this kernel reports core dumps (6.16)
-  bool coredumped = false;      ///< it is dumping core, or has: the only proof that the kernel made a connection
+  bool coredumped = false;  ///< it is dumping core, or has: the only proof that the kernel made a connection
   DumpMode dump_mode = DumpMode::kUnknown;
   std::optional<int> signal;  ///< the fatal signal (6.19)
   std::optional<int> code;    ///< its si_code (7.1)
 };
 
-/// Asks the kernel about the process behind `pidfd`. ESRCH: gone and nothing is known; EREMOTE: of a foreign pid
-/// namespace; ENOTTY or EINVAL: the kernel is older than 6.13.
+/// Asks the kernel about the process behind `pidfd`. ESRCH: gone and nothing is known; EREMOTE: of a foreign
+/// pid namespace; ENOTTY or EINVAL: the kernel is older than 6.13.
 [[nodiscard]] Result<PidfdInfo> GetPidfdInfo(const Fd& pidfd);
 
 /// SO_PEERPIDFD (6.5): the process that connected, its thread-group leader. Stays valid after it was reaped.

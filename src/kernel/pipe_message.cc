@@ -10,11 +10,12 @@ namespace obit {
 Result<std::string> PipeCorePattern(std::string_view helper, std::string_view socket) {
   for (const std::string_view path : {helper, socket})
     if (!path.starts_with('/') || path.find_first_of(" \t\n%") != std::string_view::npos)
-      return Refuse(EINVAL, "\"{}\" cannot stand in a core pattern: an absolute path without space or % can", path);
+      return Refuse(EINVAL, "\"{}\" cannot stand in a core pattern: an absolute path without space or % can",
+                    path);
   std::string pattern = fmt::format("|{} {} F%F P%P I%I s%s t%t d%d c%c", helper, socket);
   if (pattern.size() > kCorePatternMax)
-    return Refuse(ENAMETOOLONG, "core pattern \"{}\" has {} bytes; the kernel takes {}: use shorter paths", pattern,
-                  pattern.size(), kCorePatternMax);
+    return Refuse(ENAMETOOLONG, "core pattern \"{}\" has {} bytes; the kernel takes {}: use shorter paths",
+                  pattern, pattern.size(), kCorePatternMax);
   return pattern;
 }
 
@@ -26,14 +27,29 @@ Result<PipeMessage> ParsePipeArguments(int count, const char* const* arguments) 
     const auto value = ParseUnsigned(argument.substr(1));
     const auto small = [&] { return value && *value <= INT32_MAX ? static_cast<std::int32_t>(*value) : 0; };
     switch (argument[0]) {
-      case 'F': message.has_pidfd = value == 3 ? 1 : 0; break;  // the kernel's fixed number; empty before 6.16
-      case 'P': message.pid = small(); break;
-      case 'I': message.tid = small(); break;
-      case 's': message.signal = small(); break;
-      case 'd': message.dump_mode = small(); break;
-      case 't': message.time = value.value_or(0); break;
-      case 'c': message.core_limit = value.value_or(UINT64_MAX); break;
-      default: break;
+      case 'F':
+        message.has_pidfd = value == 3 ? 1 : 0;
+        break;  // the kernel's fixed number; empty before 6.16
+      case 'P':
+        message.pid = small();
+        break;
+      case 'I':
+        message.tid = small();
+        break;
+      case 's':
+        message.signal = small();
+        break;
+      case 'd':
+        message.dump_mode = small();
+        break;
+      case 't':
+        message.time = value.value_or(0);
+        break;
+      case 'c':
+        message.core_limit = value.value_or(UINT64_MAX);
+        break;
+      default:
+        break;
     }
   }
   if (message.pid <= 0) return Refuse(EINVAL, "no pid (P%P) among the arguments");

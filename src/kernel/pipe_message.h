@@ -13,8 +13,8 @@
 
 namespace obit {
 
-/// The specifiers as the kernel expanded them (core(5)). With it go one or two descriptors: the pipe that the core comes
-/// through, and the pidfd of %F (Linux 6.16 and later).
+/// The specifiers as the kernel expanded them (core(5)). With it go one or two descriptors: the pipe that the
+/// core comes through, and the pidfd of %F (Linux 6.16 and later).
 struct PipeMessage {
   static constexpr std::uint32_t kVersion = 1;
   std::uint32_t version = kVersion;
@@ -28,11 +28,12 @@ struct PipeMessage {
 };
 static_assert(sizeof(PipeMessage) == 40 && std::has_unique_object_representations_v<PipeMessage>);
 
-/// "|HELPER SOCKET F%F P%P ...": the core pattern that starts obit-pipe. ENAMETOOLONG: over 127 bytes, the kernel's limit.
-/// EINVAL: a path that is not absolute or has a space or "%" in it.
+/// "|HELPER SOCKET F%F P%P ...": the core pattern that starts obit-pipe. ENAMETOOLONG: over 127 bytes, the
+/// kernel's limit. EINVAL: a path that is not absolute or has a space or "%" in it.
 [[nodiscard]] Result<std::string> PipeCorePattern(std::string_view helper, std::string_view socket);
 
-/// Reads the arguments behind the socket path: "F3", "P4711", ... An unknown one is ignored: EINVAL only if the pid is missing.
+/// Reads the arguments behind the socket path: "F3", "P4711", ... An unknown one is ignored: EINVAL only if
+/// the pid is missing.
 [[nodiscard]] Result<PipeMessage> ParsePipeArguments(int count, const char* const* arguments);
 
 }  // namespace obit

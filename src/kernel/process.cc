@@ -13,7 +13,7 @@
 namespace obit {
 namespace {
 
-constexpr std::size_t kSmallFile = 16 * 1024;   // stat, status, limits, cgroup
+constexpr std::size_t kSmallFile = 16 * 1024;    // stat, status, limits, cgroup
 constexpr std::size_t kThreadsLookedAt = 65536;  // for the one that crashed
 
 std::string SmallFile(const Fd& dir, const std::string& name) {
@@ -63,7 +63,8 @@ std::string CgroupPath(std::string_view text) {
     const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
     if (second == std::string_view::npos) continue;
     if (line.starts_with("0::")) return std::string(line.substr(3));
-    if (found.empty() || line.substr(first + 1, second - first - 1) == "name=systemd") found = line.substr(second + 1);
+    if (found.empty() || line.substr(first + 1, second - first - 1) == "name=systemd")
+      found = line.substr(second + 1);
   }
   return found;
 }

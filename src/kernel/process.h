@@ -33,9 +33,9 @@ struct ProcessStat {
 struct ProcessFacts {
   pid_t pid = 0;
   pid_t parent = 0;
-  std::string comm;           ///< of the crashing thread's process, at most 15 bytes
-  std::string exe;            ///< path as the process' mount namespace has it; without " (deleted)"
-  bool exe_deleted = false;   ///< the file has no name any more
+  std::string comm;          ///< of the crashing thread's process, at most 15 bytes
+  std::string exe;           ///< path as the process' mount namespace has it; without " (deleted)"
+  bool exe_deleted = false;  ///< the file has no name any more
   std::vector<std::string> cmdline;
   bool cmdline_truncated = false;  ///< longer than kCmdlineMax
   std::string cwd, root, cgroup;
@@ -47,7 +47,7 @@ struct ProcessFacts {
   std::optional<std::int64_t> started;  ///< ns since 1970
   std::optional<pid_t> own_pid;         ///< in its innermost pid namespace
   std::string pid_namespace, mount_namespace, network_namespace, user_namespace;  ///< "pid:[4026531836]"
-  std::optional<int> signal;            ///< the fatal one
+  std::optional<int> signal;                                                      ///< the fatal one
   /// The thread that crashed.
   struct Thread {
     pid_t tid = 0;
@@ -59,11 +59,14 @@ struct ProcessFacts {
 
 inline constexpr std::size_t kCmdlineMax = 32 * 1024;  ///< bytes of the command line that a record keeps
 
-/// Reads all it can of the crashing process `pid` from `proc` (a descriptor of /proc). Small, bounded reads that ask no file
-/// system but /proc, so that a dead NFS or FUSE server behind the process cannot hold the caller. The caller holds a pidfd and checks it after the call: only then do the facts belong to that process.
+/// Reads all it can of the crashing process `pid` from `proc` (a descriptor of /proc). Small, bounded reads
+/// that ask no file system but /proc, so that a dead NFS or FUSE server behind the process cannot hold the
+/// caller. The caller holds a pidfd and checks it after the call: only then do the facts belong to that
+/// process.
 [[nodiscard]] ProcessFacts ReadProcessFacts(const Fd& proc, pid_t pid);
 
-/// The file that the process executes, whatever became of its name: an O_PATH descriptor, made without asking its file system.
+/// The file that the process executes, whatever became of its name: an O_PATH descriptor, made without asking
+/// its file system.
 [[nodiscard]] Result<Fd> OpenExecutable(const Fd& proc, pid_t pid);
 
 }  // namespace obit

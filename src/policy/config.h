@@ -24,8 +24,8 @@ struct Config {
   Detail no_core_limit = Detail::kEvent;
 };
 
-/// Reads a TOML file; what it does not mention keeps its default. ENOENT: no such file. EINVAL: a wrong key, type or
-/// value, with file and line in the message.
+/// Reads a TOML file; what it does not mention keeps its default. ENOENT: no such file. EINVAL: a wrong key,
+/// type or value, with file and line in the message.
 [[nodiscard]] Result<Config> LoadConfig(const std::string& path);
 [[nodiscard]] Result<Config> ParseConfig(std::string_view text, const std::string& name);
 

@@ -113,8 +113,15 @@ TEST(ParseConfig, RefusesWhatIsNoToml) {
     EXPECT_TRUE(Refusal(text).starts_with("obit.toml:")) << text << ": " << Refusal(text);
 }
 
-TEST(ParseConfig, RefusesWhatTomlxxAssertsNotToSee) {
-  for (const char* text : {"[\n", "[\ncapture]\n", "[ \n", "[[\n"}) EXPECT_NE(Refusal(text), "") << text;
+TEST(ParseConfig, RefusesWhatBreaksTomlxx) {
+  EXPECT_TRUE(Refusal("\n[\n").starts_with("obit.toml:2: ")) << Refusal("\n[\n");
+  for (const char* text :
+       {"[", "[ \n", "[[\n", "[\n[capture]\n", "[\u00de", "\u00de", "capture.slots = \u00de"})
+    EXPECT_NE(Refusal(text), "") << text;
+}
+
+TEST(ParseConfig, CommentsMayHaveAnyCharacter) {
+  EXPECT_THAT(ParseConfig("# gr\u00fc\u00dfe \U0001f600\n", "obit.toml"), Succeeds());
 }
 
 TEST(ParseConfig, MessagesCannotMoveTheCursor) {

@@ -5,8 +5,8 @@
 
 namespace obit {
 
-/// A line on standard error that tells how far something is, if it takes longer than a second and standard error is a
-/// terminal. The line is wiped at the end: nothing is left on the screen.
+/// A line on standard error that tells how far something is, if it takes longer than a second and standard
+/// error is a terminal. The line is wiped at the end: nothing is left on the screen.
 class Progress {
  public:
   /// "unpacking core.zst": what is going on.
@@ -24,7 +24,8 @@ class Progress {
   std::int64_t started_, next_;  // CLOCK_MONOTONIC, ns
 };
 
-/// The line itself, at most `width` cells: "unpacking core.zst  [#####     ]  52 %  540 MiB of 1.0 GiB, 3 s left".
+/// The line itself, at most `width` cells: "unpacking core.zst  [#####     ]  52 %  540 MiB of 1.0 GiB, 3 s
+/// left".
 [[nodiscard]] std::string ProgressLine(const std::string& what, std::uint64_t done, std::uint64_t total,
                                        double elapsed_seconds, std::size_t width);
 

@@ -31,7 +31,8 @@ std::string Join(const std::vector<std::string>& parts, std::string_view separat
 class Page {
  public:
   explicit Page(const Terminal& terminal)
-      : terminal_(terminal), width_(std::max<std::size_t>(terminal.width == 0 ? kUsual : terminal.width, 40)) {}
+      : terminal_(terminal),
+        width_(std::max<std::size_t>(terminal.width == 0 ? kUsual : terminal.width, 40)) {}
 
   /// `text` is fit for a terminal; it breaks at spaces. An empty one has no line.
   void Field(std::string_view label, const std::string& text, Tone tone = Tone::kPlain) {
@@ -40,19 +41,23 @@ class Page {
     Items(label, {words.begin(), words.end()}, " ", tone);
   }
   /// Items that stay whole, with a separator between those of one line.
-  void Items(std::string_view label, const std::vector<std::string>& items, std::string_view separator, Tone tone) {
+  void Items(std::string_view label, const std::vector<std::string>& items, std::string_view separator,
+             Tone tone) {
     const std::string head = fmt::format("  {:<{}}", label, kLabel), indent(head.size(), ' ');
     const auto lines = Wrap(items, separator, width_ - head.size());
     for (std::size_t i = 0; i < lines.size(); ++i) {
       if (i == kLinesMax) {
-        Line(fmt::format("{}... {} more: see --json", indent, FormatCount(lines.size() - i, "line")), Tone::kDim);
+        Line(fmt::format("{}... {} more: see --json", indent, FormatCount(lines.size() - i, "line")),
+             Tone::kDim);
         break;
       }
       out_ += i == 0 ? Paint(head, Tone::kDim, terminal_.colour) : indent;
       Line(lines[i], tone);
     }
   }
-  void Line(const std::string& text, Tone tone = Tone::kPlain) { out_ += Paint(text, tone, terminal_.colour) + "\n"; }
+  void Line(const std::string& text, Tone tone = Tone::kPlain) {
+    out_ += Paint(text, tone, terminal_.colour) + "\n";
+  }
 
   [[nodiscard]] std::string Take() { return std::move(out_); }
 
@@ -92,8 +97,10 @@ std::string Number(std::string_view what, const std::optional<std::uint64_t>& va
 std::string ProcessText(const CrashRecord& record) {
   const CrashRecord::Process& process = record.process;
   std::string pid;
-  if (process.pid > 0) pid = std::to_string(process.pid);
-  else if (record.capture.method != CaptureMethod::kImport) pid = "of a pid namespace that obitd cannot see";
+  if (process.pid > 0)
+    pid = std::to_string(process.pid);
+  else if (record.capture.method != CaptureMethod::kImport)
+    pid = "of a pid namespace that obitd cannot see";
   return Join({pid,
                process.own_pid && *process.own_pid != process.pid
                    ? fmt::format("pid {} in its own namespace", *process.own_pid)
@@ -170,14 +177,16 @@ std::string LimitText(const CrashRecord::Process& process) {
 }
 
 std::string FilesText(const CrashRecord& record, const PageContext& context) {
-  return EscapeForTerminal(context.folder) + ": " + Join({"crash.json", record.files.core, record.files.exe}, ", ");
+  return EscapeForTerminal(context.folder) + ": " +
+         Join({"crash.json", record.files.core, record.files.exe}, ", ");
 }
 
 std::vector<std::string> NextCommands(const CrashRecord& record, const PageContext& context) {
   const std::string id = record.id.substr(0, 8);
   const std::string remove = fmt::format("{} rm {}", context.command, id);
   if (record.files.core.empty()) return {remove};
-  return {fmt::format("{} gdb {}", context.command, id), fmt::format("{} dump {} -o core", context.command, id), remove};
+  return {fmt::format("{} gdb {}", context.command, id),
+          fmt::format("{} dump {} -o core", context.command, id), remove};
 }
 
 }  // namespace
@@ -200,9 +209,10 @@ std::string RenderRecordPage(const CrashRecord& record, const PageContext& conte
   page.Field("Started", StartedText(record, context.now));
   page.Field("Memory", MemoryText(process));
   page.Field("Limit", LimitText(process));
-  page.Field("Host", Join({EscapeForTerminal(record.host.name),
-                           record.host.kernel.empty() ? "" : "Linux " + EscapeForTerminal(record.host.kernel)},
-                          ", "));
+  page.Field("Host",
+             Join({EscapeForTerminal(record.host.name),
+                   record.host.kernel.empty() ? "" : "Linux " + EscapeForTerminal(record.host.kernel)},
+                  ", "));
   page.Field("Core", DescribeCapture(record.capture), ToneOf(record.capture.outcome));
   page.Field("Reason", EscapeForTerminal(record.capture.reason), ToneOf(record.capture.outcome));
   page.Field("Files", FilesText(record, context));

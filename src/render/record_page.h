@@ -12,10 +12,10 @@ namespace obit {
 struct PageContext {
   std::int64_t now = 0;  ///< ns since 1970
   Terminal terminal;
-  std::string folder;             ///< the crash directory
-  std::string command = "obit";   ///< how to call obit on this store
-  /// Of this host's first process: namespaces like these go without saying. Empty where they are not known or where the
-  /// crash is of another boot.
+  std::string folder;            ///< the crash directory
+  std::string command = "obit";  ///< how to call obit on this store
+  /// Of this host's first process: namespaces like these go without saying. Empty where they are not known or
+  /// where the crash is of another boot.
   std::string pid_namespace, mount_namespace, network_namespace, user_namespace;
 };
 

@@ -17,8 +17,8 @@ std::size_t LineWidth(const std::vector<std::size_t>& widths) {
 
 }  // namespace
 
-/// Column widths in cells; 0 for one that is left out. From the last column to the first, so that the first ones, by which
-/// a row is found, stay whole the longest: cut, and only then leave out.
+/// Column widths in cells; 0 for one that is left out. From the last column to the first, so that the first
+/// ones, by which a row is found, stay whole the longest: cut, and only then leave out.
 std::vector<std::size_t> Table::Widths(std::size_t line) const {
   std::vector<std::size_t> widths(columns_.size());
   for (std::size_t c = 0; c < columns_.size(); ++c) {
@@ -62,7 +62,8 @@ std::string Table::Render(const Terminal& terminal) const {
   };
   std::vector<Cell> titles;
   for (const Column& column : columns_) titles.push_back({column.title, Tone::kDim});
-  if (std::ranges::any_of(columns_, [](const Column& column) { return !column.title.empty(); })) add_line(titles);
+  if (std::ranges::any_of(columns_, [](const Column& column) { return !column.title.empty(); }))
+    add_line(titles);
   for (const auto& row : rows_) add_line(row);
   return out;
 }

@@ -32,7 +32,8 @@ class Table {
   void Add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
   [[nodiscard]] bool empty() const { return rows_.empty(); }
 
-  /// The titles (unless all are empty) and all rows as lines of at most `terminal.width` cells, as far as the columns allow that.
+  /// The titles (unless all are empty) and all rows as lines of at most `terminal.width` cells, as far as the
+  /// columns allow that.
   [[nodiscard]] std::string Render(const Terminal& terminal) const;
 
  private:

@@ -4,11 +4,10 @@
 #include <cstdlib>
 #include <cwchar>
 
+#include <fmt/format.h>
 #include <locale.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#include <fmt/format.h>
 
 #include "base/text.h"
 
@@ -17,12 +16,18 @@ namespace {
 
 std::string_view CodeOf(Tone tone) {
   switch (tone) {
-    case Tone::kPlain: break;
-    case Tone::kStrong: return "1";
-    case Tone::kDim: return "2";
-    case Tone::kGood: return "32";
-    case Tone::kWarning: return "33";
-    case Tone::kBad: return "31";
+    case Tone::kPlain:
+      break;
+    case Tone::kStrong:
+      return "1";
+    case Tone::kDim:
+      return "2";
+    case Tone::kGood:
+      return "32";
+    case Tone::kWarning:
+      return "33";
+    case Tone::kBad:
+      return "31";
   }
   return "";
 }
@@ -71,7 +76,8 @@ Terminal TerminalOf(int fd) {
   if (!terminal.interactive) return terminal;
   const char* no_color = std::getenv("NO_COLOR");  // no-color.org: any value but the empty one
   const char* term = std::getenv("TERM");
-  terminal.colour = (no_color == nullptr || *no_color == '\0') && term != nullptr && std::string_view(term) != "dumb";
+  terminal.colour =
+      (no_color == nullptr || *no_color == '\0') && term != nullptr && std::string_view(term) != "dumb";
   winsize size{};
   constexpr std::size_t kUsual = 80;
   terminal.width = ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;

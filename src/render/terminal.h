@@ -23,7 +23,8 @@ enum class Tone { kPlain, kStrong, kDim, kGood, kWarning, kBad };
 /// Cells that `text` (UTF-8, escaped by EscapeForTerminal) takes on a terminal. A locale does not matter.
 [[nodiscard]] std::size_t DisplayWidth(std::string_view text);
 
-/// The beginning of `text` that fits `width` cells, with "…" at its end if something is missing. 0 is unlimited.
+/// The beginning of `text` that fits `width` cells, with "…" at its end if something is missing. 0 is
+/// unlimited.
 [[nodiscard]] std::string Shorten(std::string_view text, std::size_t width);
 
 }  // namespace obit

@@ -11,22 +11,29 @@ namespace obit {
 
 std::string CoreColumn(CrashOutcome outcome, std::uint64_t core_bytes) {
   switch (outcome) {
-    case CrashOutcome::kFull: return FormatBytes(core_bytes);
-    case CrashOutcome::kTruncated: return "truncated " + FormatBytes(core_bytes);
+    case CrashOutcome::kFull:
+      return FormatBytes(core_bytes);
+    case CrashOutcome::kTruncated:
+      return "truncated " + FormatBytes(core_bytes);
     case CrashOutcome::kMinimal:
     case CrashOutcome::kEvent:
-    case CrashOutcome::kFailed: break;
+    case CrashOutcome::kFailed:
+      break;
   }
   return std::string(NameOf(outcome));
 }
 
 Tone ToneOf(CrashOutcome outcome) {
   switch (outcome) {
-    case CrashOutcome::kTruncated: return Tone::kWarning;
-    case CrashOutcome::kFailed: return Tone::kBad;
-    case CrashOutcome::kEvent: return Tone::kDim;
+    case CrashOutcome::kTruncated:
+      return Tone::kWarning;
+    case CrashOutcome::kFailed:
+      return Tone::kBad;
+    case CrashOutcome::kEvent:
+      return Tone::kDim;
     case CrashOutcome::kFull:
-    case CrashOutcome::kMinimal: break;
+    case CrashOutcome::kMinimal:
+      break;
   }
   return Tone::kPlain;
 }
@@ -40,9 +47,15 @@ std::string DescribeCapture(const CrashRecord::Capture& capture) {
     text += " in " + FormatBytes(capture.stored_bytes);
   }
   switch (capture.method) {
-    case CaptureMethod::kStream: text += ", by stream over " + EscapeForTerminal(capture.transport); break;
-    case CaptureMethod::kDirect: text += ", taken directly over " + EscapeForTerminal(capture.transport); break;
-    case CaptureMethod::kImport: text += ", imported from a core file"; break;
+    case CaptureMethod::kStream:
+      text += ", by stream over " + EscapeForTerminal(capture.transport);
+      break;
+    case CaptureMethod::kDirect:
+      text += ", taken directly over " + EscapeForTerminal(capture.transport);
+      break;
+    case CaptureMethod::kImport:
+      text += ", imported from a core file";
+      break;
     case CaptureMethod::kNone:
       if (!capture.transport.empty()) text += ", over " + EscapeForTerminal(capture.transport);
       break;
@@ -56,8 +69,10 @@ std::string DescribeSignal(const CrashRecord::Signal& signal) {
   std::string text = SignalName(signal.number);
   if (signal.code) text += fmt::format(" ({})", SignalCodeName(signal.number, *signal.code));
   if (signal.address) text += fmt::format(" at address {:#x}", *signal.address);
-  if (signal.sender_pid) text += fmt::format(", sent by process {}", *signal.sender_pid);
-  else if (signal.sender_uid) text += ", sent";
+  if (signal.sender_pid)
+    text += fmt::format(", sent by process {}", *signal.sender_pid);
+  else if (signal.sender_uid)
+    text += ", sent";
   if (signal.sender_uid) text += " of " + UserName(*signal.sender_uid);
   return text;
 }
@@ -68,7 +83,8 @@ std::string Headline(const CrashRecord& record, std::int64_t now) {
   text += record.signal.number == 0 ? " died" : " died of " + SignalName(record.signal.number);
   const std::string when = FormatMomentInProse(record.time, now);
   // Nobody saw an imported crash: its time is that of the file.
-  return text + (record.capture.method == CaptureMethod::kImport ? "; its core file was written " : " ") + when;
+  return text + (record.capture.method == CaptureMethod::kImport ? "; its core file was written " : " ") +
+         when;
 }
 
 std::string QuoteForShell(const std::string& argument) {
@@ -80,8 +96,10 @@ std::string QuoteForShell(const std::string& argument) {
   if (!argument.empty() && std::ranges::all_of(argument, plain)) return argument;
   std::string quoted = "'";
   for (const char c : argument) {
-    if (c == '\'') quoted += "'\\''";
-    else quoted += c;
+    if (c == '\'')
+      quoted += "'\\''";
+    else
+      quoted += c;
   }
   return quoted + "'";
 }

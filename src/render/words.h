@@ -12,7 +12,8 @@ namespace obit {
 [[nodiscard]] std::string CoreColumn(CrashOutcome outcome, std::uint64_t core_bytes);
 [[nodiscard]] Tone ToneOf(CrashOutcome outcome);
 
-/// How the core came here: "full: 1.0 GiB in 58 MiB, by stream over socket-request; the process was held for 1.61 s".
+/// How the core came here: "full: 1.0 GiB in 58 MiB, by stream over socket-request; the process was held
+/// for 1.61 s".
 [[nodiscard]] std::string DescribeCapture(const CrashRecord::Capture& capture);
 
 /// "SIGSEGV (SEGV_MAPERR) at address 0x18", "SIGABRT (SI_TKILL), sent by process 4711 of ann".

@@ -67,8 +67,9 @@ Result<EventSource> EventLoop::After(std::chrono::nanoseconds delay, std::functi
   auto state = std::make_unique<EventSource::State>();
   state->callback = std::move(callback);
   const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(delay).count();
-  const int error = sd_event_add_time_relative(event_, &state->source, CLOCK_MONOTONIC,
-                                               static_cast<std::uint64_t>(microseconds), 0, OnTime, state.get());
+  const int error =
+      sd_event_add_time_relative(event_, &state->source, CLOCK_MONOTONIC,
+                                 static_cast<std::uint64_t>(microseconds), 0, OnTime, state.get());
   return Made(error, std::move(state), "the clock");
 }
 

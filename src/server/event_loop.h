@@ -27,7 +27,8 @@ class EventSource {
   std::unique_ptr<State> state_;
 };
 
-/// The thread's one loop (sd-event(3)): every callback runs on it, one at a time. A callback may drop any source, its own too.
+/// The thread's one loop (sd-event(3)): every callback runs on it, one at a time. A callback may drop any
+/// source, its own too.
 class EventLoop {
  public:
   [[nodiscard]] static Result<EventLoop> Create();

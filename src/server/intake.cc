@@ -48,7 +48,8 @@ struct Intake::Pending {
   EventSource readable, timeout;
 };
 
-Intake::Intake(EventLoop& loop, Listeners listeners, const Config& config, PeerInspector& inspector, Handler handler)
+Intake::Intake(EventLoop& loop, Listeners listeners, const Config& config, PeerInspector& inspector,
+               Handler handler)
     : loop_(loop),
       listeners_(std::move(listeners)),
       config_(config),
@@ -101,7 +102,8 @@ void Intake::StopWaiting(Pending& pending) {
 
 /// Calls `next` when the connection has bytes or ends; after the timeout the crash ends as failed.
 void Intake::Await(Pending& pending, void (Intake::*next)(Pending&)) {
-  auto readable = loop_.OnReadable(pending.arrival.connection, [this, &pending, next] { (this->*next)(pending); });
+  auto readable =
+      loop_.OnReadable(pending.arrival.connection, [this, &pending, next] { (this->*next)(pending); });
   auto timeout = loop_.After(kExchangeTimeout, [this, &pending] {
     EndAsRecord(pending, CrashOutcome::kFailed, "the exchange with the kernel stood still");
   });
@@ -111,12 +113,13 @@ void Intake::Await(Pending& pending, void (Intake::*next)(Pending&)) {
   pending.timeout = std::move(*timeout);
 }
 
-void Intake::EndAsRecord(Pending& pending, CrashOutcome outcome, const std::string& reason) {
+/// `reason` by value: it may be part of `pending`, which ends here.
+void Intake::EndAsRecord(Pending& pending, CrashOutcome outcome, std::string reason) {
   Arrival arrival = Remove(pending);
   ReleaseConnection(arrival.connection);
   arrival.record.capture.held_seconds = static_cast<double>(MonotonicNow() - arrival.accepted) / 1e9;
   arrival.record.capture.outcome = outcome;
-  arrival.record.capture.reason = reason;
+  arrival.record.capture.reason = std::move(reason);
   handler_.record(std::move(arrival.record));
 }
 
@@ -130,7 +133,8 @@ void Intake::AcceptCoredumps() {
     }
     ++counters_.crashes;
     Pending* pending = Add(std::move(connection));
-    pending->arrival.record.capture.transport = NameOf(Transport::kSocketRequest);  // until the first bytes say else
+    pending->arrival.record.capture.transport =
+        NameOf(Transport::kSocketRequest);  // until the first bytes say else
     Inspect(*pending, *peer, 0);
     OnRequest(*pending);
   }
@@ -164,7 +168,8 @@ void Intake::OnHelperMessage(Pending& pending) {
     return;
   }
   std::memcpy(&message, received->bytes.data(), sizeof message);
-  if (message.version != PipeMessage::kVersion || message.pid <= 0 || (message.has_pidfd != 0) != (fds == 2)) {
+  if (message.version != PipeMessage::kVersion || message.pid <= 0 ||
+      (message.has_pidfd != 0) != (fds == 2)) {
     CountRefused(Error{EPROTO, "obit-pipe is of another version than obitd"});
     (void)Remove(pending);
     return;
@@ -203,8 +208,8 @@ void Intake::Inspect(Pending& pending, const Peer& peer, int known_signal) {
   if (peer.info.signal) record.signal.number = *peer.info.signal;
   if (peer.info.code) record.signal.code = *peer.info.code;
   const CrashRecord::Process& process = record.process;
-  record.process.privileged = peer.info.dump_mode == DumpMode::kRoot || process.uid != process.euid ||
-                              process.gid != process.egid;
+  record.process.privileged =
+      peer.info.dump_mode == DumpMode::kRoot || process.uid != process.euid || process.gid != process.egid;
 }
 
 /// Reads the kernel's request, or finds a core at once ("@").
@@ -215,10 +220,12 @@ void Intake::OnRequest(Pending& pending) {
     std::array<std::byte, kCoredumpRequestMax> bytes{};
     std::span<std::byte> room = std::span(bytes).first(pending.handshake.wanted());
     const bool first = room.size() == 4 && !arrival.offer;
-    const ssize_t n = ::recv(arrival.connection.get(), room.data(), room.size(), MSG_DONTWAIT | (first ? MSG_PEEK : 0));
+    const ssize_t n =
+        ::recv(arrival.connection.get(), room.data(), room.size(), MSG_DONTWAIT | (first ? MSG_PEEK : 0));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return Await(pending, &Intake::OnRequest);
-    if (n <= 0) return EndAsRecord(pending, CrashOutcome::kFailed, "the process was gone before its dump began");
+    if (n <= 0)
+      return EndAsRecord(pending, CrashOutcome::kFailed, "the process was gone before its dump began");
     if (first && n == 4 && BeginsElf(std::span(bytes).first<4>())) {
       arrival.record.capture.transport = NameOf(Transport::kSocket);
       return DecideAndAnswer(pending);
@@ -250,7 +257,8 @@ void Intake::DecideAndAnswer(Pending& pending) {
   OnMark(pending);
 }
 
-/// Only after its mark has the kernel noted what was asked for: closing earlier would take WCOREDUMP from the parent.
+/// Only after its mark has the kernel noted what was asked for: closing earlier would take WCOREDUMP from the
+/// parent.
 void Intake::OnMark(Pending& pending) {
   while (pending.handshake.state() == Handshake::State::kMark) {
     std::array<std::byte, sizeof(CoredumpMark)> mark{};

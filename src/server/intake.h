@@ -10,10 +10,10 @@
 #include "base/fd.h"
 #include "crash/record.h"
 #include "kernel/coredump_socket.h"
+#include "kernel/pipe_message.h"
 #include "policy/config.h"
 #include "server/event_loop.h"
 #include "server/peer.h"
-#include "kernel/pipe_message.h"
 
 namespace obit {
 
@@ -27,8 +27,8 @@ struct Arrival {
   std::int64_t accepted = 0;             ///< CLOCK_MONOTONIC, ns
 };
 
-/// The way in: accepts connections, makes sure that the kernel made them, reads the facts of the process, decides, and
-/// answers by itself what needs no core. Never blocks and never reads a core.
+/// The way in: accepts connections, makes sure that the kernel made them, reads the facts of the process,
+/// decides, and answers by itself what needs no core. Never blocks and never reads a core.
 class Intake {
  public:
   struct Listeners {
@@ -49,7 +49,8 @@ class Intake {
   /// How long a peer may keep the exchange of request and mark waiting. The kernel sends both at once.
   static constexpr std::chrono::seconds kExchangeTimeout{10};
 
-  Intake(EventLoop& loop, Listeners listeners, const Config& config, PeerInspector& inspector, Handler handler);
+  Intake(EventLoop& loop, Listeners listeners, const Config& config, PeerInspector& inspector,
+         Handler handler);
   ~Intake();
 
   [[nodiscard]] Result<void> Listen();
@@ -74,7 +75,7 @@ class Intake {
   Pending* Add(Fd connection);
   void Await(Pending& pending, void (Intake::*next)(Pending&));
   static void StopWaiting(Pending& pending);
-  void EndAsRecord(Pending& pending, CrashOutcome outcome, const std::string& reason);
+  void EndAsRecord(Pending& pending, CrashOutcome outcome, std::string reason);
   Arrival Remove(Pending& pending);
 
   EventLoop& loop_;

@@ -23,8 +23,8 @@ Result<Peer> KernelInspector::IdentifyPiped(Fd pidfd, pid_t pid) {
   info.pid = pid;
   if (named_by_kernel && info.coredump_known && !info.coredumped)
     return Refuse(EPERM, "process {} is not dumping core", pid);
-  // Without %F the pid may have been reused since the crash, at worst by a privileged process that is crashing too. So that
-  // nobody gets another's data, such a crash is for root only.
+  // Without %F the pid may have been reused since the crash, at worst by a privileged process that is
+  // crashing too. So that nobody gets another's data, such a crash is for root only.
   if (!named_by_kernel) info.dump_mode = DumpMode::kRoot;
   return Peer{std::move(pidfd), info};
 }
@@ -37,7 +37,8 @@ Result<ProcessFacts> KernelInspector::Inspect(const Peer& peer) {
 
 Result<Fd> KernelInspector::Executable(const Peer& peer) {
   Fd exe = OBIT_TRY(OpenExecutable(proc_, peer.info.pid));
-  if (!StillNamed(peer.pidfd)) return Refuse(ESRCH, "the process was gone before its program could be opened");
+  if (!StillNamed(peer.pidfd))
+    return Refuse(ESRCH, "the process was gone before its program could be opened");
   return exe;
 }
 

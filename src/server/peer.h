@@ -13,14 +13,16 @@ struct Peer {
   PidfdInfo info;
 };
 
-/// What the server asks the kernel about a crash, behind an interface: no test can make the kernel say "coredumped" of a
-/// process that has not crashed.
+/// What the server asks the kernel about a crash, behind an interface: no test can make the kernel say
+/// "coredumped" of a process that has not crashed.
 class PeerInspector {
  public:
   virtual ~PeerInspector() = default;
-  /// Who connected. EPERM: not the kernel (a process that is not dumping core). Other errors: it cannot be told.
+  /// Who connected. EPERM: not the kernel (a process that is not dumping core). Other errors: it cannot be
+  /// told.
   [[nodiscard]] virtual Result<Peer> Identify(const Fd& connection) = 0;
-  /// The same for a pidfd that obit-pipe passed on; empty where the kernel has no %F: then `pid` is all there is.
+  /// The same for a pidfd that obit-pipe passed on; empty where the kernel has no %F: then `pid` is all there
+  /// is.
   [[nodiscard]] virtual Result<Peer> IdentifyPiped(Fd pidfd, pid_t pid) = 0;
   /// The facts of /proc. ESRCH: the process was gone before they were read, and they may be of another one.
   [[nodiscard]] virtual Result<ProcessFacts> Inspect(const Peer& peer) = 0;

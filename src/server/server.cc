@@ -52,11 +52,14 @@ Result<std::unique_ptr<Server>> Server::Create(EventLoop& loop, Store store, Int
   std::unique_ptr<Server> server(new Server(loop, std::move(store), std::move(listeners), config, inspector));
   server->store_lock_ = std::move(lock);
   // The workers first: what is opened after the fork is not even inherited.
-  server->pool_ = OBIT_TRY(WorkerPool::Create(loop, config.slots, [s = server.get()](CaptureTask task, TaskResult result) {
-    s->OnTaskDone(std::move(task), std::move(result));
-  }));
-  if (auto index = Index::Open(server->store_)) server->index_ = std::move(*index);
-  else Log(Severity::kWarning, "no index, lists will be slower: {}", index.error().what);
+  server->pool_ = OBIT_TRY(
+      WorkerPool::Create(loop, config.slots, [s = server.get()](CaptureTask task, TaskResult result) {
+        s->OnTaskDone(std::move(task), std::move(result));
+      }));
+  if (auto index = Index::Open(server->store_))
+    server->index_ = std::move(*index);
+  else
+    Log(Severity::kWarning, "no index, lists will be slower: {}", index.error().what);
   OBIT_TRY(server->RecoverAbandoned());
   OBIT_TRY(server->intake_.Listen());
   return server;
@@ -77,7 +80,8 @@ void Server::Enqueue(Arrival arrival) {
   const CrashRecord& record = arrival.record;
   auto incoming = store_.Begin(record.id);
   Result<void> begun;
-  if (incoming) begun = [&]() -> Result<void> {
+  if (incoming)
+    begun = [&]() -> Result<void> {
       const Fd file = OBIT_TRY(OpenAt(incoming->dir, kBegunFile, O_WRONLY | O_CREAT | O_EXCL, 0600));
       return WriteAll(file, RecordToJson(record));
     }();
@@ -113,12 +117,18 @@ void Server::StartQueued() {
 void Server::OnTaskDone(CaptureTask task, TaskResult result) {
   task.connection.Reset();
   switch (result.end) {
-    case TaskResult::End::kStored: Commit(task.id); break;
-    case TaskResult::End::kFailed: KeepWithoutCore(task.id, result.why); break;
+    case TaskResult::End::kStored:
+      Commit(task.id);
+      break;
+    case TaskResult::End::kFailed:
+      KeepWithoutCore(task.id, result.why);
+      break;
     case TaskResult::End::kWorkerLost:
       // A core that twice took its worker along is not touched a third time.
-      if (recovering_.contains(task.id)) KeepWithoutCore(task.id, result.why);
-      else QueueRecovery(task.id, std::move(task.dir), result.why);
+      if (recovering_.contains(task.id))
+        KeepWithoutCore(task.id, result.why);
+      else
+        QueueRecovery(task.id, std::move(task.dir), result.why);
       break;
   }
   StartQueued();
@@ -195,8 +205,10 @@ void Server::Commit(const std::string& id) {
 
 /// One sync for all that this turn of the loop commits: in a storm that is many.
 void Server::ScheduleSync() {
-  if (auto later = loop_.After(std::chrono::nanoseconds(0), [this] { SyncCommitted(); })) sync_ = std::move(*later);
-  else SyncCommitted();
+  if (auto later = loop_.After(std::chrono::nanoseconds(0), [this] { SyncCommitted(); }))
+    sync_ = std::move(*later);
+  else
+    SyncCommitted();
 }
 
 void Server::SyncCommitted() {
@@ -212,9 +224,9 @@ void Server::SyncCommitted() {
 /// Not even a record: the log line is all that remains, so it has what is known.
 void Server::Lose(const CrashRecord& record, const std::string& why) {
   ++counters_.lost;
-  Log(Severity::kError, "crash not recorded: {}[{}] {} of uid {}, {}: {}", record.process.comm, record.process.pid,
-      SignalName(record.signal.number), record.process.uid ? std::to_string(*record.process.uid) : "?",
-      record.process.exe, why);
+  Log(Severity::kError, "crash not recorded: {}[{}] {} of uid {}, {}: {}", record.process.comm,
+      record.process.pid, SignalName(record.signal.number),
+      record.process.uid ? std::to_string(*record.process.uid) : "?", record.process.exe, why);
 }
 
 // Stop.

@@ -20,7 +20,8 @@
 
 namespace obit {
 
-/// The coredump server: what comes in is queued, captured by workers, committed to the store. Nothing here reads a core.
+/// The coredump server: what comes in is queued, captured by workers, committed to the store. Nothing here
+/// reads a core.
 class Server {
  public:
   struct Counters {
@@ -29,23 +30,25 @@ class Server {
     std::uint64_t lost = 0;       ///< crashes without even a record; each was logged with what was known
   };
 
-  /// Takes the store for itself (EBUSY: another server has it), recovers what a dead one left, forks the workers and begins
-  /// to listen. The caller has no other thread; `loop` and `inspector` outlive the server.
+  /// Takes the store for itself (EBUSY: another server has it), recovers what a dead one left, forks the
+  /// workers and begins to listen. The caller has no other thread; `loop` and `inspector` outlive the server.
   [[nodiscard]] static Result<std::unique_ptr<Server>> Create(EventLoop& loop, Store store,
-                                                              Intake::Listeners listeners, const Config& config,
-                                                              PeerInspector& inspector);
+                                                              Intake::Listeners listeners,
+                                                              const Config& config, PeerInspector& inspector);
   ~Server();
 
   /// Takes the new configuration for the crashes to come.
   [[nodiscard]] Result<void> Reconfigure(const Config& config);
-  /// Listens no more; what waits becomes an event, what runs may end within the stop timeout. Then stops the loop.
+  /// Listens no more; what waits becomes an event, what runs may end within the stop timeout. Then stops the
+  /// loop.
   void Stop();
 
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] const Intake::Counters& intake_counters() const { return intake_.counters(); }
 
  private:
-  Server(EventLoop& loop, Store store, Intake::Listeners listeners, const Config& config, PeerInspector& inspector);
+  Server(EventLoop& loop, Store store, Intake::Listeners listeners, const Config& config,
+         PeerInspector& inspector);
 
   void Enqueue(Arrival arrival);
   void StartQueued();
@@ -68,8 +71,8 @@ class Server {
   Intake intake_;
   std::unique_ptr<WorkerPool> pool_;
   EventSource sync_, stop_;
-  std::deque<CaptureTask> queue_;         // wait for a worker
-  std::set<std::string> recovering_;      // ids given to a worker for recovery: once only
+  std::deque<CaptureTask> queue_;     // wait for a worker
+  std::set<std::string> recovering_;  // ids given to a worker for recovery: once only
   std::set<std::string> unsynced_days_;
   bool stopping_ = false;
   Counters counters_;

@@ -56,8 +56,8 @@ class ServerTest : public testing::Test {
     auto coredump = ListenUnix(Socket(), SOCK_STREAM, 64);
     auto pipe = ListenUnix(path_ + "/pipe.socket", SOCK_SEQPACKET, 64);
     ASSERT_TRUE(coredump && pipe);
-    auto server = Server::Create(loop_, *Store::Create(path_ + "/store"), {std::move(*coredump), std::move(*pipe)},
-                                 config, inspector_);
+    auto server = Server::Create(loop_, *Store::Create(path_ + "/store"),
+                                 {std::move(*coredump), std::move(*pipe)}, config, inspector_);
     ASSERT_TRUE(server) << server.error().what;
     server_ = std::move(*server);
   }
@@ -123,7 +123,8 @@ TEST_F(ServerTest, RecordsOneCrashOfEachTransport) {
   {
     const Fd read_end(pipe[0]);
     const auto helper = ConnectUnix(path_ + "/pipe.socket", SOCK_SEQPACKET);
-    const PipeMessage message{.pid = 42, .tid = 43, .signal = 6, .dump_mode = 1, .has_pidfd = 1, .core_limit = UINT64_MAX};
+    const PipeMessage message{
+        .pid = 42, .tid = 43, .signal = 6, .dump_mode = 1, .has_pidfd = 1, .core_limit = UINT64_MAX};
     const Fd pidfd = *OpenPidfd(::getpid());
     const std::array<int, 2> fds{read_end.get(), pidfd.get()};
     ASSERT_TRUE(SendMessage(*helper, std::as_bytes(std::span(&message, 1)), fds));
@@ -190,7 +191,9 @@ TEST_F(ServerTest, RecordsWhatIsKnownOfAProcessThatWasGone) {
 TEST_F(ServerTest, RecordsAKernelThatHangsUpWithinItsRequest) {
   Start();
   for (std::size_t n = 0; n < 16; ++n)
-    Crash([n, wire = EncodeCoredumpRequest({})](Fd& server) { (void)WriteAll(server, std::span(wire).first(n)); });
+    Crash([n, wire = EncodeCoredumpRequest({})](Fd& server) {
+      (void)WriteAll(server, std::span(wire).first(n));
+    });
   const auto records = Records(16);
   ASSERT_EQ(records.size(), 16u);
   for (const CrashRecord& record : records) EXPECT_EQ(record.capture.outcome, CrashOutcome::kFailed);
@@ -202,7 +205,8 @@ TEST_F(ServerTest, RecordsARequestThatIsGarbage) {
   const auto records = Records(1);
   ASSERT_EQ(records.size(), 1u);
   EXPECT_EQ(records[0].capture.outcome, CrashOutcome::kFailed);
-  EXPECT_NE(records[0].capture.reason.find("coredump request"), std::string::npos) << records[0].capture.reason;
+  EXPECT_NE(records[0].capture.reason.find("coredump request"), std::string::npos)
+      << records[0].capture.reason;
 }
 
 TEST_F(ServerTest, QueuesMoreCrashesThanItHasSlots) {
@@ -233,7 +237,8 @@ TEST_F(ServerTest, ReleasesAProcessWhoseKernelSideStalls) {
   const auto records = Records(1);
   ASSERT_EQ(records.size(), 1u);
   EXPECT_EQ(records[0].capture.outcome, CrashOutcome::kFailed);
-  EXPECT_NE(records[0].capture.reason.find("no byte came for 1 s"), std::string::npos) << records[0].capture.reason;
+  EXPECT_NE(records[0].capture.reason.find("no byte came for 1 s"), std::string::npos)
+      << records[0].capture.reason;
 }
 
 TEST_F(ServerTest, RefusesASecondServerOnOneStore) {

@@ -35,7 +35,8 @@ CoreWriter::Options WriterOptions() {
   return {.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u), .level = 1};
 }
 
-WorkerReport Work(const Fd& manager, const WorkerJob& job, std::vector<Fd> fds, std::atomic<std::uint64_t>& progress) {
+WorkerReport Work(const Fd& manager, const WorkerJob& job, std::vector<Fd> fds,
+                  std::atomic<std::uint64_t>& progress) {
   if (job.kind == WorkerJob::Kind::kRecover) {
     if (fds.size() != 1) return ReportOf(Refuse(EBADMSG, "job without its folder"));
     return ReportOf(Recover(fds[0], std::string(job.reason, ::strnlen(job.reason, sizeof job.reason))));
@@ -49,12 +50,12 @@ WorkerReport Work(const Fd& manager, const WorkerJob& job, std::vector<Fd> fds, 
   capture.accepted = job.accepted;
   capture.deadlines = {std::chrono::nanoseconds(job.progress_ns), std::chrono::nanoseconds(job.capture_ns)};
   capture.writer = WriterOptions();
-  return ReportOf(Capture(std::move(capture), progress,
-                          [&] { Send(manager, {.kind = WorkerReport::Kind::kReleased}); }));
+  return ReportOf(
+      Capture(std::move(capture), progress, [&] { Send(manager, {.kind = WorkerReport::Kind::kReleased}); }));
 }
 
-/// Leaves the process with `manager` as descriptor 3 and nothing above: a copy of another crash's connection would hold that
-/// crash's process.
+/// Leaves the process with `manager` as descriptor 3 and nothing above: a copy of another crash's connection
+/// would hold that crash's process.
 Fd KeepOnly(Fd manager) {
   if (manager.get() != 3) {
     ::dup2(manager.get(), 3);

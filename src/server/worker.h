@@ -9,18 +9,20 @@
 
 namespace obit {
 
-// Manager and worker talk over a SOCK_SEQPACKET pair: one WorkerJob at a time to the worker, WorkerReports back.
+// Manager and worker talk over a SOCK_SEQPACKET pair: one WorkerJob at a time to the worker, WorkerReports
+// back.
 
-/// What a worker is to do. With it go descriptors: incoming/ID; for a capture also the connection, then the program if known.
+/// What a worker is to do. With it go descriptors: incoming/ID; for a capture also the connection, then the
+/// program if known.
 struct WorkerJob {
   enum class Kind : std::uint32_t { kCapture, kRecover };
   Kind kind = Kind::kCapture;
-  std::uint32_t has_offer = 0;   ///< a "@@" connection: answer `offer` first
+  std::uint32_t has_offer = 0;  ///< a "@@" connection: answer `offer` first
   CoredumpRequest offer{};
   std::int64_t accepted = 0;     ///< CLOCK_MONOTONIC, ns
   std::int64_t progress_ns = 0;  ///< the deadlines
   std::int64_t capture_ns = 0;
-  char reason[128] = {};         ///< of a recovery: why the capture ended
+  char reason[128] = {};  ///< of a recovery: why the capture ended
 };
 static_assert(std::is_trivially_copyable_v<WorkerJob>);
 
@@ -36,8 +38,8 @@ struct WorkerReport {
 };
 static_assert(std::is_trivially_copyable_v<WorkerReport>);
 
-/// A capture worker: takes jobs from `manager` until that ends. Runs in a forked child and does not return. Its only
-/// descriptors are `manager` and those of the job; it dies with the manager.
+/// A capture worker: takes jobs from `manager` until that ends. Runs in a forked child and does not return.
+/// Its only descriptors are `manager` and those of the job; it dies with the manager.
 [[noreturn]] void RunWorker(Fd manager, std::atomic<std::uint64_t>& progress, pid_t manager_pid);
 
 }  // namespace obit

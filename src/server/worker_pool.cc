@@ -108,7 +108,8 @@ void WorkerPool::DropSurplus() {
 }
 
 bool WorkerPool::HasIdle() const {
-  return std::ranges::any_of(slots_, [](const auto& slot) { return !slot->task && slot->pid > 0 && slot->socket; });
+  return std::ranges::any_of(slots_,
+                             [](const auto& slot) { return !slot->task && slot->pid > 0 && slot->socket; });
 }
 
 std::size_t WorkerPool::busy() const {
@@ -129,8 +130,8 @@ void WorkerPool::Start(CaptureTask task) {
   const auto sent = SendMessage(slot.socket, std::as_bytes(std::span(&task.job, 1)), fds);
   slot.task = std::move(task);
   slot.task->exe.Reset();
-  // A socket stays open here so that the watchdog can shut it down even if the worker cannot die. A pipe must not: only the
-  // last close of its read end lets the process go.
+  // A socket stays open here so that the watchdog can shut it down even if the worker cannot die. A pipe must
+  // not: only the last close of its read end lets the process go.
   if (!slot.task->is_socket) slot.task->connection.Reset();
   if (!sent) return Kill(slot, sent.error().what);
   Check(slot);
@@ -177,8 +178,11 @@ void WorkerPool::OnReport(Slot& slot) {
   std::memcpy(&report, message->bytes.data(), sizeof report);
   if (!slot.task) return;
   switch (report.kind) {
-    case WorkerReport::Kind::kReleased: slot.task->connection.Reset(); return;
-    case WorkerReport::Kind::kStored: return Finish(slot, {TaskResult::End::kStored, {}});
+    case WorkerReport::Kind::kReleased:
+      slot.task->connection.Reset();
+      return;
+    case WorkerReport::Kind::kStored:
+      return Finish(slot, {TaskResult::End::kStored, {}});
     case WorkerReport::Kind::kFailed:
       return Finish(slot, {TaskResult::End::kFailed,
                            std::string(report.error, ::strnlen(report.error, sizeof report.error))});

@@ -31,8 +31,9 @@ struct TaskResult {
   std::string why;
 };
 
-/// The capture workers: processes forked once that wait for tasks. Each has a watchdog: a worker that overruns the deadlines
-/// by kGrace is killed and the connection shut down, so that no process hangs on it. A lost worker is replaced.
+/// The capture workers: processes forked once that wait for tasks. Each has a watchdog: a worker that
+/// overruns the deadlines by kGrace is killed and the connection shut down, so that no process hangs on it. A
+/// lost worker is replaced.
 class WorkerPool {
  public:
   using Done = std::function<void(CaptureTask task, TaskResult result)>;
@@ -40,7 +41,8 @@ class WorkerPool {
   /// How much longer than its own deadlines a worker gets before it is killed.
   static constexpr std::chrono::seconds kGrace{5};
 
-  /// Forks `count` workers: the caller has no other thread. `done` is called on the loop for each task given to Start().
+  /// Forks `count` workers: the caller has no other thread. `done` is called on the loop for each task given
+  /// to Start().
   [[nodiscard]] static Result<std::unique_ptr<WorkerPool>> Create(EventLoop& loop, unsigned count, Done done);
   ~WorkerPool();
 

@@ -25,7 +25,10 @@ Result<void> ReadStored(const Fd& file, std::span<std::byte> out, std::uint64_t 
 }  // namespace
 
 CoreReader::CoreReader(Fd file, std::vector<Frame> frames, std::uint64_t size)
-    : file_(std::move(file)), frames_(std::move(frames)), size_(size), context_(ZSTD_createDCtx(), &ZSTD_freeDCtx) {}
+    : file_(std::move(file)),
+      frames_(std::move(frames)),
+      size_(size),
+      context_(ZSTD_createDCtx(), &ZSTD_freeDCtx) {}
 
 Result<CoreReader> CoreReader::Open(Fd file) {
   struct stat status{};
@@ -35,7 +38,8 @@ Result<CoreReader> CoreReader::Open(Fd file) {
   if (file_size < footer.size()) return Refuse(EBADMSG, "stored core is too short to have a seek table");
   OBIT_TRY(ReadStored(file, footer, file_size - footer.size()));
   const SeekFooter known = OBIT_TRY_IN(DecodeSeekFooter(footer), "stored core");
-  if (known.table_bytes > file_size) return Refuse(EBADMSG, "stored core: its seek table is larger than the file");
+  if (known.table_bytes > file_size)
+    return Refuse(EBADMSG, "stored core: its seek table is larger than the file");
   std::vector<std::byte> table(known.table_bytes);
   OBIT_TRY(ReadStored(file, table, file_size - table.size()));
   const auto entries = OBIT_TRY_IN(DecodeSeekTable(table, known), "stored core");
@@ -48,7 +52,8 @@ Result<CoreReader> CoreReader::Open(Fd file) {
     file_offset += entry.stored;
     offset += entry.plain;
   }
-  if (file_offset != file_size - table.size()) return Refuse(EBADMSG, "stored core: its seek table is of another file");
+  if (file_offset != file_size - table.size())
+    return Refuse(EBADMSG, "stored core: its seek table is of another file");
   return CoreReader(std::move(file), std::move(frames), offset);
 }
 
@@ -69,8 +74,12 @@ Result<void> CoreReader::Unpack(const Frame& frame) {
   if (frame.plain > kDataFrameMax || frame.stored > ZSTD_compressBound(kDataFrameMax))
     return Refuse(EBADMSG, "stored core: frame of {} bytes at {}", frame.plain, frame.offset);
   stored_.resize(frame.stored);
-  plain_.resize(frame.plain);
   OBIT_TRY(ReadStored(file_, stored_, frame.file_offset));
+  // Looked at before memory is taken for it: the table may claim anything.
+  const auto content = ZSTD_getFrameContentSize(stored_.data(), stored_.size());
+  if (content != frame.plain && content != ZSTD_CONTENTSIZE_UNKNOWN)
+    return Refuse(EBADMSG, "stored core: frame at {} is not what the seek table says", frame.offset);
+  plain_.resize(frame.plain);
   const std::size_t got =
       ZSTD_decompressDCtx(context_.get(), plain_.data(), plain_.size(), stored_.data(), stored_.size());
   if (ZSTD_isError(got) != 0)
@@ -85,7 +94,8 @@ Result<std::size_t> CoreReader::ReadAt(std::uint64_t offset, std::span<std::byte
   while (done < out.size() && offset < size_) {
     const auto after =
         std::ranges::upper_bound(frames_, offset, {}, [](const Frame& frame) { return frame.offset; });
-    Frame& frame = *(after - 1);  // the first begins at 0; of frames at one offset the last, which is not empty
+    Frame& frame =
+        *(after - 1);  // the first begins at 0; of frames at one offset the last, which is not empty
     const std::uint64_t inside = offset - frame.offset;
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(out.size() - done, frame.plain - inside));
     if (OBIT_TRY(KindOf(frame)) == Frame::Kind::kHole) {

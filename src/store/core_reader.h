@@ -14,8 +14,9 @@ struct ZSTD_DCtx_s;
 
 namespace obit {
 
-/// Reads any bytes of a stored core (core.zst, or any file in the zstd seekable format) without unpacking the rest. The file
-/// is untrusted: sizes are checked against it, checksums are verified. Holds one unpacked frame. Not thread-safe.
+/// Reads any bytes of a stored core (core.zst, or any file in the zstd seekable format) without unpacking the
+/// rest. The file is untrusted: sizes are checked against it, checksums are verified. Holds one unpacked
+/// frame. Not thread-safe.
 class CoreReader {
  public:
   /// Takes the file over. EBADMSG: no or an odd seek table.
@@ -27,7 +28,8 @@ class CoreReader {
   /// Fills `out` from `offset` on; returns how much there was before the end of the core.
   [[nodiscard]] Result<std::size_t> ReadAt(std::uint64_t offset, std::span<std::byte> out);
 
-  /// What Walk hands over, in order and without gaps: bytes, or a hole of `length` zeros (then `bytes` is empty).
+  /// What Walk hands over, in order and without gaps: bytes, or a hole of `length` zeros (then `bytes` is
+  /// empty).
   struct Piece {
     std::uint64_t offset = 0, length = 0;
     std::span<const std::byte> bytes;
@@ -50,7 +52,7 @@ class CoreReader {
   Fd file_;
   std::vector<Frame> frames_;
   std::uint64_t size_;
-  std::vector<std::byte> stored_, plain_;     // of the frame that was unpacked last
+  std::vector<std::byte> stored_, plain_;       // of the frame that was unpacked last
   std::uint64_t unpacked_offset_ = UINT64_MAX;  // of that frame in the plain core
   std::unique_ptr<ZSTD_DCtx_s, std::size_t (*)(ZSTD_DCtx_s*)> context_;
 };

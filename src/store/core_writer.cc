@@ -134,8 +134,8 @@ void CoreWriter::Compress() {
     Chunk& chunk = **next;  // stays put: only a finished chunk leaves order_
     chunk.state = Chunk::State::kCompressing;
     lock.unlock();
-    chunk.frame_bytes = ZSTD_compress2(context.get(), chunk.frame.data(), chunk.frame.size(), chunk.plain.data(),
-                                       chunk.plain_bytes);
+    chunk.frame_bytes = ZSTD_compress2(context.get(), chunk.frame.data(), chunk.frame.size(),
+                                       chunk.plain.data(), chunk.plain_bytes);
     lock.lock();
     if (ZSTD_isError(chunk.frame_bytes) != 0 && !failure_)
       failure_ = Error{ENOMEM, std::string("compress: ") + ZSTD_getErrorName(chunk.frame_bytes)};
@@ -144,7 +144,8 @@ void CoreWriter::Compress() {
   }
 }
 
-/// Appends the finished chunks at the front, one thread at a time; writes without the lock. After a failure only drops them.
+/// Appends the finished chunks at the front, one thread at a time; writes without the lock. After a failure
+/// only drops them.
 void CoreWriter::AppendDone(std::unique_lock<std::mutex>& lock) {
   if (appending_) return;  // that thread looks again before it leaves
   appending_ = true;
@@ -163,8 +164,9 @@ void CoreWriter::AppendDone(std::unique_lock<std::mutex>& lock) {
   appending_ = false;
 }
 
-/// Writes a chunk's hole and then its bytes. One frame at a time: a hole of some TiB has many frames, and those that are
-/// whole stay when the disk is full. Only the thread that appends calls it, so it needs no lock for what it counts.
+/// Writes a chunk's hole and then its bytes. One frame at a time: a hole of some TiB has many frames, and
+/// those that are whole stay when the disk is full. Only the thread that appends calls it, so it needs no
+/// lock for what it counts.
 Result<void> CoreWriter::WriteChunk(const Chunk& chunk) {
   std::vector<std::byte> hole;
   for (std::uint64_t left = chunk.hole; left > 0;) {
@@ -234,7 +236,8 @@ std::optional<Error> CoreWriter::failure() {
 
 Result<StoredCore> RecoverCore(const Fd& file) {
   // Room for the largest frame that obit writes.
-  std::vector<std::byte> window(std::max<std::size_t>(ZSTD_compressBound(kFrameBytes), HoleFrameSize(kHoleFrameBytes)));
+  std::vector<std::byte> window(
+      std::max<std::size_t>(ZSTD_compressBound(kFrameBytes), HoleFrameSize(kHoleFrameBytes)));
   std::vector<SeekEntry> table;
   StoredCore core;
   for (;;) {
@@ -243,8 +246,10 @@ Result<StoredCore> RecoverCore(const Fd& file) {
     if (frame.empty()) break;
     const std::size_t stored = ZSTD_findFrameCompressedSize(frame.data(), frame.size());
     const unsigned long long plain = ZSTD_getFrameContentSize(frame.data(), frame.size());
-    // A skippable frame (the table of a whole file) has no content; what is no frame gives a value above the limit.
-    if (ZSTD_isError(stored) != 0 || plain == 0 || plain > kHoleFrameBytes || table.size() == kFramesMax) break;
+    // A skippable frame (the table of a whole file) has no content; what is no frame gives a value above the
+    // limit.
+    if (ZSTD_isError(stored) != 0 || plain == 0 || plain > kHoleFrameBytes || table.size() == kFramesMax)
+      break;
     table.push_back({static_cast<std::uint32_t>(stored), static_cast<std::uint32_t>(plain)});
     core.stored += stored;
     core.plain += plain;

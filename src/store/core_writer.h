@@ -23,8 +23,9 @@ struct StoredCore {
   std::uint64_t stored = 0;  ///< of the file
 };
 
-/// Writes a core as seekable zstd (store/seekable.h) in one pass and bounded memory. The caller reads into Buffer(); full
-/// chunks are compressed by threads and appended in order. A chunk of zeros becomes part of a hole. One caller thread.
+/// Writes a core as seekable zstd (store/seekable.h) in one pass and bounded memory. The caller reads into
+/// Buffer(); full chunks are compressed by threads and appended in order. A chunk of zeros becomes part of a
+/// hole. One caller thread.
 class CoreWriter {
  public:
   struct Options {
@@ -47,8 +48,8 @@ class CoreWriter {
   /// The next `n` bytes of the core are a hole.
   [[nodiscard]] Result<void> Skip(std::uint64_t n);
 
-  /// Compresses what is left and appends the seek table. After a failed write: cuts the file back to whole frames so that
-  /// the table and a record fit, and says in `plain` how much of the core that left.
+  /// Compresses what is left and appends the seek table. After a failed write: cuts the file back to whole
+  /// frames so that the table and a record fit, and says in `plain` how much of the core that left.
   [[nodiscard]] Result<StoredCore> Finish();
 
   /// The write that failed, if one did.
@@ -86,8 +87,8 @@ class CoreWriter {
   std::vector<std::jthread> threads_;
 };
 
-/// Makes a file that a killed writer left good: keeps the whole frames, cuts what follows, appends the seek table.
-/// A file that is whole already stays as it is. The content is checked for shape, not unpacked.
+/// Makes a file that a killed writer left good: keeps the whole frames, cuts what follows, appends the seek
+/// table. A file that is whole already stays as it is. The content is checked for shape, not unpacked.
 [[nodiscard]] Result<StoredCore> RecoverCore(const Fd& file);
 
 }  // namespace obit

@@ -40,13 +40,13 @@ struct CrashList {
   std::vector<BrokenCrash> broken;
 };
 
-/// index.db: a cache of the records (SQLite), so that a list does not open each of them. The folders are the truth: each
-/// day is compared by its modification time, and read again where it differs. Rebuilt when missing, old or damaged.
-/// One thread at a time; several processes may use one file.
+/// index.db: a cache of the records (SQLite), so that a list does not open each of them. The folders are the
+/// truth: each day is compared by its modification time, and read again where it differs. Rebuilt when
+/// missing, old or damaged. One thread at a time; several processes may use one file.
 class Index {
  public:
-  /// Opens store/index.db; makes it if the caller may. Fails with EACCES, EROFS, ... where it cannot be used: then
-  /// ListFolders(store) gives the same.
+  /// Opens store/index.db; makes it if the caller may. Fails with EACCES, EROFS, ... where it cannot be used:
+  /// then ListFolders(store) gives the same.
   [[nodiscard]] static Result<Index> Open(const Store& store);
   Index(Index&&) noexcept;
   Index& operator=(Index&&) noexcept;

@@ -12,9 +12,9 @@ namespace {
 constexpr std::uint32_t kZstdMagic = 0xFD2FB528;
 constexpr std::uint32_t kSkippableMagic = 0x184D2A5E;
 constexpr std::uint32_t kSeekableMagic = 0x8F92EAB1;
-constexpr std::size_t kBlock = 128 * 1024;        // Block_Maximum_Size of any frame
-constexpr std::uint8_t kHoleDescriptor = 0xC0;    // 8-byte content size, no checksum, not single-segment
-constexpr std::uint8_t kHoleWindow = 7 << 3;      // window of 128 KiB
+constexpr std::size_t kBlock = 128 * 1024;      // Block_Maximum_Size of any frame
+constexpr std::uint8_t kHoleDescriptor = 0xC0;  // 8-byte content size, no checksum, not single-segment
+constexpr std::uint8_t kHoleWindow = 7 << 3;    // window of 128 KiB
 constexpr std::size_t kHoleHeaderBytes = 4 + 1 + 1 + 8, kHoleBlockBytes = 3 + 1;
 constexpr std::uint8_t kChecksumFlag = 0x80, kReservedBits = 0x7c;  // Seek_Table_Descriptor
 

@@ -1,7 +1,8 @@
 #pragma once
 
-// The format of core.zst: zstd frames, then the public "zstd seekable format" table (contrib/seekable_format of zstd, a
-// skippable frame), so that plain `zstd -dc` gives the core and a reader finds any byte. docs/store-format.md has it whole.
+// The format of core.zst: zstd frames, then the public "zstd seekable format" table (contrib/seekable_format
+// of zstd, a skippable frame), so that plain `zstd -dc` gives the core and a reader finds any byte.
+// docs/store-format.md has it whole.
 
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +14,8 @@
 
 namespace obit {
 
-/// Plain bytes in one data frame, at most. Small enough for a debugger's random reads, large enough to compress well.
+/// Plain bytes in one data frame, at most. Small enough for a debugger's random reads, large enough to
+/// compress well.
 inline constexpr std::size_t kFrameBytes = 256 * 1024;
 /// Plain bytes in one hole frame, at most: the largest frame of the reference reader.
 inline constexpr std::uint64_t kHoleFrameBytes = 1ULL << 30;
@@ -26,8 +28,8 @@ struct SeekEntry {
   std::uint32_t plain = 0;
 };
 
-/// Appends a zstd frame of `plain` zeros (1 to kHoleFrameBytes): run-length blocks of 128 KiB, 4 bytes each. It differs
-/// from any frame of libzstd with a checksum, so a reader can tell a hole without unpacking it.
+/// Appends a zstd frame of `plain` zeros (1 to kHoleFrameBytes): run-length blocks of 128 KiB, 4 bytes each.
+/// It differs from any frame of libzstd with a checksum, so a reader can tell a hole without unpacking it.
 void AppendHoleFrame(std::vector<std::byte>& out, std::uint64_t plain);
 
 /// How many bytes AppendHoleFrame(plain) appends.
@@ -50,6 +52,7 @@ struct SeekFooter {
 [[nodiscard]] Result<SeekFooter> DecodeSeekFooter(std::span<const std::byte> footer);
 
 /// Decodes the whole skippable frame. EBADMSG: not such a table.
-[[nodiscard]] Result<std::vector<SeekEntry>> DecodeSeekTable(std::span<const std::byte> table, const SeekFooter& footer);
+[[nodiscard]] Result<std::vector<SeekEntry>> DecodeSeekTable(std::span<const std::byte> table,
+                                                             const SeekFooter& footer);
 
 }  // namespace obit

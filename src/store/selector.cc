@@ -8,8 +8,8 @@
 namespace obit {
 namespace {
 
-constexpr std::size_t kNamed = 3;   // crashes that a message names
-constexpr std::size_t kShort = 8;   // digits of an id
+constexpr std::size_t kNamed = 3;  // crashes that a message names
+constexpr std::size_t kShort = 8;  // digits of an id
 
 std::string NamesOf(std::span<const CrashSummary* const> crashes) {
   std::string names;
@@ -72,7 +72,8 @@ Result<Selection> SelectCrash(std::span<const CrashSummary> crashes, std::string
     return Selection{same.front(), 0, nullptr};
   const auto of_pid = Matching(crashes, [&](const CrashSummary& c) { return HasPid(c, selector); });
   if (!of_pid.empty()) return Newest(of_pid);
-  const auto beginning = Matching(crashes, [&](const CrashSummary& c) { return c.location.id.starts_with(selector); });
+  const auto beginning =
+      Matching(crashes, [&](const CrashSummary& c) { return c.location.id.starts_with(selector); });
   if (beginning.size() == 1) return Selection{beginning.front(), 0, nullptr};
   // An id that several share is not clear, unless a program has that very name.
   const auto of_program = Matching(crashes, [&](const CrashSummary& c) { return IsOfProgram(c, selector); });
@@ -90,8 +91,8 @@ std::vector<CrashSummary> MatchingCrashes(std::span<const CrashSummary> crashes,
     return matching;
   }
   std::ranges::copy_if(crashes, std::back_inserter(matching), [&](const CrashSummary& crash) {
-    return !selector.empty() &&
-           (crash.location.id.starts_with(selector) || HasPid(crash, selector) || IsOfProgram(crash, selector));
+    return !selector.empty() && (crash.location.id.starts_with(selector) || HasPid(crash, selector) ||
+                                 IsOfProgram(crash, selector));
   });
   return matching;
 }

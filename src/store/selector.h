@@ -13,20 +13,23 @@ namespace obit {
 /// The crash that a selector (SEL on a command line) names.
 struct Selection {
   const CrashSummary* crash = nullptr;  ///< one of those that were given
-  /// How many more crashes fit and were passed over for it, the newest: of a program or pid that crashed more than once.
+  /// How many more crashes fit and were passed over for it, the newest: of a program or pid that crashed more
+  /// than once.
   std::size_t others = 0;
   /// The newest of the others whose core is whole, if that of `crash` is not.
   const CrashSummary* whole = nullptr;
 };
 
-/// Finds what `selector` names among `crashes` (oldest first). In this order: "@1" is the newest, "@2" the one before, and so
-/// on; a whole id; a pid; the beginning of an id, if only one has it; a program, by comm or by file name of its executable.
-/// ENOENT: none; ENOTUNIQ: the beginning of several ids. The messages say what there is instead.
+/// Finds what `selector` names among `crashes` (oldest first). In this order: "@1" is the newest, "@2" the
+/// one before, and so on; a whole id; a pid; the beginning of an id, if only one has it; a program, by comm
+/// or by file name of its executable. ENOENT: none; ENOTUNIQ: the beginning of several ids. The messages say
+/// what there is instead.
 [[nodiscard]] Result<Selection> SelectCrash(std::span<const CrashSummary> crashes, std::string_view selector);
 
-/// All crashes that a selector fits, in the given order: as SelectCrash, but the beginning of an id, a pid or a program may
-/// have several.
-[[nodiscard]] std::vector<CrashSummary> MatchingCrashes(std::span<const CrashSummary> crashes, std::string_view selector);
+/// All crashes that a selector fits, in the given order: as SelectCrash, but the beginning of an id, a pid or
+/// a program may have several.
+[[nodiscard]] std::vector<CrashSummary> MatchingCrashes(std::span<const CrashSummary> crashes,
+                                                        std::string_view selector);
 
 /// "3f9c2a71 imgproxy": a crash in a message. The program's name is as it is: escape it for a terminal.
 [[nodiscard]] std::string ShortName(const CrashSummary& crash);

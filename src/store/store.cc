@@ -15,13 +15,17 @@ namespace {
 
 constexpr const char* kCrashes = "crashes";
 constexpr const char* kIncoming = "incoming";
-constexpr std::string_view kRemoved = ".removed";  // suffix in incoming/: what Remove() has taken away from readers
+constexpr std::string_view kRemoved =
+    ".removed";  // suffix in incoming/: what Remove() has taken away from readers
 
 bool IsDay(std::string_view name) {
-  return name.size() == 10 && name[4] == '-' && name[7] == '-' && ParseTimestamp(std::string(name) + "T00:00:00Z");
+  return name.size() == 10 && name[4] == '-' && name[7] == '-' &&
+         ParseTimestamp(std::string(name) + "T00:00:00Z");
 }
 
-Result<Fd> OpenFolder(const Fd& dir, const std::string& name) { return OpenAt(dir, name, O_RDONLY | O_DIRECTORY); }
+Result<Fd> OpenFolder(const Fd& dir, const std::string& name) {
+  return OpenAt(dir, name, O_RDONLY | O_DIRECTORY);
+}
 
 Result<void> MakeFolder(const Fd& dir, const std::string& name) {
   if (::mkdirat(dir.get(), name.c_str(), 0700) < 0) {
@@ -51,9 +55,11 @@ Result<void> RemoveFolder(const Fd& parent, const std::string& name) {
     if (!opened) return std::unexpected(opened.error());
     const Fd& dir = *opened;
     for (const std::string& file : OBIT_TRY(ListDirectory(dir)))
-      if (::unlinkat(dir.get(), file.c_str(), 0) < 0 && errno != ENOENT) return Fail(errno, "remove {}/{}", name, file);
+      if (::unlinkat(dir.get(), file.c_str(), 0) < 0 && errno != ENOENT)
+        return Fail(errno, "remove {}/{}", name, file);
   }
-  if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT) return Fail(errno, "remove {}", name);
+  if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT)
+    return Fail(errno, "remove {}", name);
   return {};
 }
 
@@ -61,8 +67,8 @@ Result<void> RemoveFolder(const Fd& parent, const std::string& name) {
 bool IsAt(const Fd& dir, const Fd& parent, const std::string& name) {
   struct stat opened{}, named{};
   return ::fstat(dir.get(), &opened) == 0 &&
-         ::fstatat(parent.get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 && opened.st_dev == named.st_dev &&
-         opened.st_ino == named.st_ino;
+         ::fstatat(parent.get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
 bool TryLock(const Fd& fd) { return ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0; }

@@ -25,15 +25,15 @@ struct CrashLocation {
   auto operator<=>(const CrashLocation&) const = default;
 };
 
-/// A crash that is being written: incoming/ID, locked (flock) by whoever holds `dir` open. Uncommitted ones whose lock is
-/// free are dead: a server recovers them.
+/// A crash that is being written: incoming/ID, locked (flock) by whoever holds `dir` open. Uncommitted ones
+/// whose lock is free are dead: a server recovers them.
 struct IncomingCrash {
   std::string id;
   Fd dir;
 };
 
-/// A folder of crashes. The folder is the truth: no other state. Several processes may use one at a time; what is committed
-/// changes only by removal.
+/// A folder of crashes. The folder is the truth: no other state. Several processes may use one at a time;
+/// what is committed changes only by removal.
 class Store {
  public:
   /// Opens a store and makes the folders that it lacks, mode 0700.
@@ -50,13 +50,14 @@ class Store {
 
   /// Makes incoming/ID, locked.
   [[nodiscard]] Result<IncomingCrash> Begin(const std::string& id) const;
-  /// Moves a crash whose files are written and synced into crashes/, by the day of `time` (ns since 1970): from here on
-  /// readers see it. Survives a power cut only after SyncDay.
+  /// Moves a crash whose files are written and synced into crashes/, by the day of `time` (ns since 1970):
+  /// from here on readers see it. Survives a power cut only after SyncDay.
   [[nodiscard]] Result<CrashLocation> Commit(const std::string& id, std::int64_t time) const;
   [[nodiscard]] Result<void> SyncDay(const std::string& day) const;
   /// Removes incoming/ID and all in it.
   [[nodiscard]] Result<void> Discard(const std::string& id) const;
-  /// The crashes in incoming/ that nobody is writing, locked for the caller. Half-removed ones are removed on the way.
+  /// The crashes in incoming/ that nobody is writing, locked for the caller. Half-removed ones are removed on
+  /// the way.
   [[nodiscard]] Result<std::vector<IncomingCrash>> TakeAbandoned() const;
 
   // Reading.

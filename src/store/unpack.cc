@@ -56,7 +56,8 @@ Result<void> WriteZeros(const Fd& out, std::uint64_t length) {
 
 }  // namespace
 
-Result<void> UnpackCore(CoreReader& reader, const Fd& out, const std::function<void(std::uint64_t)>& progress) {
+Result<void> UnpackCore(CoreReader& reader, const Fd& out,
+                        const std::function<void(std::uint64_t)>& progress) {
   const auto base = SparsePosition(out);
   OBIT_TRY(reader.Walk([&](const CoreReader::Piece& piece) -> Result<void> {
     if (base && !piece.hole()) OBIT_TRY(WritePages(out, piece.bytes, *base + piece.offset));

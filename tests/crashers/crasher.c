@@ -4,10 +4,10 @@
 //   abort                abort(3) in crash_here_abort
 //   threads N            N threads; one that is not the leader writes to null, the others wait
 //   mappings N           N mappings, every second one of the program file, then segv
-//   memory MIB KIND [stop]  MIB of memory holding KIND (random, mixed, sparse); stops itself if told so; then segv
-//   delete-exe           removes its own program file, then segv
-//   namespaces           a child in new user, pid, mount and network namespaces dies of segv; 0 if it dumped core
-//   storm N              N children die of segv at the same moment; prints "reaped N dumped M"
+//   memory MIB KIND [stop]  MIB of memory holding KIND (random, mixed, sparse); stops itself if told so; then
+//   segv delete-exe           removes its own program file, then segv namespaces           a child in new
+//   user, pid, mount and network namespaces dies of segv; 0 if it dumped core storm N              N children
+//   die of segv at the same moment; prints "reaped N dumped M"
 //
 // Built also statically and for i386: C, and nothing but the C library.
 

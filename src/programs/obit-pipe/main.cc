@@ -1,6 +1,7 @@
-// obit-pipe: the usermode helper of core_pattern "|...". The kernel starts it for each crash, as root, with the core on
-// descriptor 0, the pidfd on 3 (%F), and 1 and 2 closed. It hands both to obitd and exits: nothing of the crash is read here.
-// It never waits: whatever goes wrong, the crashed process is released by its exit, and the kernel log has a line.
+// obit-pipe: the usermode helper of core_pattern "|...". The kernel starts it for each crash, as root, with
+// the core on descriptor 0, the pidfd on 3 (%F), and 1 and 2 closed. It hands both to obitd and exits:
+// nothing of the crash is read here. It never waits: whatever goes wrong, the crashed process is released by
+// its exit, and the kernel log has a line.
 
 #include <array>
 #include <csignal>
@@ -18,7 +19,8 @@
 namespace obit {
 namespace {
 
-/// Descriptors 1 and 2 come closed: whatever is opened next would get these numbers and be written to by accident.
+/// Descriptors 1 and 2 come closed: whatever is opened next would get these numbers and be written to by
+/// accident.
 void FillStandardDescriptors() {
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO})
     if (::fcntl(fd, F_GETFD) < 0) {
@@ -33,8 +35,10 @@ void FillStandardDescriptors() {
 void WriteKernelLog(const Error& error) {
   const auto log = Open("/dev/kmsg", O_WRONLY);
   const std::string line = fmt::format("<3>obit-pipe: {}\n", EscapeForTerminal(error.what));
-  if (log) (void)WriteAll(*log, line);
-  else (void)WriteAll(Fd(::dup(STDERR_FILENO)), line);
+  if (log)
+    (void)WriteAll(*log, line);
+  else
+    (void)WriteAll(Fd(::dup(STDERR_FILENO)), line);
 }
 
 Result<void> HandOver(const std::string& socket_path, const PipeMessage& message) {
@@ -49,7 +53,8 @@ Result<void> HandOver(const std::string& socket_path, const PipeMessage& message
 
 Result<void> Run(int argc, char** argv) {
   if (argc < 3)
-    return Refuse(EINVAL, "usage: core_pattern \"|obit-pipe SOCKET F%F P%P I%I s%s t%t d%d c%c\"; see obit-pipe(8)");
+    return Refuse(EINVAL,
+                  "usage: core_pattern \"|obit-pipe SOCKET F%F P%P I%I s%s t%t d%d c%c\"; see obit-pipe(8)");
   const PipeMessage message = OBIT_TRY(ParsePipeArguments(argc - 2, argv + 2));
   return HandOver(argv[1], message);
 }

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -25,7 +24,8 @@ using enum Finding::Verdict;
 // include/uapi/linux/capability.h
 constexpr unsigned kDacReadSearch = 2, kSysPtrace = 19;
 
-Finding Make(std::string what, const std::string& found, Finding::Verdict verdict, const std::string& remark) {
+Finding Make(std::string what, const std::string& found, Finding::Verdict verdict,
+             const std::string& remark) {
   return {std::move(what), EscapeForTerminal(found), verdict, EscapeForTerminal(remark)};
 }
 
@@ -34,27 +34,41 @@ std::optional<SavedPattern> Saved() {
   return saved ? std::move(*saved) : std::nullopt;
 }
 
-Finding CheckListener(const std::string& path, int type) {
-  const auto listener = FindListener(path, type);
-  if (!listener && listener.error().code == EACCES)
-    return Make("server", path, kWarning, "only root can see who listens");
-  if (!listener) return Make("server", path, kFailure, "nobody listens: start obitd, or obit disable");
-  const std::string who = listener->pid == 0 ? "somebody" : fmt::format("{} {}", listener->comm, listener->pid);
-  return Make("server", who + " listening", kOk, "");
+Finding CheckListener(const Endpoint& endpoint, const Result<Listener>& listener) {
+  if (listener) {
+    const std::string who =
+        listener->pid == 0 ? "somebody" : fmt::format("{} {}", listener->comm, listener->pid);
+    return Make("server", who + " listening", kOk, "");
+  }
+  if (listener.error().code == EACCES)
+    return Make("server", endpoint.path, kWarning, "only root can see who listens");
+  return Make("server", endpoint.path, kFailure, "nobody listens: start obitd, or obit disable");
 }
 
 /// obitd reads the facts of other users' processes only with these.
-Finding CheckRights(const std::string& path) {
-  const auto listener = FindListener(path, SOCK_STREAM);
-  if (!listener || listener->pid == 0) return Make("rights of obitd", "not known", kWarning, "see the line above");
+Finding CheckRights(const Listener& listener) {
+  if (listener.pid == 0) return Make("rights of obitd", "", kWarning, "not visible from this pid namespace");
   std::string found, missing;
-  for (const auto& [bit, name] : {std::pair{kSysPtrace, "CAP_SYS_PTRACE"}, {kDacReadSearch, "CAP_DAC_READ_SEARCH"}}) {
-    std::string& list = (listener->capabilities >> bit & 1) != 0 ? found : missing;
+  for (const auto& [bit, name] :
+       {std::pair{kSysPtrace, "CAP_SYS_PTRACE"}, {kDacReadSearch, "CAP_DAC_READ_SEARCH"}}) {
+    std::string& list = (listener.capabilities >> bit & 1) != 0 ? found : missing;
     list += (list.empty() ? "" : " ") + std::string(name);
   }
   if (missing.empty()) return Make("rights of obitd", found, kOk, "");
   return Make("rights of obitd", found.empty() ? "none" : found, kWarning,
               fmt::format("some facts of other users' processes stay unknown without {}", missing));
+}
+
+Finding CheckHelper(const std::string& helper) {
+  const bool runs = ::access(helper.c_str(), X_OK) == 0;
+  return Make("helper", helper, runs ? kOk : kFailure, runs ? "" : "it is not there: obit enable again");
+}
+
+Finding CheckSocket(const std::string& pattern, const std::string& path) {
+  auto rules = CheckSocketPath(path);
+  if (const auto text = SocketCorePattern(TransportOf(pattern), path); !text)
+    rules = std::unexpected(text.error());
+  return rules ? Make("socket", path, kOk, "") : Make("socket", path, kFailure, rules.error().what);
 }
 
 }  // namespace
@@ -86,25 +100,19 @@ Finding CheckPattern() {
 std::vector<Finding> CheckServer() {
   const auto pattern = ReadCorePattern();
   if (!pattern || !IsObits(*pattern, Saved())) return {};
+  const auto endpoint = EndpointOf(*pattern);
+  if (!endpoint) return {Make("server", "", kFailure, "core_pattern names no socket: obit enable again")};
+
   std::vector<Finding> findings;
-  if (TransportOf(*pattern) == Transport::kPipe) {
-    const auto words = Split(std::string_view(*pattern).substr(1), ' ');
-    const std::string helper(words[0]);
-    const bool runs = ::access(helper.c_str(), X_OK) == 0;
-    findings.push_back(Make("helper", helper, runs ? kOk : kFailure, runs ? "" : "it is not there: obit enable again"));
-    if (words.size() > 1) findings.push_back(CheckListener(std::string(words[1]), SOCK_SEQPACKET));
-    const auto limit = ReadCorePipeLimit();
-    if (limit && *limit != 0)
-      findings.push_back(Make("core_pipe_limit", std::to_string(*limit), kWarning,
-                              "the kernel drops crashes beyond it: obit enable sets it to 0"));
-    return findings;
-  }
-  const std::string path = TargetOf(*pattern).value_or("");
-  auto rules = CheckSocketPath(path);
-  if (const auto text = SocketCorePattern(TransportOf(*pattern), path); !text) rules = std::unexpected(text.error());
-  findings.push_back(rules ? Make("socket", path, kOk, "") : Make("socket", path, kFailure, rules.error().what));
-  findings.push_back(CheckListener(path, SOCK_STREAM));
-  if (findings.back().verdict == kOk) findings.push_back(CheckRights(path));
+  const bool pipe = TransportOf(*pattern) == Transport::kPipe;
+  findings.push_back(pipe ? CheckHelper(TargetOf(*pattern).value_or(""))
+                          : CheckSocket(*pattern, endpoint->path));
+  const auto listener = FindListener(*endpoint);
+  findings.push_back(CheckListener(*endpoint, listener));
+  if (listener) findings.push_back(CheckRights(*listener));
+  if (const auto limit = ReadCorePipeLimit(); pipe && limit && *limit != 0)
+    findings.push_back(Make("core_pipe_limit", std::to_string(*limit), kWarning,
+                            "the kernel drops crashes beyond it: obit enable sets it to 0"));
   return findings;
 }
 
@@ -112,7 +120,8 @@ Finding CheckStore(const std::string& path) {
   const auto store = Store::Open(path);
   if (!store) {
     const bool missing = store.error().code == ENOENT;
-    return Make("store", path, kFailure, missing ? "there is none: obitd makes it when it starts" : store.error().what);
+    return Make("store", path, kFailure,
+                missing ? "there is none: obitd makes it when it starts" : store.error().what);
   }
   const auto list = ListCrashes(*store);
   if (!list) return Make("store", path, kFailure, list.error().what);
@@ -120,11 +129,13 @@ Finding CheckStore(const std::string& path) {
   for (const CrashSummary& crash : list->crashes) stored += crash.stored_bytes;
   struct statvfs disk{};
   const std::uint64_t free = ::fstatvfs(store->root().get(), &disk) == 0 ? disk.f_bavail * disk.f_frsize : 0;
-  const std::string found = fmt::format("{}: {}, {} stored, {} free", path, FormatCount(list->crashes.size(), "crash"),
-                                        FormatBytes(stored), FormatBytes(free));
+  const std::string found =
+      fmt::format("{}: {}, {} stored, {} free", path, FormatCount(list->crashes.size(), "crash"),
+                  FormatBytes(stored), FormatBytes(free));
   constexpr std::uint64_t kLittle = 1ULL << 30;
   if (!list->broken.empty())
-    return Make("store", found, kWarning, fmt::format("{} records cannot be read: obit list", list->broken.size()));
+    return Make("store", found, kWarning,
+                fmt::format("{} records cannot be read: obit list", list->broken.size()));
   if (free < kLittle) return Make("store", found, kWarning, "little room: cores will be cut (obit rm)");
   if (::faccessat(store->root().get(), ".", W_OK, AT_EACCESS) < 0)
     return Make("store", found, kOk, "for reading; rm needs other rights");
@@ -137,8 +148,11 @@ Finding CheckDumpMode() {
   if (!file) return Make("fs.suid_dumpable", "", kWarning, file.error().what);
   const std::string value(Trim(file->text));
   if (value == "2") return Make("fs.suid_dumpable", value, kOk, "privileged cores for root only");
-  if (value == "1") return Make("fs.suid_dumpable", value, kWarning, "cores of setuid programs go to their user: set it to 2");
-  return Make("fs.suid_dumpable", value, kWarning, "setuid programs leave no core: sysctl fs.suid_dumpable=2");
+  if (value == "1")
+    return Make("fs.suid_dumpable", value, kWarning,
+                "cores of setuid programs go to their user: set it to 2");
+  return Make("fs.suid_dumpable", value, kWarning,
+              "setuid programs leave no core: sysctl fs.suid_dumpable=2");
 }
 
 Finding CheckCoreLimit() {
@@ -147,7 +161,8 @@ Finding CheckCoreLimit() {
   if (limit.rlim_cur == RLIM_INFINITY) return Make("core limit here", "unlimited", kOk, "");
   const std::string found = FormatBytes(limit.rlim_cur);
   if (limit.rlim_cur == 0)
-    return Make("core limit here", found, kWarning, "only the event is kept of what this shell starts: ulimit -c unlimited");
+    return Make("core limit here", found, kWarning,
+                "only the event is kept of what this shell starts: ulimit -c unlimited");
   return Make("core limit here", found, kOk, "obit keeps whole cores all the same");
 }
 

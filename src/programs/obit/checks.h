@@ -8,17 +8,17 @@ namespace obit {
 /// What one check of obit doctor found.
 struct Finding {
   enum class Verdict { kOk, kWarning, kFailure };
-  std::string what;     ///< "core_pattern"
-  std::string found;    ///< "@@/run/obit/coredump.socket"
+  std::string what;   ///< "core_pattern"
+  std::string found;  ///< "@@/run/obit/coredump.socket"
   Verdict verdict = Verdict::kOk;
-  std::string remark;   ///< what it means, or what to do; fit for a terminal, like the others
+  std::string remark;  ///< what it means, or what to do; fit for a terminal, like the others
 };
 
 // The checks, in the order in which doctor makes them. None changes anything but the last.
 
 [[nodiscard]] Finding CheckKernel();
 [[nodiscard]] Finding CheckPattern();
-/// The socket, and who listens on it: two findings, or one if there is nothing to listen on.
+/// The socket or the helper, and who listens there with which rights. Nothing if the pattern is not obit's.
 [[nodiscard]] std::vector<Finding> CheckServer();
 [[nodiscard]] Finding CheckStore(const std::string& path);
 [[nodiscard]] Finding CheckDumpMode();

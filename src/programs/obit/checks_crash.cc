@@ -1,5 +1,3 @@
-#include "checks.h"
-
 #include <algorithm>
 #include <csignal>
 #include <set>
@@ -11,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "checks.h"
 #include "elf/core_head.h"
 #include "kernel/core_pattern.h"
 #include "kernel/pidfd.h"
@@ -41,7 +40,8 @@ pid_t StartVictim() {
   ::_exit(0);
 }
 
-/// Waits until the child can be reaped: then obitd has released it. False: it still hangs when `deadline` passes.
+/// Waits until the child can be reaped: then obitd has released it. False: it still hangs when `deadline`
+/// passes.
 Result<bool> Await(pid_t pid, std::int64_t deadline) {
   const Fd pidfd = OBIT_TRY(OpenPidfd(pid));
   pollfd ended{pidfd.get(), POLLIN, 0};
@@ -60,8 +60,8 @@ Result<std::set<CrashLocation>> Recent(const Store& store) {
 }
 
 /// Looks for the record of `pid` among those that came since `known`, until `deadline`. ETIMEDOUT: none came.
-Result<std::pair<CrashLocation, CrashRecord>> FindRecord(const Store& store, std::set<CrashLocation> known, pid_t pid,
-                                                         std::int64_t deadline) {
+Result<std::pair<CrashLocation, CrashRecord>> FindRecord(const Store& store, std::set<CrashLocation> known,
+                                                         pid_t pid, std::int64_t deadline) {
   constexpr useconds_t kBetweenLooks = 10'000;  // us; only for as long as obitd takes to commit
   for (;;) {
     for (const CrashLocation& crash : OBIT_TRY(Recent(store))) {
@@ -71,7 +71,8 @@ Result<std::pair<CrashLocation, CrashRecord>> FindRecord(const Store& store, std
         return std::pair(crash, std::move(*record));
     }
     if (MonotonicNow() >= deadline)
-      return Refuse(ETIMEDOUT, "no record came within 10 s: is {} the store of the running obitd?", store.path());
+      return Refuse(ETIMEDOUT, "no record came within 10 s: is {} the store of the running obitd?",
+                    store.path());
     ::usleep(kBetweenLooks);
   }
 }
@@ -105,7 +106,8 @@ Result<std::string> Try(const Store& store) {
   }
   if (!ended) return std::unexpected(ended.error());
   if (!*ended) return Refuse(ETIMEDOUT, "the process hung for 10 s: obitd does not answer");
-  if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV) return Refuse(EPROTO, "the process did not die of SIGSEGV");
+  if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV)
+    return Refuse(EPROTO, "the process did not die of SIGSEGV");
 
   const auto [crash, record] = OBIT_TRY(FindRecord(store, known, pid, begun + kPatience));
   const double seconds = static_cast<double>(MonotonicNow() - begun) / 1e9;

@@ -49,10 +49,12 @@ std::expected<ChosenCrash, ExitCode> ChooseCrash(const std::string& store_path, 
   }
   const CrashSummary& crash = *selected->crash;
   if (selected->others > 0) {
-    std::string text = fmt::format("{} crashes of {}; {} the newest, {} ({})", selected->others + 1, selector, doing,
-                                   ShortId(crash.location), CoreColumn(crash.outcome, crash.core_bytes));
+    std::string text =
+        fmt::format("{} crashes of {}; {} the newest, {} ({})", selected->others + 1, selector, doing,
+                    ShortId(crash.location), CoreColumn(crash.outcome, crash.core_bytes));
     if (selected->whole != nullptr)
-      text += fmt::format(". The full one: {} {} {}", CommandFor(store_path), verb, ShortId(selected->whole->location));
+      text += fmt::format(". The full one: {} {} {}", CommandFor(store_path), verb,
+                          ShortId(selected->whole->location));
     Log(Severity::kNotice, "{}", text);
   }
   auto record = store->Load(crash.location);

@@ -28,9 +28,10 @@ struct ChosenCrash {
   CrashLocation location;
   CrashRecord record;
 };
-/// Opens the store and finds the crash, or tells why not. Says so if it took the newest of several. `doing` is what the
-/// caller is about to do, for that message: "opening"; `verb` its name.
-[[nodiscard]] std::expected<ChosenCrash, ExitCode> ChooseCrash(const std::string& store, const std::string& selector,
+/// Opens the store and finds the crash, or tells why not. Says so if it took the newest of several. `doing`
+/// is what the caller is about to do, for that message: "opening"; `verb` its name.
+[[nodiscard]] std::expected<ChosenCrash, ExitCode> ChooseCrash(const std::string& store,
+                                                               const std::string& selector,
                                                                std::string_view doing, std::string_view verb);
 
 /// How to call obit on this store: "obit", "obit --store /srv/obit".

@@ -9,8 +9,8 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "elf/build_id.h"
 #include "common.h"
+#include "elf/build_id.h"
 #include "new_file.h"
 #include "stored_file.h"
 #include "verbs.h"
@@ -18,8 +18,9 @@
 namespace obit {
 namespace {
 
-/// A file as the debugger opens it. With a descriptor it has no name, so that nothing is left behind however the debugger
-/// ends: it is reached through /proc by the pid of obit, which is that of the debugger after execve(2).
+/// A file as the debugger opens it. With a descriptor it has no name, so that nothing is left behind however
+/// the debugger ends: it is reached through /proc by the pid of obit, which is that of the debugger after
+/// execve(2).
 struct DebugFile {
   std::string path;
   Fd fd;
@@ -34,12 +35,14 @@ Result<DebugFile> Unpack(const ChosenCrash& crash, const std::string& name) {
   return DebugFile{fmt::format("/proc/{}/fd/{}", ::getpid(), fd.get()), std::move(fd)};
 }
 
-/// The program that crashed: the kept copy, else the file of that name, if it is one. Nothing if there is none.
+/// The program that crashed: the kept copy, else the file of that name, if it is one. Nothing if there is
+/// none.
 Result<std::optional<DebugFile>> FindProgram(const ChosenCrash& crash) {
   if (!crash.record.files.exe.empty()) return OBIT_TRY(Unpack(crash, crash.record.files.exe));
   const std::string& path = crash.record.process.exe;
   struct stat status{};
-  if (!path.starts_with('/') || ::stat(path.c_str(), &status) < 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  if (!path.starts_with('/') || ::stat(path.c_str(), &status) < 0 || !S_ISREG(status.st_mode))
+    return std::nullopt;
   return DebugFile{path, Fd()};
 }
 
@@ -50,7 +53,8 @@ void WarnOfAnotherBuild(const ChosenCrash& crash, const DebugFile& program) {
   if (!file) return;
   const auto build_id = ReadBuildId(*file);
   if (build_id && *build_id == crashed) return;
-  Log(Severity::kWarning, "{} is another build than the one that crashed: names and lines will be wrong", program.path);
+  Log(Severity::kWarning, "{} is another build than the one that crashed: names and lines will be wrong",
+      program.path);
 }
 
 /// The folder that paths of the process begin in, if it is another one than here.
@@ -59,7 +63,8 @@ std::optional<std::string> SystemRoot(const CrashRecord::Process& process) {
   if (!process.root.starts_with('/') || process.root == "/") return std::nullopt;
   if (::stat(process.root.c_str(), &status) < 0 || !S_ISDIR(status.st_mode)) return std::nullopt;
   // It becomes part of a debugger's command, and the crashed process may have chosen it.
-  const bool plain = std::ranges::none_of(process.root, [](unsigned char c) { return std::iscntrl(c) != 0 || c == '"'; });
+  const bool plain =
+      std::ranges::none_of(process.root, [](unsigned char c) { return std::iscntrl(c) != 0 || c == '"'; });
   return plain ? std::optional(process.root) : std::nullopt;
 }
 
@@ -75,19 +80,22 @@ std::vector<std::string> GdbCommand(const std::string& core, const std::optional
 std::vector<std::string> LldbCommand(const std::string& core, const std::optional<DebugFile>& program,
                                      const std::optional<std::string>& root) {
   std::vector<std::string> command{"lldb"};
-  if (root) command.insert(command.end(), {"-O", fmt::format("platform select --sysroot \"{}\" host", *root)});
+  if (root)
+    command.insert(command.end(), {"-O", fmt::format("platform select --sysroot \"{}\" host", *root)});
   if (program) command.insert(command.end(), {"--file", program->path});
   command.insert(command.end(), {"--core", core});
   return command;
 }
 
-/// Becomes `command`; returns only if that fails. Tries the names that distributions give to it as well: "lldb-19".
+/// Becomes `command`; returns only if that fails. Tries the names that distributions give to it as well:
+/// "lldb-19".
 Error Execute(std::vector<std::string> command) {
   const std::string name = command.front();
   constexpr int kNewest = 29, kOldest = 11;  // lldb's major versions
   std::vector<std::string> names{name};
   if (name == "lldb")
-    for (int version = kNewest; version >= kOldest; --version) names.push_back(fmt::format("{}-{}", name, version));
+    for (int version = kNewest; version >= kOldest; --version)
+      names.push_back(fmt::format("{}-{}", name, version));
   for (const std::string& candidate : names) {
     command.front() = candidate;
     std::vector<char*> arguments;
@@ -99,8 +107,8 @@ Error Execute(std::vector<std::string> command) {
   return Refuse(ENOENT, "{} is not installed, or not in PATH", name).error();
 }
 
-Result<std::vector<std::string>> Prepare(const ChosenCrash& crash, const DebugOptions& options, DebugFile& core,
-                                         std::optional<DebugFile>& program) {
+Result<std::vector<std::string>> Prepare(const ChosenCrash& crash, const DebugOptions& options,
+                                         DebugFile& core, std::optional<DebugFile>& program) {
   OBIT_TRY(CheckHasCore(crash));
   core = OBIT_TRY(Unpack(crash, kCoreFile));
   program = OBIT_TRY(FindProgram(crash));

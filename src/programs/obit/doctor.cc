@@ -14,9 +14,12 @@ Table::Cell VerdictCell(const Finding& finding) {
   using enum Finding::Verdict;
   const std::string remark = finding.remark.empty() ? "" : ", " + finding.remark;
   switch (finding.verdict) {
-    case kOk: return {"ok" + remark, Tone::kGood};
-    case kWarning: return {"warn" + remark, Tone::kWarning};
-    case kFailure: break;
+    case kOk:
+      return {"ok" + remark, Tone::kGood};
+    case kWarning:
+      return {"warn" + remark, Tone::kWarning};
+    case kFailure:
+      break;
   }
   return {"FAIL" + remark, Tone::kBad};
 }

@@ -25,7 +25,8 @@ Result<std::string> FindHelper() {
   const std::string folder = exe.substr(0, exe.rfind('/'));
   for (const char* place : {"/obit-pipe", "/../libexec/obit/obit-pipe", "/../lib/obit/obit-pipe"}) {
     char resolved[PATH_MAX];
-    if (::realpath((folder + place).c_str(), resolved) != nullptr && ::access(resolved, X_OK) == 0) return resolved;
+    if (::realpath((folder + place).c_str(), resolved) != nullptr && ::access(resolved, X_OK) == 0)
+      return resolved;
   }
   return Refuse(ENOENT, "obit-pipe is neither beside {} nor in ../libexec/obit or ../lib/obit", exe);
 }
@@ -44,13 +45,13 @@ Result<std::string> MakePattern(Transport transport, const EnableOptions& option
 
 /// A pattern that leads nowhere loses every core.
 Result<void> CheckSomebodyListens(Transport transport, const EnableOptions& options) {
-  const bool pipe = transport == Transport::kPipe;
-  const std::string& path = pipe ? options.pipe_socket : options.socket;
-  const auto listener = FindListener(path, pipe ? SOCK_SEQPACKET : SOCK_STREAM);
+  const Endpoint endpoint = transport == Transport::kPipe ? Endpoint{options.pipe_socket, SOCK_SEQPACKET}
+                                                          : Endpoint{options.socket, SOCK_STREAM};
+  const auto listener = FindListener(endpoint);
   if (listener) return {};
   return Refuse(listener.error().code,
-                "nobody listens on {} ({}), and every core would be lost: start obitd first, or use --force", path,
-                std::generic_category().message(listener.error().code));
+                "nobody listens on {} ({}), and every core would be lost: start obitd first, or use --force",
+                endpoint.path, std::generic_category().message(listener.error().code));
 }
 
 /// Sets the pattern. If that fails at any point, everything is as it was.
@@ -64,8 +65,8 @@ Result<void> Set(Transport transport, const std::string& pattern) {
   next.ours = pattern;
   OBIT_TRY(StoreSavedPattern(next));
 
-  // With a limit, the kernel drops the crashes beyond it, and waits for helpers; obitd reads /proc before it drains the
-  // pipe, so there is nothing to wait for.
+  // With a limit, the kernel drops the crashes beyond it, and waits for helpers; obitd reads /proc before it
+  // drains the pipe, so there is nothing to wait for.
   Result<void> set;
   if (transport == Transport::kPipe) set = WriteCorePipeLimit(0);
   if (set) set = WriteCorePattern(pattern);

@@ -5,10 +5,10 @@
 
 #include "base/text.h"
 #include "common.h"
-#include "verbs.h"
 #include "render/progress.h"
 #include "render/words.h"
 #include "store/selector.h"
+#include "verbs.h"
 
 namespace obit {
 

@@ -6,21 +6,22 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "crash/record_json.h"
 #include "common.h"
-#include "verbs.h"
+#include "crash/record_json.h"
 #include "render/table.h"
 #include "render/times.h"
 #include "render/units.h"
 #include "render/users.h"
 #include "render/words.h"
 #include "store/selector.h"
+#include "verbs.h"
 
 namespace obit {
 namespace {
 
 /// Keeps what the options ask for, oldest first.
-std::expected<std::vector<CrashSummary>, ExitCode> Filter(std::vector<CrashSummary> crashes, const ListOptions& options) {
+std::expected<std::vector<CrashSummary>, ExitCode> Filter(std::vector<CrashSummary> crashes,
+                                                          const ListOptions& options) {
   if (!options.selectors.empty()) {
     std::set<CrashLocation> wanted;
     for (const std::string& selector : options.selectors) {
@@ -92,7 +93,9 @@ void PrintTable(const std::string& store, const std::vector<CrashSummary>& crash
   }
   if (!table.empty()) Print(table.Render(terminal));
   const std::string count =
-      crashes.empty() ? "No crashes" : fmt::format("{}, {} stored", FormatCount(crashes.size(), "crash"), FormatBytes(stored));
+      crashes.empty()
+          ? "No crashes"
+          : fmt::format("{}, {} stored", FormatCount(crashes.size(), "crash"), FormatBytes(stored));
   const std::string command = CommandFor(store);
   const std::string hint = terminal.interactive && !crashes.empty()
                                ? fmt::format("      {0} show ID · {0} gdb ID", EscapeForTerminal(command))
@@ -111,8 +114,10 @@ ExitCode List(const std::string& store_path, const ListOptions& options) {
   if (!crashes) return crashes.error();
 
   ExitCode code = ExitCode::kDone;
-  if (options.json) code = PrintJson(*store, *crashes);
-  else PrintTable(store_path, *crashes);
+  if (options.json)
+    code = PrintJson(*store, *crashes);
+  else
+    PrintTable(store_path, *crashes);
   for (const BrokenCrash& broken : list->broken) code = Failed(broken.why);
   return code;
 }

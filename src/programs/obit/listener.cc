@@ -21,8 +21,17 @@ std::uint64_t EffectiveCapabilities(std::string_view status) {
 
 }  // namespace
 
-Result<Listener> FindListener(const std::string& path, int type) {
-  const auto connection = ConnectUnix(path, type);
+std::optional<Endpoint> EndpointOf(const std::string& pattern) {
+  const Transport transport = TransportOf(pattern);
+  if (transport == Transport::kFile) return std::nullopt;
+  if (transport != Transport::kPipe) return Endpoint{TargetOf(pattern).value_or(""), SOCK_STREAM};
+  const auto words = Split(pattern, ' ');  // "|HELPER SOCKET ...": PipeCorePattern
+  if (words.size() < 2 || !words[1].starts_with('/')) return std::nullopt;
+  return Endpoint{std::string(words[1]), SOCK_SEQPACKET};
+}
+
+Result<Listener> FindListener(const Endpoint& endpoint) {
+  const auto connection = ConnectUnix(endpoint.path, endpoint.type);
   if (!connection) {
     if (connection.error().code == EAGAIN) return Listener{};  // its backlog is full: it is there
     return std::unexpected(connection.error());
@@ -58,7 +67,8 @@ Result<void> CheckMountNamespace() {
   if (::stat("/proc/1/ns/mnt", &first) < 0 || ::stat("/proc/self/ns/mnt", &own) < 0) return {};
   if (first.st_ino != own.st_ino)
     return Refuse(EPERM,
-                  "the kernel takes a socket as core pattern only from the first mount namespace: run this outside of the "
+                  "the kernel takes a socket as core pattern only from the first mount namespace: run this "
+                  "outside of the "
                   "container or sandbox, or use --transport pipe");
   return {};
 }
@@ -75,10 +85,14 @@ Result<Transport> ChooseTransport(const std::string& name) {
 
 std::string Describe(Transport transport) {
   switch (transport) {
-    case Transport::kSocketRequest: return "request socket (@@)";
-    case Transport::kSocket: return "socket (@)";
-    case Transport::kPipe: return "pipe";
-    case Transport::kFile: break;
+    case Transport::kSocketRequest:
+      return "request socket (@@)";
+    case Transport::kSocket:
+      return "socket (@)";
+    case Transport::kPipe:
+      return "pipe";
+    case Transport::kFile:
+      break;
   }
   return "file";
 }

@@ -1,32 +1,45 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include <sys/types.h>
 
 #include "base/result.h"
 #include "kernel/core_pattern.h"
 
 namespace obit {
 
+/// Where obitd must listen for a core pattern of obit's.
+struct Endpoint {
+  std::string path;
+  int type = 0;  ///< SOCK_STREAM for the kernel, SOCK_SEQPACKET for obit-pipe
+};
+/// Nothing if the pattern names no socket.
+[[nodiscard]] std::optional<Endpoint> EndpointOf(const std::string& pattern);
+
 /// Who listens on a socket.
 struct Listener {
-  pid_t pid = 0;     ///< 0: of a pid namespace that cannot be seen from here
-  std::string comm;  ///< of that process; empty if not known
+  pid_t pid = 0;                   ///< 0: of a pid namespace that cannot be seen from here
+  std::string comm;                ///< of that process; empty if not known
   std::uint64_t capabilities = 0;  ///< its effective ones
 };
 
-/// Finds out by connecting, which obitd counts as one more peer that is not the kernel. `type` as for ConnectUnix. ENOENT and
+/// Finds out by connecting, which obitd counts as one more peer that is not the kernel. ENOENT and
 /// ECONNREFUSED: nobody listens. EACCES: the caller may not look.
-[[nodiscard]] Result<Listener> FindListener(const std::string& path, int type);
+[[nodiscard]] Result<Listener> FindListener(const Endpoint& endpoint);
 
-/// What the kernel wants of the path of a coredump socket beyond its text (SocketCorePattern): it follows no symlink. EINVAL.
-/// What is not there yet is fine.
+/// What the kernel wants of the path of a coredump socket beyond its text (SocketCorePattern): it follows no
+/// symlink. EINVAL. What is not there yet is fine.
 [[nodiscard]] Result<void> CheckSocketPath(const std::string& path);
 
-/// EPERM: this process is not in the mount namespace of the first one, from where alone the kernel takes a socket's path.
+/// EPERM: this process is not in the mount namespace of the first one, from where alone the kernel takes a
+/// socket's path.
 [[nodiscard]] Result<void> CheckMountNamespace();
 
-/// The transport that this kernel is best at; a name of `obit enable --transport`, "auto" included. EINVAL: no such name.
+/// The transport that this kernel is best at; a name of `obit enable --transport`, "auto" included. EINVAL:
+/// no such name.
 [[nodiscard]] Result<Transport> ChooseTransport(const std::string& name);
 
 /// "request socket (@@)", "socket (@)", "pipe": as people call it.

@@ -69,30 +69,38 @@ class CommandLine {
     return verb;
   }
   static void AddSelector(CLI::App* verb, std::string& selector) {
-    verb->add_option("SEL", selector, "Which crash: an id, a pid, a program, @N")->capture_default_str()->type_name("");
+    verb->add_option("SEL", selector, "Which crash: an id, a pid, a program, @N")
+        ->capture_default_str()
+        ->type_name("");
   }
 
   void AddReaders() {
-    CLI::App* list = AddVerb("list", "Lists crashes, the newest last", [this] { return List(store_, list_); });
+    CLI::App* list =
+        AddVerb("list", "Lists crashes, the newest last", [this] { return List(store_, list_); });
     list->add_option("SEL", list_.selectors, "Only crashes that fit: ids, pids, programs")->type_name("");
-    list->add_option("--since", list_.since, "Only from then on: 30min, 2h, 3d, today, 2026-11-22, \"2026-11-22 14:02\"")
+    list->add_option("--since", list_.since,
+                     "Only from then on: 30min, 2h, 3d, today, 2026-11-22, \"2026-11-22 14:02\"")
         ->type_name("WHEN");
     list->add_option("--last", list_.last, "Only the newest N")->type_name("N")->check(CLI::PositiveNumber);
     list->add_flag("--json", list_.json, "An array of whole records");
-    CLI::App* show = AddVerb("show", "Shows all that is known of a crash", [this] { return Show(store_, show_); });
+    CLI::App* show =
+        AddVerb("show", "Shows all that is known of a crash", [this] { return Show(store_, show_); });
     AddSelector(show, show_.selector);
     show->add_flag("--json", show_.json, "The record as it is stored");
-    CLI::App* dump = AddVerb("dump", "Writes the plain core of a crash", [this] { return Dump(store_, dump_); });
+    CLI::App* dump =
+        AddVerb("dump", "Writes the plain core of a crash", [this] { return Dump(store_, dump_); });
     AddSelector(dump, dump_.selector);
-    dump->add_option("-o,--output", dump_.output, "To this file, which appears when it is complete")->type_name("FILE");
+    dump->add_option("-o,--output", dump_.output, "To this file, which appears when it is complete")
+        ->type_name("FILE");
   }
 
   void AddDebuggers() {
     for (const auto& [name, debugger] : {std::pair{"gdb", Debugger::kGdb}, {"lldb", Debugger::kLldb}}) {
-      CLI::App* verb = AddVerb(name, fmt::format("Opens a core in {}, with the right program", name), [this, debugger] {
-        debug_.debugger = debugger;
-        return Debug(store_, debug_);
-      });
+      CLI::App* verb =
+          AddVerb(name, fmt::format("Opens a core in {}, with the right program", name), [this, debugger] {
+            debug_.debugger = debugger;
+            return Debug(store_, debug_);
+          });
       AddSelector(verb, debug_.selector);
       verb->footer(fmt::format("What stands behind -- is for {0}: obit {0} SEL -- {1}", name,
                                debugger == Debugger::kGdb ? "-batch -ex bt" : "--batch -o bt"));
@@ -100,26 +108,34 @@ class CommandLine {
   }
 
   void AddWriters() {
-    CLI::App* import =
-        AddVerb("import", "Takes core files into the store: plain, zst, lz4, xz, gz", [this] { return Import(store_, import_); });
+    CLI::App* import = AddVerb("import", "Takes core files into the store: plain, zst, lz4, xz, gz",
+                               [this] { return Import(store_, import_); });
     import->add_option("FILE", import_, "Core files")->required()->type_name("");
     CLI::App* remove = AddVerb("rm", "Removes crashes for good", [this] { return Remove(store_, remove_); });
-    remove->add_option("SEL", remove_, "Which: ids, pids, programs that crashed once, @N")->required()->type_name("");
+    remove->add_option("SEL", remove_, "Which: ids, pids, programs that crashed once, @N")
+        ->required()
+        ->type_name("");
     AddVerb("reindex", "Makes the index of the store anew", [this] { return Reindex(store_); });
   }
 
   void AddSystem() {
-    CLI::App* enable = AddVerb("enable", "Makes the kernel send cores to obitd", [this] { return Enable(enable_); });
+    CLI::App* enable =
+        AddVerb("enable", "Makes the kernel send cores to obitd", [this] { return Enable(enable_); });
     enable->add_option("--transport", enable_.transport, "How: auto, request, socket or pipe")
-        ->type_name("NAME")->capture_default_str()->check(CLI::IsMember({"auto", "request", "socket", "pipe"}));
+        ->type_name("NAME")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"auto", "request", "socket", "pipe"}));
     enable->add_option("--socket", enable_.socket, "Where obitd listens for the kernel")
-        ->type_name("PATH")->capture_default_str();
+        ->type_name("PATH")
+        ->capture_default_str();
     enable->add_option("--pipe-socket", enable_.pipe_socket, "Where obitd listens for obit-pipe")
-        ->type_name("PATH")->capture_default_str();
+        ->type_name("PATH")
+        ->capture_default_str();
     enable->add_flag("--force", enable_.force, "Even if nobody listens there yet");
     AddVerb("disable", "Puts back the core_pattern that was there before", [] { return Disable(); });
     AddVerb("status", "Says where cores go, and what is stored", [this] { return Status(store_); });
-    CLI::App* doctor = AddVerb("doctor", "Checks all that obit needs", [this] { return Doctor(store_, doctor_); });
+    CLI::App* doctor =
+        AddVerb("doctor", "Checks all that obit needs", [this] { return Doctor(store_, doctor_); });
     doctor->add_flag("--crash", doctor_.crash, "Also make a process crash, and look what becomes of it");
   }
 
@@ -138,8 +154,10 @@ class CommandLine {
 /// The first argument that is neither an option nor the value of --store.
 std::string VerbOf(const std::vector<std::string>& arguments) {
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i] == "--store") ++i;
-    else if (!arguments[i].starts_with('-')) return arguments[i];
+    if (arguments[i] == "--store")
+      ++i;
+    else if (!arguments[i].starts_with('-'))
+      return arguments[i];
   }
   return "";
 }

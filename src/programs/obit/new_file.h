@@ -7,10 +7,12 @@
 
 namespace obit {
 
-/// A file without a name in the folder `path`, mode 0600, for reading and writing: gone when the last descriptor is closed.
+/// A file without a name in the folder `path`, mode 0600, for reading and writing: gone when the last
+/// descriptor is closed.
 [[nodiscard]] Result<Fd> MakeUnnamedFile(const std::string& path);
 
-/// A file that gets its name when it is complete: until then nothing stands under that name, or what stood there before.
+/// A file that gets its name when it is complete: until then nothing stands under that name, or what stood
+/// there before.
 class NewFile {
  public:
   /// `path` names no file, or a regular one that will be replaced. Mode 0600.

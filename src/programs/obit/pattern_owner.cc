@@ -39,10 +39,10 @@ Result<std::optional<SavedPattern>> LoadSavedPattern() {
 Result<void> StoreSavedPattern(const SavedPattern& saved) {
   OBIT_TRY(MakeDirectories(kFolder, 0700));
   const Fd folder = OBIT_TRY(Open(kFolder, O_RDONLY | O_DIRECTORY));
-  return WriteFileAtomically(folder, kName,
-                             fmt::format("{}{}\n{}{}\n{}{}\n", kPattern, saved.pattern, kLimit, saved.pipe_limit, kOurs,
-                                         saved.ours),
-                             0600);
+  return WriteFileAtomically(
+      folder, kName,
+      fmt::format("{}{}\n{}{}\n{}{}\n", kPattern, saved.pattern, kLimit, saved.pipe_limit, kOurs, saved.ours),
+      0600);
 }
 
 Result<void> ForgetSavedPattern() {
@@ -55,7 +55,8 @@ bool IsObits(const std::string& pattern, const std::optional<SavedPattern>& save
   if (saved && saved->ours == pattern) return true;
   const auto target = TargetOf(pattern);
   if (!target) return false;
-  return TransportOf(pattern) == Transport::kPipe ? FileName(*target) == "obit-pipe" : *target == kDefaultSocket;
+  return TransportOf(pattern) == Transport::kPipe ? FileName(*target) == "obit-pipe"
+                                                  : *target == kDefaultSocket;
 }
 
 std::string OwnerOf(const std::string& pattern, const std::optional<SavedPattern>& saved) {
@@ -66,7 +67,8 @@ std::string OwnerOf(const std::string& pattern, const std::optional<SavedPattern
   if (!target) return pattern.empty() ? "nobody: cores are dropped" : fmt::format("a file named {}", pattern);
   for (const auto& [part, owner] : kKnown)
     if (target->find(part) != std::string::npos) return std::string(owner);
-  return fmt::format("{} {}", TransportOf(pattern) == Transport::kPipe ? "the program" : "whoever listens on", *target);
+  return fmt::format("{} {}", TransportOf(pattern) == Transport::kPipe ? "the program" : "whoever listens on",
+                     *target);
 }
 
 }  // namespace obit

@@ -10,19 +10,20 @@ namespace obit {
 /// How long to wait for another program that changes the core pattern.
 inline constexpr int kPatternLockSeconds = 30;
 
-/// What obit enable found and what it put in its place: /run/obit/saved-core-pattern, gone with the next boot like the
-/// settings themselves.
+/// What obit enable found and what it put in its place: /run/obit/saved-core-pattern, gone with the next boot
+/// like the settings themselves.
 struct SavedPattern {
-  std::string pattern;     ///< before obit
-  unsigned pipe_limit = 0; ///< core_pipe_limit, before obit
-  std::string ours;        ///< the pattern that obit set
+  std::string pattern;      ///< before obit
+  unsigned pipe_limit = 0;  ///< core_pipe_limit, before obit
+  std::string ours;         ///< the pattern that obit set
 };
 /// Nothing if none is saved.
 [[nodiscard]] Result<std::optional<SavedPattern>> LoadSavedPattern();
 [[nodiscard]] Result<void> StoreSavedPattern(const SavedPattern& saved);
 [[nodiscard]] Result<void> ForgetSavedPattern();
 
-/// Whether obit gets the cores: it set this very pattern, or the pattern leads where obitd listens by default.
+/// Whether obit gets the cores: it set this very pattern, or the pattern leads where obitd listens by
+/// default.
 [[nodiscard]] bool IsObits(const std::string& pattern, const std::optional<SavedPattern>& saved);
 
 /// Who gets the cores by this pattern, for people: "obit", "systemd-coredump", "a file named core".

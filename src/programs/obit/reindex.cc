@@ -1,6 +1,6 @@
 #include "common.h"
-#include "verbs.h"
 #include "render/units.h"
+#include "verbs.h"
 
 namespace obit {
 

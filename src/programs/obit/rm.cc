@@ -2,9 +2,9 @@
 
 #include "base/text.h"
 #include "common.h"
-#include "verbs.h"
 #include "render/units.h"
 #include "store/selector.h"
+#include "verbs.h"
 
 namespace obit {
 
@@ -13,7 +13,8 @@ ExitCode Remove(const std::string& store_path, const std::vector<std::string>& s
   if (!store) return store.error();
   auto list = ListStore(*store);
   if (!list) return list.error();
-  // Those that cannot be read can be removed as well, by id. They come first: "@1" stays the newest of the others.
+  // Those that cannot be read can be removed as well, by id. They come first: "@1" stays the newest of the
+  // others.
   std::vector<CrashSummary> crashes;
   for (const BrokenCrash& broken : list->broken) crashes.push_back({.location = broken.location});
   std::ranges::move(list->crashes, std::back_inserter(crashes));
@@ -32,8 +33,11 @@ ExitCode Remove(const std::string& store_path, const std::vector<std::string>& s
   }
   ExitCode code = ExitCode::kDone;
   for (const auto& [location, crash] : chosen) {
-    if (const auto removed = store->Remove(location); !removed) code = Failed(removed.error());
-    else Print(fmt::format("removed {}, {} freed\n", EscapeForTerminal(ShortName(*crash)), FormatBytes(crash->stored_bytes)));
+    if (const auto removed = store->Remove(location); !removed)
+      code = Failed(removed.error());
+    else
+      Print(fmt::format("removed {}, {} freed\n", EscapeForTerminal(ShortName(*crash)),
+                        FormatBytes(crash->stored_bytes)));
   }
   return code;
 }

@@ -3,10 +3,10 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
-#include "crash/record_json.h"
 #include "common.h"
-#include "verbs.h"
+#include "crash/record_json.h"
 #include "render/record_page.h"
+#include "verbs.h"
 
 namespace obit {
 namespace {
@@ -15,7 +15,8 @@ namespace {
 void FillHostNamespaces(PageContext& context) {
   auto namespaces = Open("/proc/1/ns", O_RDONLY | O_DIRECTORY);
   // Without rights to look at process 1, obit's own are as good, unless obit runs in a container.
-  if (!namespaces || !ReadLinkAt(*namespaces, "pid")) namespaces = Open("/proc/self/ns", O_RDONLY | O_DIRECTORY);
+  if (!namespaces || !ReadLinkAt(*namespaces, "pid"))
+    namespaces = Open("/proc/self/ns", O_RDONLY | O_DIRECTORY);
   if (!namespaces) return;
   context.pid_namespace = ReadLinkAt(*namespaces, "pid").value_or("");
   context.mount_namespace = ReadLinkAt(*namespaces, "mnt").value_or("");

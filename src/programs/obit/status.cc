@@ -1,4 +1,3 @@
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -13,14 +12,17 @@
 namespace obit {
 namespace {
 
-std::string ServerText(const Result<std::string>& pattern) {
-  if (!pattern || TransportOf(*pattern) == Transport::kFile) return "none is asked";
-  if (TransportOf(*pattern) == Transport::kPipe) return "the kernel starts a program for each crash";
-  const std::string path = TargetOf(*pattern).value_or("");
-  const auto listener = FindListener(path, SOCK_STREAM);
-  if (!listener) return listener.error().code == EACCES ? "not visible: permission denied" : "NOBODY listens: cores are lost";
-  return listener->pid == 0 ? "listening"
-                            : fmt::format("{} {} listening", EscapeForTerminal(listener->comm), listener->pid);
+/// Who gets cores by a pattern that is obit's.
+std::string ServerText(const std::string& pattern) {
+  const auto endpoint = EndpointOf(pattern);
+  if (!endpoint) return "core_pattern names no socket";
+  const auto listener = FindListener(*endpoint);
+  if (!listener) {
+    if (listener.error().code == EACCES) return "not visible: permission denied";
+    return fmt::format("nobody listens on {}: cores are lost", EscapeForTerminal(endpoint->path));
+  }
+  if (listener->pid == 0) return "listening";
+  return fmt::format("{} {}, listening", EscapeForTerminal(listener->comm), listener->pid);
 }
 
 }  // namespace
@@ -37,14 +39,16 @@ ExitCode Status(const std::string& store_path) {
     table.Add({{"core_pattern"}, {EscapeForTerminal(*pattern)}});
     table.Add({{"cores go to"}, {EscapeForTerminal(OwnerOf(*pattern, known)), Tone::kStrong}});
     table.Add({{"transport"}, {Describe(TransportOf(*pattern))}});
+    if (IsObits(*pattern, known)) table.Add({{"server"}, {ServerText(*pattern)}});
   }
-  table.Add({{"server"}, {ServerText(pattern)}});
 
   const auto store = Store::Open(store_path);
   if (!store && store.error().code != ENOENT) code = Failed(store.error());
   std::string text = EscapeForTerminal(store_path) + ": ";
-  if (!store) text += "none";
-  else if (const auto list = ListStore(*store); !list) code = list.error();
+  if (!store)
+    text += "none";
+  else if (const auto list = ListStore(*store); !list)
+    code = list.error();
   else {
     std::uint64_t stored = 0;
     for (const CrashSummary& crash : list->crashes) stored += crash.stored_bytes;

@@ -13,7 +13,7 @@ namespace obit {
 [[nodiscard]] Result<void> CheckHasCore(const ChosenCrash& crash);
 
 /// Unpacks core.zst or exe.zst of a crash into `out`, with a progress bar.
-[[nodiscard]] Result<void> UnpackStoredFile(const Store& store, const CrashLocation& crash, const std::string& name,
-                                            const Fd& out);
+[[nodiscard]] Result<void> UnpackStoredFile(const Store& store, const CrashLocation& crash,
+                                            const std::string& name, const Fd& out);
 
 }  // namespace obit

@@ -1,7 +1,7 @@
 #pragma once
 
-// The verbs of obit, each in the file of its name. They print what was asked for on standard output, and what went wrong as
-// one line on standard error. `store` is the path of the store.
+// The verbs of obit, each in the file of its name. They print what was asked for on standard output, and what
+// went wrong as one line on standard error. `store` is the path of the store.
 
 #include <cstddef>
 #include <string>

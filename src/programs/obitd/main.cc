@@ -75,9 +75,12 @@ Result<Sockets> OpenSockets(const ServerOptions& options) {
   for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + inherited; ++fd) {
     Fd socket(fd);
     ::fcntl(fd, F_SETFL, O_NONBLOCK);
-    if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0) sockets.listeners.coredump = std::move(socket);
-    else if (sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) > 0) sockets.listeners.pipe = std::move(socket);
-    else return Refuse(EINVAL, "inherited descriptor {} is not a listening AF_UNIX socket", fd);
+    if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
+      sockets.listeners.coredump = std::move(socket);
+    else if (sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) > 0)
+      sockets.listeners.pipe = std::move(socket);
+    else
+      return Refuse(EINVAL, "inherited descriptor {} is not a listening AF_UNIX socket", fd);
   }
   if (!sockets.listeners.coredump)
     sockets.listeners.coredump = OBIT_TRY(Bind(options.socket, SOCK_STREAM, sockets.coredump));
@@ -128,8 +131,8 @@ Result<void> Serve(const ServerOptions& options) {
   SayReady(options, has_pipe, config);
   OBIT_TRY(loop.Run());
   const auto& counters = server->counters();
-  Log(Severity::kNotice, "stopped: {} recorded, {} only counted, {} lost, {} connections refused", counters.committed,
-      counters.rejected, counters.lost, server->intake_counters().refused);
+  Log(Severity::kNotice, "stopped: {} recorded, {} only counted, {} lost, {} connections refused",
+      counters.committed, counters.rejected, counters.lost, server->intake_counters().refused);
   return {};
 }
 

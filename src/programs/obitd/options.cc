@@ -10,20 +10,24 @@ namespace obit {
 std::optional<ServerOptions> ParseServerOptions(int argc, char** argv, int& status) {
   ServerOptions options;
   CLI::App app(
-      "obitd records how processes die: the kernel connects to its socket with each crash, and it keeps the core and what\n"
-      "is known in a store, which the command `obit` reads. Runs in the foreground; `obit enable` makes the kernel use it.");
+      "obitd records how processes die: the kernel connects to its socket with each crash, and it keeps the "
+      "core and what\n"
+      "is known in a store, which the command `obit` reads. Runs in the foreground; `obit enable` makes the "
+      "kernel use it.");
   app.add_option("--store", options.store, "Folder of the crashes")->default_val(kDefaultStore);
   app.add_option("--socket", options.socket, "Socket for the kernel (core_pattern \"@@PATH\" or \"@PATH\")")
       ->default_val(kDefaultSocket);
   app.add_option("--pipe-socket", options.pipe_socket,
                  "Socket for obit-pipe, the helper of kernels before 6.16; \"\" is none")
       ->default_val(kDefaultPipeSocket);
-  CLI::Option* config =
-      app.add_option("--config", options.config, "Configuration; read again on SIGHUP")->default_val(kDefaultConfig);
+  CLI::Option* config = app.add_option("--config", options.config, "Configuration; read again on SIGHUP")
+                            ->default_val(kDefaultConfig);
   app.set_version_flag("--version", "obitd " OBIT_VERSION);
   app.footer(
-      "Signals: SIGTERM and SIGINT stop it (captures that run may end), SIGHUP reads the configuration again.\n"
-      "A listening socket that it inherits (sd_listen_fds(3)) takes the place of --socket or --pipe-socket.\n\n"
+      "Signals: SIGTERM and SIGINT stop it (captures that run may end), SIGHUP reads the configuration "
+      "again.\n"
+      "A listening socket that it inherits (sd_listen_fds(3)) takes the place of --socket or "
+      "--pipe-socket.\n\n"
       "Example, on any store and socket:\n"
       "  obitd --store /tmp/store --socket /run/try/coredump.socket --pipe-socket \"\"");
   try {
