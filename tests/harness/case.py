@@ -21,13 +21,18 @@ class KernelCase(unittest.TestCase):
         self.addCleanup(self.stack.close)
         self.directory = self.stack.enter_context(server.make_directory())
         self.server = server.Server(self.directory)
-        self.stack.callback(lambda: self.server.kill())  # the one of that time: a test may replace it
+        self.stack.callback(self.end_server)
         self.log = kernel.Log()
         self.stack.callback(self.log.close)
 
-    def lend_kernel(self, transport, **more):
+    def end_server(self):
+        """Ends the server that the test has then, and shows what it said: ctest prints it if the test fails."""
+        self.server.kill()
+        print(self.server.log(), end="")
+
+    def lend_kernel(self, transport):
         """Points the kernel at the server until the test ends. The server need not run yet."""
-        if transport != "pipe" and not _has_sockets(transport):
+        if transport != "pipe" and not has_sockets(transport):
             self.skipTest(f"Linux {os.uname().release} has no {transport} transport")
         self.stack.enter_context(kernel.settings({
             kernel.CORE_PATTERN: self.server.core_pattern(transport),
@@ -65,7 +70,7 @@ class KernelCase(unittest.TestCase):
             self.assertIn(function, trace)
 
 
-def _has_sockets(transport):
+def has_sockets(transport):
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
     return release >= ((6, 17) if transport == "socket-request" else (6, 16))
 

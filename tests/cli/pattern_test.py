@@ -1,0 +1,180 @@
+"""obit enable, disable, status and doctor, on the running kernel: under the lock, with everything put back."""
+
+import os
+import pathlib
+import subprocess
+
+import support
+from harness import case, kernel, programs, server
+
+SAVED = pathlib.Path("/run/obit/saved-core-pattern")
+
+
+def held_lock():
+    """The descriptor that holds the machine-wide lock: obit takes it from the one that starts it."""
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink(f"/proc/self/fd/{fd}") == kernel.LOCK:
+                return int(fd)
+        except FileNotFoundError:  # the descriptor of the listing itself
+            pass
+    raise AssertionError("the lock is not held")
+
+
+class PatternCase(case.KernelCase):
+    """A test with obitd on sockets of its own, the kernel's settings lent, and the lock passed on to obit."""
+
+    def setUp(self):
+        super().setUp()
+        if not kernel.CORE_PATTERN.exists():
+            self.skipTest("no kernel.core_pattern")
+        if SAVED.exists():
+            self.skipTest(f"obit is enabled on this machine: {SAVED}")
+        self.stack.enter_context(kernel.settings({kernel.CORE_PATTERN: "core", kernel.CORE_PIPE_LIMIT: "4"}))
+        self.lock = held_lock()
+        self.addCleanup(SAVED.unlink, missing_ok=True)
+
+    def run_obit(self, *arguments, code=0):
+        done = subprocess.run([programs.OBIT, "--store", self.server.store, *arguments], stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=100, pass_fds=[self.lock], env=support.ENVIRONMENT)  # fmt: skip
+        out, err = done.stdout.decode(), done.stderr.decode()
+        self.assertEqual(done.returncode, code, out + err)
+        return out, err
+
+    def enable(self, transport="auto", *more, code=0):
+        return self.run_obit("enable", "--transport", transport, "--socket", self.server.socket, "--pipe-socket",
+                             self.server.pipe_socket, *more, code=code)  # fmt: skip
+
+    def pattern(self):
+        return kernel.CORE_PATTERN.read_text().rstrip("\n")
+
+
+class Enable(PatternCase):
+    def test_sets_and_puts_back(self):
+        self.server.start()
+        transports = {"request": f"@@{self.server.socket}", "socket": f"@{self.server.socket}",
+                      "pipe": f"|{programs.OBIT_PIPE.resolve()} {self.server.pipe_socket} "}  # fmt: skip
+        for transport, beginning in transports.items():
+            if transport != "pipe" and not case.has_sockets("socket-request" if transport == "request" else "socket"):
+                continue
+            self.enable(transport)
+            self.assertTrue(self.pattern().startswith(beginning), self.pattern())
+        self.assertEqual(kernel.CORE_PIPE_LIMIT.read_text(), "0\n")
+        self.run_obit("disable")
+        self.assertEqual(self.pattern(), "core")
+        self.assertEqual(kernel.CORE_PIPE_LIMIT.read_text(), "4\n")
+        self.assertFalse(SAVED.exists())
+
+    def test_auto_is_the_best_of_this_kernel(self):
+        self.server.start()
+        self.enable()
+        release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
+        expected = "@@" if release >= (6, 17) else "@" if release >= (6, 16) else "|"
+        self.assertEqual(self.pattern().rstrip("/")[: len(expected)], expected)
+
+    def test_enabling_twice_keeps_the_first_pattern(self):
+        self.server.start()
+        kernel.CORE_PATTERN.write_text("before.%p")
+        self.enable()
+        self.enable()
+        self.run_obit("disable")
+        self.assertEqual(self.pattern(), "before.%p")
+
+    def test_nobody_listens(self):
+        for transport in ("auto", "pipe"):
+            _, err = self.enable(transport, code=1)
+            self.assertIn("nobody listens on", err)
+        self.assertEqual(self.pattern(), "core")
+        self.assertFalse(SAVED.exists())
+        _, err = self.enable("auto", "--force")
+        self.assertIn("every core is lost", err)
+        self.run_obit("disable")
+
+    def test_bad_paths(self):
+        if not case.has_sockets("socket"):
+            self.skipTest("this kernel has no coredump sockets")
+        self.server.start()
+        (self.server.directory / "link").symlink_to(self.server.directory)
+        for path, why in ((f"{self.server.directory}/link/coredump.socket", "symlink"), ("relative", "not absolute"),
+                          (f"{self.server.directory}/a b", "space"), (f"{self.server.directory}/../x", '".."'),
+                          (f"{self.server.directory}/{'x' * 100}", "bytes")):  # fmt: skip
+            _, err = self.run_obit("enable", "--transport", "socket", "--socket", path, "--force", code=1)
+            self.assertIn(why, err)
+            self.assertEqual(len(err.splitlines()), 1, err)
+        self.assertEqual(self.pattern(), "core")
+
+    def test_disable_leaves_the_pattern_of_others(self):
+        self.server.start()
+        self.enable()
+        kernel.CORE_PATTERN.write_text("|/usr/lib/systemd/systemd-coredump %P")
+        _, err = self.run_obit("disable", code=1)
+        self.assertIn("systemd-coredump", err)
+        self.assertEqual(self.pattern(), "|/usr/lib/systemd/systemd-coredump %P")
+
+    def test_outside_of_the_first_mount_namespace(self):
+        self.server.start()
+        done = subprocess.run(["unshare", "-m", programs.OBIT, "enable", "--transport", "socket", "--socket",
+                               self.server.socket], capture_output=True, timeout=100, pass_fds=[self.lock])  # fmt: skip
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"mount namespace" if case.has_sockets("socket") else b"does not know", done.stderr)
+
+    def test_without_rights(self):
+        self.server.start()
+        os.chmod(self.server.directory, 0o755)
+        done = subprocess.run([programs.OBIT, "enable", "--transport", "pipe", "--pipe-socket", self.server.pipe_socket,
+                               "--force"], capture_output=True, timeout=100, user=65534, group=65534,
+                              pass_fds=[self.lock])  # fmt: skip
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"Permission denied", done.stderr)
+        self.assertEqual(self.pattern(), "core")
+
+
+class Doctor(PatternCase):
+    def test_a_real_crash_end_to_end(self):
+        self.server.start()
+        for transport in ("request", "socket", "pipe"):
+            if transport != "pipe" and not case.has_sockets("socket-request" if transport == "request" else "socket"):
+                continue
+            self.enable(transport)
+            out, _ = self.run_obit("doctor", "--crash")
+            self.assertRegex(out, r"test crash +recorded in .*: full, .*, its head reads +ok\n")
+            self.assertRegex(out, r"server +obitd \d+ listening +ok\n")
+            self.assertNotIn("FAIL", out)
+        self.assertEqual(self.run_obit("list", "--json")[0], "[]\n", "the test crash stays in the store")
+
+    def test_says_what_is_wrong(self):
+        self.server.start()
+        out, _ = self.run_obit("doctor", "--crash", code=1)
+        self.assertRegex(out, r"core_pattern +core +FAIL, cores go to a file named core: obit enable changes that\n")
+        self.assertRegex(out, r"test crash +FAIL, not made")
+        self.enable()
+        self.server.stop()
+        out, _ = self.run_obit("doctor", code=1)
+        self.assertRegex(out, r"server +\S+ +FAIL, nobody listens")
+
+    def test_another_store_gets_the_crash(self):
+        self.server.start()
+        self.enable()
+        other = self.server.directory / "other"
+        subprocess.run([programs.OBIT, "--store", other, "import", "/dev/null"], capture_output=True)  # makes it
+        done = subprocess.run([programs.OBIT, "--store", other, "doctor", "--crash"], capture_output=True, timeout=100)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"is " + os.fsencode(other) + b" the store of the running obitd?", done.stdout)
+
+
+class Status(PatternCase):
+    def test_says_who_gets_the_cores(self):
+        self.server.start()
+        out, _ = self.run_obit("status")
+        self.assertRegex(out, r"cores go to +a file named core\n")
+        self.assertRegex(out, r"store +\S+: 0 crashes, 0 B stored\n")
+        self.enable()
+        out, _ = self.run_obit("status")
+        self.assertRegex(out, r"cores go to +obit\n")
+        self.assertRegex(out, r"server +obitd \d+, listening\n")
+        self.server.stop()
+        self.assertIn("cores are lost", self.run_obit("status")[0])
+
+
+if __name__ == "__main__":
+    case.main()
