@@ -102,7 +102,10 @@ Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink,
     std::size_t size = 0;
     la_int64_t offset = 0;
     const int got = archive_read_data_block(reader.get(), &block, &size, &offset);
-    if (got == ARCHIVE_EOF) return std::string();
+    if (got == ARCHIVE_EOF) {
+      progress(static_cast<std::uint64_t>(status.st_size));  // libarchive counts some filters' bytes late
+      return std::string();
+    }
     if (got != ARCHIVE_OK) return Complaint(reader.get());
     OBIT_TRY(sink.Data(std::span(static_cast<const std::byte*>(block), size)));
     progress(static_cast<std::uint64_t>(std::max<la_int64_t>(archive_filter_bytes(reader.get(), -1), 0)));

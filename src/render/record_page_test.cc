@@ -77,7 +77,7 @@ TEST(RecordPage, SaysAllThatIsKnown) {
   Started     today 13:00:08, was up 1 h 2 min
   Limit       core size unlimited
   Host        web1, Linux 6.18.44
-  Core        full: 1.0 GiB in 58 MiB, by stream over socket-request; the process was held for 1.61 s
+  Core        full: 1.0 GiB in 58 MiB, by stream over socket-request; held for 1.61 s
   Files       /var/lib/obit/crashes/2026-11-23/3f9c2a71b04d6e58: crash.json, core.zst
   Id          3f9c2a71b04d6e58
 
@@ -116,7 +116,7 @@ TEST(RecordPage, ALongCommandLineIsWrappedAndCut) {
   PageContext context = Context();
   context.terminal = {.interactive = true, .width = 80};
   const std::string page = RenderRecordPage(record, context);
-  EXPECT_THAT(page, HasSubstr("more lines: see --json"));
+  EXPECT_THAT(page, HasSubstr("lines more: see --json"));
   std::size_t lines = 0;
   for (const std::string_view line : Split(page, '\n'))
     if (line.find("argument") != std::string_view::npos) {

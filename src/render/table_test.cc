@@ -42,7 +42,7 @@ TEST(Table, CutsFromTheLastColumnOn) {
 TEST(Table, LeavesAnOptionalColumnOutWhereThereIsNoRoom) {
   EXPECT_EQ(Sample().Render(Width(22)),
             "ID    PROG…     SIZE\n"
-            "3f9c  img…   1.0 GiB\n"
+            "3f9c  imgp…  1.0 GiB\n"
             "91e0  sh           -\n");
 }
 

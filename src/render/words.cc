@@ -60,7 +60,7 @@ std::string DescribeCapture(const CrashRecord::Capture& capture) {
       if (!capture.transport.empty()) text += ", over " + EscapeForTerminal(capture.transport);
       break;
   }
-  if (capture.held_seconds > 0) text += "; the process was held for " + FormatDuration(capture.held_seconds);
+  if (capture.held_seconds > 0) text += "; held for " + FormatDuration(capture.held_seconds);
   return text;
 }
 

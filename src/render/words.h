@@ -12,7 +12,7 @@ namespace obit {
 [[nodiscard]] std::string CoreColumn(CrashOutcome outcome, std::uint64_t core_bytes);
 [[nodiscard]] Tone ToneOf(CrashOutcome outcome);
 
-/// How the core came here: "full: 1.0 GiB in 58 MiB, by stream over socket-request; the process was held
+/// How the core came here: "full: 1.0 GiB in 58 MiB, by stream over socket-request; held
 /// for 1.61 s".
 [[nodiscard]] std::string DescribeCapture(const CrashRecord::Capture& capture);
 

@@ -27,7 +27,7 @@ TEST(CoreColumn, SaysWhatThereIs) {
 
 TEST(DescribeCapture, TellsHowACoreCame) {
   EXPECT_EQ(DescribeCapture(Capture(CrashOutcome::kFull, CaptureMethod::kStream)),
-            "full: 1.0 GiB in 58 MiB, by stream over socket-request; the process was held for 1.61 s");
+            "full: 1.0 GiB in 58 MiB, by stream over socket-request; held for 1.61 s");
 }
 
 TEST(DescribeCapture, TellsWhatATruncatedCoreShouldHave) {
@@ -41,7 +41,7 @@ TEST(DescribeCapture, AnEventHasNoSizes) {
   auto capture = Capture(CrashOutcome::kEvent, CaptureMethod::kNone);
   capture.core_bytes = capture.stored_bytes = 0;
   capture.held_seconds = 0.00028;
-  EXPECT_EQ(DescribeCapture(capture), "event, over socket-request; the process was held for 0.28 ms");
+  EXPECT_EQ(DescribeCapture(capture), "event, over socket-request; held for 0.28 ms");
 }
 
 TEST(DescribeSignal, NamesCodeAddressAndSender) {

@@ -213,7 +213,8 @@ void Server::ScheduleSync() {
 
 void Server::SyncCommitted() {
   for (const std::string& day : unsynced_days_) {
-    if (const auto synced = store_.SyncDay(day); !synced) Log(Severity::kError, "{}", synced.error().what);
+    if (const auto synced = store_.SyncDay(day); !synced && synced.error().code != ENOENT)
+      Log(Severity::kError, "{}", synced.error().what);
     if (!index_) continue;
     if (const auto refreshed = index_->Refresh(store_, day); !refreshed)
       Log(Severity::kWarning, "index: {}", refreshed.error().what);

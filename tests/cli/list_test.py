@@ -31,7 +31,7 @@ class List(support.CliCase):
         record = self.add(pid=4711, comm="imgproxy", memory=b"x" * 8192)
         lines = self.run_obit("list")[0].splitlines()
         self.assertEqual(lines[0].split(), ["TIME", "ID", "PID", "USER", "SIGNAL", "PROGRAM", "CORE", "STORED"])
-        self.assertRegex(lines[1], rf"^today ..:..:..  {record['id'][:8]}  4711  root  SIGSEGV  imgproxy  12 KiB  \d")
+        self.assertRegex(lines[1], rf"^today ..:..:..  {record['id'][:8]}  4711  root  SIGSEGV  imgproxy  12 KiB +\d")
         self.assertRegex(lines[2], r"^1 crash, .* stored\.$")
 
     def test_selects_by_program_pid_and_number(self):

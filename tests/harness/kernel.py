@@ -69,7 +69,6 @@ def settings(values):
     os.waitpid(first, 0)
     os.close(kept_open)
     os.close(done)
-    os.close(lock)  # the guardian holds it
     try:
         for path, value in values.items():
             path.write_text(value)
@@ -78,6 +77,7 @@ def settings(values):
         os.close(test_ends)
         os.read(restored, 1)
         os.close(restored)
+        os.close(lock)  # the guardian held it too
 
 
 class Log:

@@ -72,7 +72,7 @@ void PrintTable(const std::string& store, const std::vector<CrashSummary>& crash
                {"PID", kRight},
                {.title = "USER", .shrinks_to = 6},
                {"SIGNAL"},
-               {.title = "PROGRAM", .shrinks_to = 8},
+               {.title = "PROGRAM", .shrinks_to = 7},
                {"CORE", kRight},
                {"STORED", kRight},
                {.title = "NOTE", .shrinks_to = 12, .optional = true}});
