@@ -74,6 +74,11 @@ Result<void> Set(Transport transport, const std::string& pattern) {
   (void)WriteCorePattern(before);
   (void)WriteCorePipeLimit(limit_before);
   (void)(saved ? StoreSavedPattern(*saved) : ForgetSavedPattern());
+  // The path was checked; what is left is a rule of the kernel that /proc cannot always tell (pid 1 may be
+  // elsewhere).
+  if (set.error().code == EINVAL && transport != Transport::kPipe)
+    return Refuse(EINVAL, "{} (the kernel takes a socket only from its first mount namespace)",
+                  set.error().what);
   return set;
 }
 
