@@ -6,6 +6,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "base/unix_socket.h"
+#include "host_namespace.h"
 #include "kernel/version.h"
 
 namespace obit {
@@ -62,15 +63,11 @@ Result<void> CheckSocketPath(const std::string& path) {
 }
 
 Result<void> CheckMountNamespace() {
-  struct stat first{}, own{};
-  // Without rights to look, the kernel's verdict has to do.
-  if (::stat("/proc/1/ns/mnt", &first) < 0 || ::stat("/proc/self/ns/mnt", &own) < 0) return {};
-  if (first.st_ino != own.st_ino)
-    return Refuse(EPERM,
-                  "the kernel takes a socket as core pattern only from the first mount namespace: run this "
-                  "outside of the "
-                  "container or sandbox, or use --transport pipe");
-  return {};
+  const std::string host = HostNamespace("mnt");
+  if (host.empty() || host == OwnNamespace("mnt")) return {};
+  return Refuse(EPERM,
+                "the kernel takes a socket as core pattern only from the first mount namespace: run this "
+                "outside of the container or sandbox, or use --transport pipe");
 }
 
 Result<Transport> ChooseTransport(const std::string& name) {

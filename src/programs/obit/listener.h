@@ -34,8 +34,8 @@ struct Listener {
 /// symlink. EINVAL. What is not there yet is fine.
 [[nodiscard]] Result<void> CheckSocketPath(const std::string& path);
 
-/// EPERM: this process is not in the mount namespace of the first one, from where alone the kernel takes a
-/// socket's path.
+/// EPERM: this process is not in the mount namespace that the host booted into, from where alone the kernel
+/// takes a socket's path. Where that cannot be seen, the kernel's own verdict has to do.
 [[nodiscard]] Result<void> CheckMountNamespace();
 
 /// The transport that this kernel is best at; a name of `obit enable --transport`, "auto" included. EINVAL:

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "common.h"
 #include "crash/record_json.h"
+#include "host_namespace.h"
 #include "render/record_page.h"
 #include "verbs.h"
 
@@ -13,15 +14,10 @@ namespace {
 
 /// What every process of this host has goes without saying.
 void FillHostNamespaces(PageContext& context) {
-  auto namespaces = Open("/proc/1/ns", O_RDONLY | O_DIRECTORY);
-  // Without rights to look at process 1, obit's own are as good, unless obit runs in a container.
-  if (!namespaces || !ReadLinkAt(*namespaces, "pid"))
-    namespaces = Open("/proc/self/ns", O_RDONLY | O_DIRECTORY);
-  if (!namespaces) return;
-  context.pid_namespace = ReadLinkAt(*namespaces, "pid").value_or("");
-  context.mount_namespace = ReadLinkAt(*namespaces, "mnt").value_or("");
-  context.network_namespace = ReadLinkAt(*namespaces, "net").value_or("");
-  context.user_namespace = ReadLinkAt(*namespaces, "user").value_or("");
+  context.pid_namespace = HostNamespace("pid");
+  context.mount_namespace = HostNamespace("mnt");
+  context.network_namespace = HostNamespace("net");
+  context.user_namespace = HostNamespace("user");
 }
 
 bool IsOfThisBoot(const CrashRecord& record) {
