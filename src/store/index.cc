@@ -32,10 +32,10 @@ constexpr int kSchema = 1;
 constexpr const char* kTables = R"(
   CREATE TABLE days (day TEXT PRIMARY KEY, changed INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE crashes (
-    time INTEGER NOT NULL, id TEXT NOT NULL, day TEXT NOT NULL, pid INTEGER NOT NULL, uid INTEGER, comm BLOB NOT NULL,
-    exe BLOB NOT NULL, signal INTEGER NOT NULL, detail TEXT NOT NULL, outcome TEXT NOT NULL,
-    core_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, reason BLOB NOT NULL,
-    PRIMARY KEY (time, id, day)) STRICT, WITHOUT ROWID;
+    time INTEGER NOT NULL, id TEXT NOT NULL, day TEXT NOT NULL, pid INTEGER NOT NULL, uid INTEGER,
+    comm BLOB NOT NULL, exe BLOB NOT NULL, signal INTEGER NOT NULL, detail TEXT NOT NULL,
+    outcome TEXT NOT NULL, core_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL,
+    reason BLOB NOT NULL, PRIMARY KEY (time, id, day)) STRICT, WITHOUT ROWID;
   CREATE UNIQUE INDEX crashes_by_day ON crashes (day, id);
 )";
 

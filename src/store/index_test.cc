@@ -25,10 +25,10 @@ using testing::Succeeds;
 using testing::TemporaryFolder;
 
 std::string Text(const CrashSummary& crash) {
-  return fmt::format("{}/{} {} {} {} {} {} {} {} {} {} {}", crash.location.day, crash.location.id, crash.time,
-                     crash.pid, crash.uid ? std::to_string(*crash.uid) : "none", crash.comm, crash.exe,
-                     crash.signal, NameOf(crash.detail), NameOf(crash.outcome), crash.core_bytes,
-                     crash.stored_bytes);
+  return fmt::format("{}/{} {} {} {} {} {} {} {} {} {} {} {}", crash.location.day, crash.location.id,
+                     crash.time, crash.pid, crash.uid ? std::to_string(*crash.uid) : "none", crash.comm,
+                     crash.exe, crash.signal, NameOf(crash.detail), NameOf(crash.outcome), crash.core_bytes,
+                     crash.stored_bytes, crash.reason);
 }
 
 std::vector<std::string> Texts(const CrashList& list) {
@@ -119,6 +119,7 @@ TEST_F(IndexTest, KeepsEveryFieldWithAnyBytes) {
   record.signal.number = 64;
   record.capture.detail = Detail::kMinimal;
   record.capture.outcome = CrashOutcome::kTruncated;
+  record.capture.reason = "no space\xff";
   record.capture.core_bytes = UINT64_MAX;
   record.capture.stored_bytes = 1ULL << 63;
   const CrashLocation crash = CommitCrash(store_, record);

@@ -161,7 +161,7 @@ class Transaction {
   Transaction(Transaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
   Transaction& operator=(Transaction&&) = delete;
   ~Transaction() {
-    if (database_ != nullptr) (void)Execute(database_, "ROLLBACK");
+    if (database_ != nullptr) sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
   }
   [[nodiscard]] Result<void> Commit() {
     OBIT_TRY(Execute(database_, "COMMIT"));

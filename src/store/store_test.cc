@@ -268,6 +268,31 @@ TEST_F(StoreTest, OddThingsInIncomingDoNotStopTheRest) {
   EXPECT_THAT(AbandonedIds(), ElementsAre("0000000000000002"));
 }
 
+TEST_F(StoreTest, WhatIsCommittedMeanwhileIsNotAbandoned) {
+  // Its folder is opened, then committed and unlocked by its writer, then locked: it is no longer in
+  // incoming/.
+  constexpr int kWriters = 4, kRounds = 1000;
+  std::atomic<int> writing = kWriters;
+  std::vector<std::jthread> writers;
+  for (int writer = 0; writer < kWriters; ++writer)
+    writers.emplace_back([&] {
+      for (int i = 0; i < kRounds; ++i) {
+        const std::string id = NewCrashId();
+        const auto incoming = store_.Begin(id);  // EBUSY: it was taken before it was locked
+        if (incoming)
+          EXPECT_THAT(store_.Commit(id, kSomeTime), Succeeds());
+        else
+          EXPECT_THAT(store_.Discard(id), Succeeds());
+      }
+      --writing;
+    });
+  while (writing > 0) {
+    const auto abandoned = store_.TakeAbandoned();
+    ASSERT_THAT(abandoned, Succeeds());
+    for (const IncomingCrash& crash : *abandoned) EXPECT_FALSE(Exists("crashes/2026-11-23/" + crash.id));
+  }
+}
+
 TEST_F(StoreTest, CommitsAndRemovalsOfOneDayMayMeet) {
   // Remove() takes the empty day away between the steps of a commit. Readers see whole crashes only.
   constexpr int kRounds = 300;
