@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "base/text.h"
 #include "checks.h"
 #include "common.h"
 #include "render/table.h"
@@ -10,18 +11,40 @@
 namespace obit {
 namespace {
 
-Table::Cell VerdictCell(const Finding& finding) {
-  using enum Finding::Verdict;
-  const std::string remark = finding.remark.empty() ? "" : ", " + finding.remark;
-  switch (finding.verdict) {
-    case kOk:
-      return {"ok" + remark, Tone::kGood};
-    case kWarning:
-      return {"warn" + remark, Tone::kWarning};
-    case kFailure:
+Table::Cell VerdictCell(Finding::Verdict verdict) {
+  switch (verdict) {
+    case Finding::Verdict::kOk:
+      return {"ok", Tone::kGood};
+    case Finding::Verdict::kWarning:
+      return {"warn", Tone::kWarning};
+    case Finding::Verdict::kFailure:
       break;
   }
-  return {"FAIL" + remark, Tone::kBad};
+  return {"FAIL", Tone::kBad};
+}
+
+/// A line for each finding; a remark that has no room at its end stands below it.
+std::string Render(const std::vector<Finding>& findings, const Terminal& terminal) {
+  Table table({{""}, {.title = "", .shrinks_to = 30}, {""}});
+  for (const Finding& finding : findings)
+    table.Add({{finding.what, Tone::kStrong}, {finding.found}, VerdictCell(finding.verdict)});
+  Terminal plain = terminal;
+  plain.colour = false;
+  const std::string shown = table.Render(terminal), measured = table.Render(plain);
+  const auto lines = Split(shown, '\n'), lengths = Split(measured, '\n');
+  std::string out;
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    out += lines[i];
+    const std::string remark = ", " + findings[i].remark;
+    const std::size_t needed = DisplayWidth(lengths[i]) + DisplayWidth(remark);
+    if (findings[i].remark.empty())
+      out += "\n";
+    else if (terminal.width == 0 || needed <= terminal.width)
+      out += remark + "\n";
+    else
+      out += "\n    " + findings[i].remark + "\n";
+  }
+  return out;
 }
 
 }  // namespace
@@ -33,11 +56,7 @@ ExitCode Doctor(const std::string& store, const DoctorOptions& options) {
   findings.push_back(CheckDumpMode());
   findings.push_back(CheckCoreLimit());
   if (options.crash) findings.push_back(CheckCrash(store));
-
-  Table table({{""}, {.title = "", .shrinks_to = 30}, {""}});
-  for (const Finding& finding : findings)
-    table.Add({{finding.what, Tone::kStrong}, {finding.found}, VerdictCell(finding)});
-  Print(table.Render(TerminalOf(STDOUT_FILENO)));
+  Print(Render(findings, TerminalOf(STDOUT_FILENO)));
   const bool failed =
       std::ranges::any_of(findings, [](const Finding& f) { return f.verdict == Finding::Verdict::kFailure; });
   return failed ? ExitCode::kFailed : ExitCode::kDone;

@@ -15,8 +15,9 @@ namespace {
 
 constexpr const char* kAbout = R"(obit shows the crashes that obitd recorded, and opens their cores.
 
-A crash is selected (SEL) by the beginning of its id, its pid, the name of its program (the newest one of it),
-or @1 for the newest, @2 for the one before; without any, it is the newest.)";
+A crash is selected (SEL) by the beginning of its id, its pid, the name of its
+program (the newest one of it), or @1 for the newest, @2 for the one before;
+without any, it is the newest.)";
 
 constexpr const char* kExamples = R"(Examples:
   obit list --since 2h              what crashed in the last two hours
@@ -38,6 +39,8 @@ class CommandLine {
     app_.set_version_flag("--version", "obit " OBIT_VERSION);
     app_.add_option("--store", store_, "The store, a folder")->type_name("DIR")->capture_default_str();
     app_.footer(kExamples);
+    app_.get_formatter()->label("SUBCOMMAND", "VERB");
+    app_.get_formatter()->label("Subcommands", "Verbs");
     app_.require_subcommand(1);
     app_.fallthrough();  // --store may stand behind the verb
     AddReaders();
