@@ -47,9 +47,10 @@ TEST(Table, LeavesAnOptionalColumnOutWhereThereIsNoRoom) {
 }
 
 TEST(Table, NoLineIsLongerThanTheTerminal) {
-  for (std::size_t width = 20; width < 80; ++width)
-    for (const std::string_view line : Split(Sample().Render(Width(width)), '\n'))
-      EXPECT_LE(DisplayWidth(line), width) << line;
+  for (std::size_t width = 20; width < 80; ++width) {
+    const std::string text = Sample().Render(Width(width));
+    for (const std::string_view line : Split(text, '\n')) EXPECT_LE(DisplayWidth(line), width) << line;
+  }
 }
 
 TEST(Table, LeavesAnEmptyOptionalColumnOut) {
