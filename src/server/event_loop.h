@@ -23,6 +23,8 @@ class EventSource {
   EventSource& operator=(EventSource&&) noexcept;
   ~EventSource();
 
+  explicit operator bool() const noexcept { return state_ != nullptr; }
+
  private:
   std::unique_ptr<State> state_;
 };

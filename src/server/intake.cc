@@ -66,6 +66,10 @@ Result<void> Intake::Listen() {
 }
 
 void Intake::StopListening() {
+  if (!listeners_.inherited) {  // the kernel would drop what waits, without a trace
+    AcceptCoredumps();
+    if (listeners_.pipe) AcceptHelpers();
+  }
   coredumps_ = EventSource();
   helpers_ = EventSource();
   listeners_ = {};
@@ -74,7 +78,8 @@ void Intake::StopListening() {
 void Intake::CountRefused(const Error& why) {
   ++counters_.refused;
   if (!std::has_single_bit(counters_.refused)) return;  // 1, 2, 4, 8, ...: a flood must not fill the log
-  Log(Severity::kWarning, "connection refused ({} so far): {}", counters_.refused, why.what);
+  Log(Severity::kNotice, "closed a connection that is not of the kernel ({} so far): {}", counters_.refused,
+      why.what);
 }
 
 Intake::Pending* Intake::Add(Fd connection) {
@@ -100,17 +105,24 @@ void Intake::StopWaiting(Pending& pending) {
   pending.timeout = EventSource();
 }
 
-/// Calls `next` when the connection has bytes or ends; after the timeout the crash ends as failed.
+/// Calls `next` whenever the connection has bytes or ends, until StopWaiting; the timeout counts from the
+/// first call.
 void Intake::Await(Pending& pending, void (Intake::*next)(Pending&)) {
+  if (pending.readable) return;
   auto readable =
       loop_.OnReadable(pending.arrival.connection, [this, &pending, next] { (this->*next)(pending); });
-  auto timeout = loop_.After(kExchangeTimeout, [this, &pending] {
-    EndAsRecord(pending, CrashOutcome::kFailed, "the exchange with the kernel stood still");
-  });
+  auto timeout = loop_.After(kExchangeTimeout, [this, &pending] { OnTimeout(pending); });
   if (!readable || !timeout)
     return EndAsRecord(pending, CrashOutcome::kFailed, (readable ? timeout : readable).error().what);
   pending.readable = std::move(*readable);
   pending.timeout = std::move(*timeout);
+}
+
+void Intake::OnTimeout(Pending& pending) {
+  if (pending.arrival.record.process.pid != 0)
+    return EndAsRecord(pending, CrashOutcome::kFailed, "the exchange with the kernel stood still");
+  CountRefused(Error{ETIMEDOUT, "a helper that names no crash"});
+  (void)Remove(pending);
 }
 
 /// `reason` by value: it may be part of `pending`, which ends here.
@@ -156,10 +168,7 @@ void Intake::AcceptHelpers() {
 
 void Intake::OnHelperMessage(Pending& pending) {
   auto received = ReceiveMessage(pending.arrival.connection, sizeof(PipeMessage), 0);
-  if (!received && received.error().code == EAGAIN) {
-    if (pending.arrival.record.process.pid == 0) Await(pending, &Intake::OnHelperMessage);
-    return;
-  }
+  if (!received && received.error().code == EAGAIN) return Await(pending, &Intake::OnHelperMessage);
   PipeMessage message;
   const std::size_t fds = received ? received->fds.size() : 0;
   if (!received || received->bytes.size() != sizeof message || fds < 1 || fds > 2) {
@@ -265,10 +274,7 @@ void Intake::OnMark(Pending& pending) {
     const auto room = std::span(mark).first(pending.handshake.wanted());
     const ssize_t n = ::recv(pending.arrival.connection.get(), room.data(), room.size(), MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) {
-      if (room.size() == sizeof mark) Await(pending, &Intake::OnMark);
-      return;
-    }
+    if (n < 0 && errno == EAGAIN) return Await(pending, &Intake::OnMark);
     if (n <= 0) break;
     if (!pending.handshake.Receive(room.first(static_cast<std::size_t>(n)))) break;
   }

@@ -34,6 +34,8 @@ class Intake {
   struct Listeners {
     Fd coredump;  ///< SOCK_STREAM, listening, non-blocking: the kernel connects ("@" and "@@")
     Fd pipe;      ///< SOCK_SEQPACKET, the same: obit-pipe connects; may be empty
+    /// Another process holds them open too: what waits in their backlogs is for the next server.
+    bool inherited = false;
   };
   /// Each crash ends in exactly one of these, called on the loop.
   struct Handler {
@@ -54,7 +56,7 @@ class Intake {
   ~Intake();
 
   [[nodiscard]] Result<void> Listen();
-  /// Closes the listeners; crashes that were accepted go on.
+  /// Closes the listeners, after what waits there was accepted, unless it waits for the next server.
   void StopListening();
   void Reconfigure(const Config& config) { config_ = config; }
   /// Crashes that are accepted and not yet handed on.
@@ -74,6 +76,7 @@ class Intake {
   void CountRefused(const Error& why);
   Pending* Add(Fd connection);
   void Await(Pending& pending, void (Intake::*next)(Pending&));
+  void OnTimeout(Pending& pending);
   static void StopWaiting(Pending& pending);
   void EndAsRecord(Pending& pending, CrashOutcome outcome, std::string reason);
   Arrival Remove(Pending& pending);

@@ -52,10 +52,11 @@ Result<std::unique_ptr<Server>> Server::Create(EventLoop& loop, Store store, Int
   std::unique_ptr<Server> server(new Server(loop, std::move(store), std::move(listeners), config, inspector));
   server->store_lock_ = std::move(lock);
   // The workers first: what is opened after the fork is not even inherited.
-  server->pool_ = OBIT_TRY(
-      WorkerPool::Create(loop, config.slots, [s = server.get()](CaptureTask task, TaskResult result) {
-        s->OnTaskDone(std::move(task), std::move(result));
-      }));
+  server->pool_ = OBIT_TRY(WorkerPool::Create(
+      loop, config.slots,
+      {.done = [s = server.get()](CaptureTask task,
+                                  TaskResult result) { s->OnTaskDone(std::move(task), std::move(result)); },
+       .replaced = [s = server.get()] { s->StartQueued(); }}));
   if (auto index = Index::Open(server->store_))
     server->index_ = std::move(*index);
   else

@@ -1,12 +1,15 @@
 #include "server/server.h"
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <semaphore>
 
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/text.h"
 #include "capture/fake_kernel.h"
 #include "crash/record_json.h"
 #include "kernel/pipe_message.h"
@@ -239,6 +242,42 @@ TEST_F(ServerTest, ReleasesAProcessWhoseKernelSideStalls) {
   EXPECT_EQ(records[0].capture.outcome, CrashOutcome::kFailed);
   EXPECT_NE(records[0].capture.reason.find("no byte came for 1 s"), std::string::npos)
       << records[0].capture.reason;
+}
+
+/// The children of this process: the workers.
+std::vector<pid_t> Children() {
+  const auto text = ReadFile(fmt::format("/proc/self/task/{}/children", ::getpid()), 4096);
+  std::vector<pid_t> children;
+  for (const std::string_view word : Split(Trim(text->text), ' '))
+    if (const auto pid = ParseUnsigned(word)) children.push_back(static_cast<pid_t>(*pid));
+  return children;
+}
+
+TEST_F(ServerTest, ReplacesAWorkerThatDiesAndLosesNoneOfTheQueue) {
+  Start({.slots = 1});
+  const auto core = SmallCore(50'000);
+  std::binary_semaphore dumping(0);
+  Crash([&](Fd& server) {
+    if (!Negotiate(server, {})) return;
+    (void)WriteAll(server, std::span(core).first(20'000));
+    dumping.release();
+    AwaitRelease(server);
+  });
+  for (int i = 0; i < 3; ++i) Crash(Dumping(core));
+  kernels_.emplace_back([&] {
+    dumping.acquire();
+    for (const pid_t worker : Children()) ::kill(worker, SIGKILL);
+  });
+  const auto records = Records(4);
+  ASSERT_EQ(records.size(), 4u);
+  EXPECT_EQ(std::ranges::count(records, CrashOutcome::kFull,
+                               [](const CrashRecord& record) { return record.capture.outcome; }),
+            3);
+  const auto lost = std::ranges::find_if(
+      records, [](const CrashRecord& record) { return record.capture.outcome != CrashOutcome::kFull; });
+  ASSERT_NE(lost, records.end());
+  EXPECT_NE(lost->capture.reason.find("the capture worker died of SIGKILL"), std::string::npos)
+      << lost->capture.reason;
 }
 
 TEST_F(ServerTest, RefusesASecondServerOnOneStore) {

@@ -54,23 +54,30 @@ struct WorkerPool::Slot {
   std::int64_t started = 0, last_progress = 0;  // CLOCK_MONOTONIC, ns
   std::uint64_t seen = 0;                       // of `progress` at last_progress
   std::string killed;                           // why this pool killed it
+  EventSource retry;                            // of a fork that failed
+
+  [[nodiscard]] bool idle() const { return pid > 0 && !task && killed.empty(); }
 };
 
-WorkerPool::WorkerPool(EventLoop& loop, Done done) : loop_(loop), done_(std::move(done)) {}
+WorkerPool::WorkerPool(EventLoop& loop, Handler handler) : loop_(loop), handler_(std::move(handler)) {}
 
-Result<std::unique_ptr<WorkerPool>> WorkerPool::Create(EventLoop& loop, unsigned count, Done done) {
-  std::unique_ptr<WorkerPool> pool(new WorkerPool(loop, std::move(done)));
+Result<std::unique_ptr<WorkerPool>> WorkerPool::Create(EventLoop& loop, unsigned count, Handler handler) {
+  std::unique_ptr<WorkerPool> pool(new WorkerPool(loop, std::move(handler)));
   OBIT_TRY(pool->Resize(count));
   return pool;
 }
 
 WorkerPool::~WorkerPool() {
-  for (const auto& slot : slots_) {
-    if (slot->pid <= 0) continue;
-    slot->death = EventSource();  // this reaps
-    ::kill(slot->pid, SIGKILL);
-    ::waitpid(slot->pid, nullptr, 0);
-  }
+  for (const auto& slot : slots_) End(*slot);
+}
+
+/// Makes the worker go, and reaps it.
+void WorkerPool::End(Slot& slot) {
+  slot.death = EventSource();  // it would reap too
+  if (slot.pid <= 0) return;
+  ::kill(slot.pid, SIGKILL);
+  ::waitpid(slot.pid, nullptr, 0);
+  slot.pid = -1;
 }
 
 Result<void> WorkerPool::Fork(Slot& slot) {
@@ -81,9 +88,24 @@ Result<void> WorkerPool::Fork(Slot& slot) {
   if (slot.pid < 0) return Fail(errno, "fork a capture worker");
   if (slot.pid == 0) RunWorker(std::move(pair.second), slot.progress.get(), manager);
   slot.socket = std::move(pair.first);
-  slot.readable = OBIT_TRY(loop_.OnReadable(slot.socket, [this, &slot] { OnReport(slot); }));
-  slot.death = OBIT_TRY(loop_.OnChild(slot.pid, [this, &slot](int status) { OnDeath(slot, status); }));
+  auto readable = loop_.OnReadable(slot.socket, [this, &slot] { OnReport(slot); });
+  auto death = loop_.OnChild(slot.pid, [this, &slot](int status) { OnDeath(slot, status); });
+  if (!readable || !death) {
+    End(slot);
+    return std::unexpected((readable ? death : readable).error());
+  }
+  slot.readable = std::move(*readable);
+  slot.death = std::move(*death);
   return {};
+}
+
+/// Forks the successor of a dead worker; again in a second if the system cannot now: crashes wait for it.
+void WorkerPool::Replace(Slot& slot) {
+  const auto forked = Fork(slot);
+  if (forked) return handler_.replaced();
+  Log(Severity::kError, "a capture worker is gone, its successor has to wait: {}", forked.error().what);
+  if (auto timer = loop_.After(std::chrono::seconds(1), [this, &slot] { Replace(slot); }))
+    slot.retry = std::move(*timer);
 }
 
 Result<void> WorkerPool::Resize(unsigned count) {
@@ -96,20 +118,16 @@ Result<void> WorkerPool::Resize(unsigned count) {
   return {};
 }
 
-/// A worker whose socket closes exits by itself; SIGKILL only makes sure.
 void WorkerPool::DropSurplus() {
   for (std::size_t i = slots_.size(); i-- > 0 && slots_.size() > wanted_;) {
     if (slots_[i]->task) continue;
-    slots_[i]->death = EventSource();
-    ::kill(slots_[i]->pid, SIGKILL);
-    ::waitpid(slots_[i]->pid, nullptr, 0);
+    End(*slots_[i]);
     slots_.erase(slots_.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }
 
 bool WorkerPool::HasIdle() const {
-  return std::ranges::any_of(slots_,
-                             [](const auto& slot) { return !slot->task && slot->pid > 0 && slot->socket; });
+  return std::ranges::any_of(slots_, [](const auto& slot) { return slot->idle(); });
 }
 
 std::size_t WorkerPool::busy() const {
@@ -118,8 +136,7 @@ std::size_t WorkerPool::busy() const {
 }
 
 void WorkerPool::Start(CaptureTask task) {
-  const auto found = std::ranges::find_if(
-      slots_, [](const auto& slot) { return !slot->task && slot->pid > 0 && slot->socket; });
+  const auto found = std::ranges::find_if(slots_, [](const auto& slot) { return slot->idle(); });
   Slot& slot = **found;
   std::vector<int> fds{task.dir.get()};
   if (task.connection) fds.push_back(task.connection.get());
@@ -160,7 +177,7 @@ void WorkerPool::Kill(Slot& slot, const std::string& why) {
   slot.killed = why;
   slot.watchdog = EventSource();
   if (slot.task) ReleaseConnection(slot.task->connection);
-  ::kill(slot.pid, SIGKILL);  // its death ends the task
+  if (slot.pid > 0) ::kill(slot.pid, SIGKILL);  // its death ends the task
 }
 
 void WorkerPool::KillBusy(const std::string& why) {
@@ -193,21 +210,23 @@ void WorkerPool::Finish(Slot& slot, TaskResult result) {
   slot.watchdog = EventSource();
   CaptureTask task = std::move(*slot.task);
   slot.task.reset();
-  DropSurplus();
-  done_(std::move(task), std::move(result));
+  if (slots_.size() > wanted_)  // not here: it may remove the slot whose callback this is
+    if (auto later = loop_.After(std::chrono::nanoseconds(0), [this] { DropSurplus(); }))
+      shrink_ = std::move(*later);
+  handler_.done(std::move(task), std::move(result));
 }
 
 void WorkerPool::OnDeath(Slot& slot, int status) {
   const std::string why = slot.killed.empty() ? DescribeDeath(status) : slot.killed;
+  slot.pid = -1;   // from here on nothing is given to it
   OnReport(slot);  // what it said before it died
-  slot.pid = -1;
-  slot.socket.Reset();
   slot.readable = EventSource();
-  if (slot.task) ReleaseConnection(slot.task->connection);
-  if (const auto forked = Fork(slot); !forked) {
-    Log(Severity::kError, "a capture worker is gone and cannot be replaced: {}", forked.error().what);
+  slot.socket.Reset();
+  if (slot.task) {
+    ReleaseConnection(slot.task->connection);
+    Finish(slot, {TaskResult::End::kWorkerLost, why});
   }
-  if (slot.task) Finish(slot, {TaskResult::End::kWorkerLost, why});
+  Replace(slot);
 }
 
 }  // namespace obit

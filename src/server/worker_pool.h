@@ -33,17 +33,21 @@ struct TaskResult {
 
 /// The capture workers: processes forked once that wait for tasks. Each has a watchdog: a worker that
 /// overruns the deadlines by kGrace is killed and the connection shut down, so that no process hangs on it. A
-/// lost worker is replaced.
+/// lost worker is replaced, as soon as the system can fork again.
 class WorkerPool {
  public:
-  using Done = std::function<void(CaptureTask task, TaskResult result)>;
+  /// What the pool tells, on the loop.
+  struct Handler {
+    std::function<void(CaptureTask task, TaskResult result)> done;  ///< once for each task given to Start()
+    std::function<void()> replaced;                                 ///< a lost worker's successor is idle
+  };
 
   /// How much longer than its own deadlines a worker gets before it is killed.
   static constexpr std::chrono::seconds kGrace{5};
 
-  /// Forks `count` workers: the caller has no other thread. `done` is called on the loop for each task given
-  /// to Start().
-  [[nodiscard]] static Result<std::unique_ptr<WorkerPool>> Create(EventLoop& loop, unsigned count, Done done);
+  /// Forks `count` workers: the caller has no other thread.
+  [[nodiscard]] static Result<std::unique_ptr<WorkerPool>> Create(EventLoop& loop, unsigned count,
+                                                                  Handler handler);
   ~WorkerPool();
 
   [[nodiscard]] bool HasIdle() const;
@@ -57,8 +61,10 @@ class WorkerPool {
 
  private:
   struct Slot;
-  WorkerPool(EventLoop& loop, Done done);
+  WorkerPool(EventLoop& loop, Handler handler);
   Result<void> Fork(Slot& slot);
+  void Replace(Slot& slot);
+  static void End(Slot& slot);
   void OnReport(Slot& slot);
   void OnDeath(Slot& slot, int status);
   void Check(Slot& slot);
@@ -67,8 +73,9 @@ class WorkerPool {
   void DropSurplus();
 
   EventLoop& loop_;
-  Done done_;
+  Handler handler_;
   std::size_t wanted_ = 0;
+  EventSource shrink_;
   std::vector<std::unique_ptr<Slot>> slots_;
 };
 

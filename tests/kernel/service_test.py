@@ -103,7 +103,7 @@ class Service(case.KernelCase):
                 except ConnectionResetError:
                     pass  # closed with something unread
         self.assertEqual(self.server.stop(), 0)
-        self.assertRegex(self.server.log(), "2 connections refused")
+        self.assertRegex(self.server.log(), "2 other connections closed")
         self.assertEqual(store.crash_directories(self.server.store), [])
 
     def test_makes_a_folder_for_its_owner_only(self):

@@ -72,6 +72,7 @@ Result<Fd> Bind(const std::string& path, int type, BoundSocket& bound) {
 Result<Sockets> OpenSockets(const ServerOptions& options) {
   Sockets sockets;
   const int inherited = sd_listen_fds(1);
+  sockets.listeners.inherited = inherited > 0;
   for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + inherited; ++fd) {
     Fd socket(fd);
     ::fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -131,7 +132,7 @@ Result<void> Serve(const ServerOptions& options) {
   SayReady(options, has_pipe, config);
   OBIT_TRY(loop.Run());
   const auto& counters = server->counters();
-  Log(Severity::kNotice, "stopped: {} recorded, {} only counted, {} lost, {} connections refused",
+  Log(Severity::kNotice, "stopped: {} recorded, {} only counted, {} lost, {} other connections closed",
       counters.committed, counters.rejected, counters.lost, server->intake_counters().refused);
   return {};
 }
