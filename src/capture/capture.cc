@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "capture/executable.h"
 #include "capture/facts.h"
+#include "capture/stored_head.h"
 #include "crash/record_json.h"
 #include "elf/core_head.h"
 #include "elf/core_notes.h"
@@ -79,6 +80,27 @@ void GiveUpCore(const Fd& dir, CrashRecord& record, const Error& why) {
   record.capture.reason = why.what;
 }
 
+/// Makes core.zst good and learns from its head. It may even be whole: only the record was still to be
+/// written.
+Result<void> RecoverStoredCore(const Fd& dir, CrashRecord& record) {
+  const Fd file = OBIT_TRY(OpenAt(dir, kCoreFile, O_RDWR));
+  const StoredCore core = OBIT_TRY(RecoverCore(file));
+  if (core.plain == 0) return Refuse(ENODATA, "no part of the core had been stored");
+  CoreReader reader = OBIT_TRY(CoreReader::Open(OBIT_TRY(Duplicate(file))));
+  const CoreHead head = OBIT_TRY(ReadStoredHead(reader));
+  ApplyCoreNotes(ParseCoreNotes(head.notes(), head.elf_class(), head.machine()), record);
+  CrashRecord::Capture& capture = record.capture;
+  capture.method = CaptureMethod::kStream;
+  capture.promised_bytes = head.core_bytes();
+  const bool whole = head.complete() && core.plain >= capture.promised_bytes;
+  capture.outcome = whole ? CrashOutcome::kFull : CrashOutcome::kTruncated;
+  if (whole) capture.reason.clear();
+  capture.core_bytes = core.plain;
+  capture.stored_bytes = core.stored;
+  record.files.core = kCoreFile;
+  return Sync(file);
+}
+
 }  // namespace
 
 void ReleaseConnection(Fd& connection) {
@@ -130,19 +152,11 @@ Result<CrashRecord> Recover(const Fd& dir, const std::string& reason) {
   }
   CrashRecord record = OBIT_TRY(LoadRecord(dir, kBegunFile));
   ::unlinkat(dir.get(), kExeFile, 0);  // may be half-written
-  const Result<void> recovered = [&]() -> Result<void> {
-    const Fd file = OBIT_TRY(OpenAt(dir, kCoreFile, O_RDWR));
-    const StoredCore core = OBIT_TRY(RecoverCore(file));
-    if (core.plain == 0) return Refuse(ENODATA, "no part of the core had been stored");
-    record.capture.outcome = CrashOutcome::kTruncated;
-    record.capture.method = CaptureMethod::kStream;
-    record.capture.core_bytes = core.plain;
-    record.capture.stored_bytes = core.stored;
-    record.files.core = kCoreFile;
-    return Sync(file);
-  }();
-  if (!recovered) GiveUpCore(dir, record, recovered.error());
   record.capture.reason = reason;
+  if (const auto recovered = RecoverStoredCore(dir, record); !recovered) {
+    GiveUpCore(dir, record, recovered.error());
+    record.capture.reason = reason;
+  }
   OBIT_TRY(WriteRecord(dir, record));
   return record;
 }

@@ -33,9 +33,9 @@ struct CaptureJob {
 [[nodiscard]] Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress,
                                           const std::function<void()>& released);
 
-/// Completes incoming/ID that a killed capture left behind: the core as far as its frames are whole, outcome
-/// truncated (or failed without any), `reason` why. One whose crash.json was already written stays as it is.
-/// ENOENT: there is no record in it at all.
+/// Completes incoming/ID that a killed capture left behind: the core as far as its frames are whole. Outcome
+/// full if that is all that its head promises, else truncated, or failed without any; then `reason` says why.
+/// One whose crash.json was already written stays as it is. ENOENT: there is no record in it at all.
 [[nodiscard]] Result<CrashRecord> Recover(const Fd& dir, const std::string& reason);
 
 /// Writes the record as crash.json and syncs it and `dir`: the last step before Store::Commit.

@@ -260,6 +260,24 @@ TEST_F(CaptureTest, RecoversWhatAKilledWorkerLeft) {
   EXPECT_TRUE(std::equal(stored.begin(), stored.end(), core.begin()));
 }
 
+TEST_F(CaptureTest, RecoversAWholeCoreAsFull) {
+  const auto core = SmallCore(600'000);
+  IncomingCrash incoming = *store_.Begin(kId);
+  CrashRecord begun;
+  begun.id = kId;
+  begun.time = RealtimeNow();
+  ASSERT_TRUE(WriteAll(*OpenAt(incoming.dir, kBegunFile, O_WRONLY | O_CREAT, 0600), RecordToJson(begun)));
+  const Fd file = *OpenAt(incoming.dir, kCoreFile, O_RDWR | O_CREAT, 0600);
+  CoreWriter writer(file, {});
+  ASSERT_TRUE(writer.Append(core));
+  ASSERT_TRUE(writer.Finish());
+  const auto record = Recover(incoming.dir, "killed in a test");
+  ASSERT_TRUE(record) << record.error().what;
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull);
+  EXPECT_EQ(record->capture.reason, "");
+  EXPECT_EQ(record->signal.number, 11) << "from the notes";
+}
+
 TEST_F(CaptureTest, RecoversNothingWithoutARecord) {
   IncomingCrash incoming = *store_.Begin(kId);
   EXPECT_EQ(Recover(incoming.dir, "x").error().code, ENOENT);

@@ -9,14 +9,13 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "capture/stored_head.h"
 #include "checks.h"
-#include "elf/core_head.h"
 #include "kernel/core_pattern.h"
 #include "kernel/pidfd.h"
 #include "pattern_owner.h"
 #include "render/units.h"
 #include "store/core_reader.h"
-#include "store/seekable.h"
 #include "store/store.h"
 
 namespace obit {
@@ -80,13 +79,7 @@ Result<std::pair<CrashLocation, CrashRecord>> FindRecord(const Store& store, std
 /// Whether a core can be read from its beginning to the end of its notes.
 Result<void> CheckCore(const Store& store, const CrashLocation& crash) {
   CoreReader reader = OBIT_TRY(CoreReader::Open(OBIT_TRY(store.OpenFile(crash, kCoreFile))));
-  CoreHead head;
-  std::vector<std::byte> buffer(kFrameBytes);
-  for (std::uint64_t at = 0; at < reader.size() && !head.complete() && head.invalid().empty();) {
-    const auto got = OBIT_TRY(reader.ReadAt(at, buffer));
-    head.Feed(std::span(buffer).first(got));
-    at += got;
-  }
+  const CoreHead head = OBIT_TRY(ReadStoredHead(reader));
   if (!head.invalid().empty()) return Refuse(EBADMSG, "the stored core is broken: {}", head.invalid());
   if (!head.complete()) return Refuse(EBADMSG, "the stored core ends within its head");
   if (reader.size() < head.core_bytes().value_or(0))
