@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
-#include <semaphore>
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -244,31 +244,40 @@ TEST_F(ServerTest, ReleasesAProcessWhoseKernelSideStalls) {
       << records[0].capture.reason;
 }
 
-/// The children of this process: the workers.
-std::vector<pid_t> Children() {
-  const auto text = ReadFile(fmt::format("/proc/self/task/{}/children", ::getpid()), 4096);
-  std::vector<pid_t> children;
-  for (const std::string_view word : Split(Trim(text->text), ' '))
-    if (const auto pid = ParseUnsigned(word)) children.push_back(static_cast<pid_t>(*pid));
-  return children;
+/// Kills the capture workers of `manager`.
+void KillWorkers(pid_t manager) {
+  const auto children = ReadFile(fmt::format("/proc/{0}/task/{0}/children", manager), 4096);
+  for (const std::string_view pid : Split(Trim(children->text), ' ')) {
+    const auto comm = ReadFile(fmt::format("/proc/{}/comm", pid), 64);
+    if (comm && Trim(comm->text) == "obitd-capture") ::kill(static_cast<pid_t>(*ParseUnsigned(pid)), SIGKILL);
+  }
 }
 
 TEST_F(ServerTest, ReplacesAWorkerThatDiesAndLosesNoneOfTheQueue) {
   Start({.slots = 1});
   const auto core = SmallCore(50'000);
-  std::binary_semaphore dumping(0);
-  Crash([&](Fd& server) {
+  const pid_t manager = ::getpid();
+  // Processes, not threads: the manager forks again in this test, and forks only while it has no other
+  // thread.
+  std::vector<pid_t> crashed;
+  const auto crash = [&](const std::function<void(Fd&)>& dump) {
+    auto connection = ConnectUnix(Socket(), SOCK_STREAM);
+    ASSERT_TRUE(connection);
+    ::fcntl(connection->get(), F_SETFL, 0);
+    crashed.push_back(::fork());
+    if (crashed.back() != 0) return;
+    dump(*connection);
+    ::_exit(0);
+  };
+  crash([&](Fd& server) {
     if (!Negotiate(server, {})) return;
     (void)WriteAll(server, std::span(core).first(20'000));
-    dumping.release();
+    KillWorkers(manager);
     AwaitRelease(server);
   });
-  for (int i = 0; i < 3; ++i) Crash(Dumping(core));
-  kernels_.emplace_back([&] {
-    dumping.acquire();
-    for (const pid_t worker : Children()) ::kill(worker, SIGKILL);
-  });
+  for (int i = 0; i < 3; ++i) crash(Dumping(core));
   const auto records = Records(4);
+  for (const pid_t pid : crashed) EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
   ASSERT_EQ(records.size(), 4u);
   EXPECT_EQ(std::ranges::count(records, CrashOutcome::kFull,
                                [](const CrashRecord& record) { return record.capture.outcome; }),
