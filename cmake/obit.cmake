@@ -55,7 +55,7 @@ function(obit_fuzzer file library)
   string(REPLACE _fuzz _corpus corpus ${stem})
   set(found ${CMAKE_CURRENT_BINARY_DIR}/${stem}_found)  # libFuzzer writes what it finds into the first folder
   file(MAKE_DIRECTORY ${found})
-  add_test(NAME fuzz.${stem} COMMAND ${stem} -runs=20000 ${found} ${CMAKE_CURRENT_SOURCE_DIR}/${corpus})
+  add_test(NAME fuzz.${stem} COMMAND ${stem} -runs=20000 -max_total_time=15 ${found} ${CMAKE_CURRENT_SOURCE_DIR}/${corpus})
 endfunction()
 
 # Without libFuzzer: the same target, fed with each file of its corpus, as a normal test.
