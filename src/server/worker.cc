@@ -32,7 +32,7 @@ WorkerReport ReportOf(const Result<CrashRecord>& result) {
 }
 
 CoreWriter::Options WriterOptions() {
-  return {.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u), .level = 1};
+  return {.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u)};
 }
 
 WorkerReport Work(const Fd& manager, const WorkerJob& job, std::vector<Fd> fds,

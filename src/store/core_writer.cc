@@ -7,6 +7,7 @@
 #include <zstd.h>
 
 #include "base/io.h"
+#include "store/frame_compressor.h"
 
 namespace obit {
 namespace {
@@ -21,16 +22,34 @@ bool IsZero(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-/// A piece of the core on its way: filled by the caller, compressed by a thread, appended in order.
+/// A piece of the core on its way: filled by the caller or by `fetch`, compressed by a thread, appended in
+/// order.
 struct CoreWriter::Chunk {
-  enum class State { kFilled, kCompressing, kDone };
+  enum class State { kWaiting, kTaken, kDone };
   std::vector<std::byte> plain = std::vector<std::byte>(kFrameBytes);
   std::vector<std::byte> frame = std::vector<std::byte>(ZSTD_compressBound(kFrameBytes));
   std::size_t plain_bytes = 0;  // filled
-  std::size_t frame_bytes = 0;
-  std::uint64_t hole = 0;  // zeros before this chunk's bytes
-  State state = State::kFilled;
+  std::size_t frame_bytes = 0;  // 0: the bytes are zeros
+  std::uint64_t hole = 0;       // zeros before this chunk's bytes
+  Fetch fetch;
+  std::optional<Error> fetch_error;
+  State state = State::kWaiting;
+
+  std::span<std::byte> filled() { return std::span(plain).first(plain_bytes); }
+  void Fill();
+  Result<void> Compress(FrameCompressor& compressor);
 };
+
+void CoreWriter::Chunk::Fill() {
+  std::ranges::fill(filled(), std::byte{0});
+  if (auto fetched = fetch(filled()); !fetched) fetch_error = std::move(fetched).error();
+}
+
+Result<void> CoreWriter::Chunk::Compress(FrameCompressor& compressor) {
+  frame_bytes = 0;
+  if (!fetch_error && !IsZero(filled())) frame_bytes = OBIT_TRY(compressor.Compress(filled(), frame));
+  return {};
+}
 
 CoreWriter::CoreWriter(const Fd& file, const Options& options)
     : file_(file), options_(options), chunks_max_(2 * options.threads + 2) {}
@@ -67,7 +86,7 @@ Result<void> CoreWriter::Skip(std::uint64_t n) {
 
 /// Hands the current chunk on; zeros only lengthen the hole that comes before the next one.
 Result<void> CoreWriter::Submit() {
-  if (IsZero(std::span(current_->plain).first(current_->plain_bytes))) {
+  if (IsZero(current_->filled())) {
     hole_ += current_->plain_bytes;
     current_->plain_bytes = 0;
     const std::lock_guard lock(mutex_);
@@ -78,26 +97,57 @@ Result<void> CoreWriter::Submit() {
   return Enqueue(std::move(current_));
 }
 
+Result<void> CoreWriter::Defer(std::size_t n, Fetch fetch) {
+  if (current_ && current_->plain_bytes > 0) OBIT_TRY(Submit());
+  if (!current_) current_ = TakeFree();
+  current_->plain_bytes = n;
+  current_->hole = std::exchange(hole_, 0);
+  current_->fetch = std::move(fetch);
+  return Enqueue(std::move(current_));
+}
+
+Result<void> CoreWriter::WaitFetched() {
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, [&] { return to_fetch_ == 0; });
+  if (fetch_failure_) return std::unexpected(*fetch_failure_);
+  return {};
+}
+
+std::uint64_t CoreWriter::ResumeAfterFetch() {
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, [&] { return order_.empty() && !appending_; });
+  fetch_failure_.reset();
+  dropping_ = false;
+  hole_ = 0;
+  return plain_ + open_hole_;
+}
+
 Result<void> CoreWriter::Enqueue(std::unique_ptr<Chunk> chunk) {
   const std::lock_guard lock(mutex_);
-  if (failure_) {
+  auto ready = failure_         ? Result<void>(std::unexpected(*failure_))
+               : fetch_failure_ ? Result<void>(std::unexpected(*fetch_failure_))
+                                : StartThread();
+  if (!ready) {
     free_.push_back(std::move(chunk));
-    return std::unexpected(*failure_);
+    return ready;
   }
-  if (idle_ == 0 && threads_.size() < options_.threads) {
-    try {
-      threads_.emplace_back([this] { Compress(); });
-    } catch (const std::system_error& error) {  // one thread is enough to go on
-      if (threads_.empty()) {
-        free_.push_back(std::move(chunk));
-        failure_ = Error{error.code().value(), std::string("start a thread: ") + error.code().message()};
-        return std::unexpected(*failure_);
-      }
-    }
-  }
-  chunk->state = Chunk::State::kFilled;
+  chunk->state = Chunk::State::kWaiting;
+  if (chunk->fetch) ++to_fetch_;
   order_.push_back(std::move(chunk));
   work_.notify_one();
+  return {};
+}
+
+/// Another thread, if all are busy and there may be more.
+Result<void> CoreWriter::StartThread() {
+  if (idle_ > 0 || threads_.size() >= options_.threads) return {};
+  try {
+    threads_.emplace_back([this] { Compress(); });
+  } catch (const std::system_error& error) {
+    if (!threads_.empty()) return {};  // one is enough to go on
+    failure_ = Error{error.code().value(), std::string("start a thread: ") + error.code().message()};
+    return std::unexpected(*failure_);
+  }
   return {};
 }
 
@@ -112,18 +162,18 @@ std::unique_ptr<CoreWriter::Chunk> CoreWriter::TakeFree() {
   free_.pop_back();
   chunk->plain_bytes = 0;
   chunk->hole = 0;
+  chunk->fetch = nullptr;
+  chunk->fetch_error.reset();
   return chunk;
 }
 
-/// A thread: compresses the oldest chunk that nobody has taken, and appends what is next in order.
+/// A thread: fills and compresses the oldest chunk that nobody has taken, and appends what is next in order.
 void CoreWriter::Compress() {
-  const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(), &ZSTD_freeCCtx);
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, options_.level);
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+  FrameCompressor compressor;
   std::unique_lock lock(mutex_);
   for (;;) {
-    const auto is_filled = [](const auto& chunk) { return chunk->state == Chunk::State::kFilled; };
-    auto next = std::ranges::find_if(order_, is_filled);
+    const auto is_waiting = [](const auto& chunk) { return chunk->state == Chunk::State::kWaiting; };
+    auto next = std::ranges::find_if(order_, is_waiting);
     if (next == order_.end()) {
       if (stopping_) return;
       ++idle_;
@@ -132,13 +182,18 @@ void CoreWriter::Compress() {
       continue;
     }
     Chunk& chunk = **next;  // stays put: only a finished chunk leaves order_
-    chunk.state = Chunk::State::kCompressing;
+    chunk.state = Chunk::State::kTaken;
+    if (chunk.fetch) {
+      lock.unlock();
+      chunk.Fill();
+      lock.lock();
+      if (chunk.fetch_error && !fetch_failure_) fetch_failure_ = chunk.fetch_error;
+      if (--to_fetch_ == 0) done_.notify_all();
+    }
     lock.unlock();
-    chunk.frame_bytes = ZSTD_compress2(context.get(), chunk.frame.data(), chunk.frame.size(),
-                                       chunk.plain.data(), chunk.plain_bytes);
+    auto compressed = chunk.Compress(compressor);
     lock.lock();
-    if (ZSTD_isError(chunk.frame_bytes) != 0 && !failure_)
-      failure_ = Error{ENOMEM, std::string("compress: ") + ZSTD_getErrorName(chunk.frame_bytes)};
+    if (!compressed && !failure_) failure_ = std::move(compressed).error();
     chunk.state = Chunk::State::kDone;
     AppendDone(lock);
   }
@@ -151,35 +206,47 @@ void CoreWriter::AppendDone(std::unique_lock<std::mutex>& lock) {
   appending_ = true;
   while (!order_.empty() && order_.front()->state == Chunk::State::kDone) {
     Chunk& chunk = *order_.front();
-    if (!failure_) {
+    if (!failure_ && !dropping_) {
       lock.unlock();
       auto written = WriteChunk(chunk);
       lock.lock();
       if (!written) failure_ = std::move(written).error().In("write core.zst");
     }
+    dropping_ = dropping_ || chunk.fetch_error;
     free_.push_back(std::move(order_.front()));
     order_.pop_front();
     done_.notify_all();
   }
   appending_ = false;
+  done_.notify_all();
 }
 
-/// Writes a chunk's hole and then its bytes. One frame at a time: a hole of some TiB has many frames, and
-/// those that are whole stay when the disk is full. Only the thread that appends calls it, so it needs no
-/// lock for what it counts.
+/// Writes a chunk's bytes, and before them the hole that they end. Only the thread that appends calls it, so
+/// it needs no lock for what it counts.
 Result<void> CoreWriter::WriteChunk(const Chunk& chunk) {
-  std::vector<std::byte> hole;
-  for (std::uint64_t left = chunk.hole; left > 0;) {
-    const std::uint64_t plain = std::min(left, kHoleFrameBytes);
-    if (hole.size() != HoleFrameSize(plain)) {
-      hole.clear();
-      AppendHoleFrame(hole, plain);
-    }
-    OBIT_TRY(WriteFrame(hole, plain));
-    left -= plain;
+  open_hole_ += chunk.hole;
+  if (chunk.fetch_error) return {};
+  if (chunk.frame_bytes == 0) {
+    open_hole_ += chunk.plain_bytes;
+    return {};
   }
-  if (chunk.plain_bytes == 0) return {};
+  OBIT_TRY(WriteHole());
   return WriteFrame(std::span(chunk.frame).first(chunk.frame_bytes), chunk.plain_bytes);
+}
+
+/// One frame at a time: a hole of some TiB has many, and those that are whole stay when the disk is full.
+Result<void> CoreWriter::WriteHole() {
+  std::vector<std::byte> frame;
+  while (open_hole_ > 0) {
+    const std::uint64_t plain = std::min(open_hole_, kHoleFrameBytes);
+    if (frame.size() != HoleFrameSize(plain)) {
+      frame.clear();
+      AppendHoleFrame(frame, plain);
+    }
+    OBIT_TRY(WriteFrame(frame, plain));
+    open_hole_ -= plain;
+  }
+  return {};
 }
 
 Result<void> CoreWriter::WriteFrame(std::span<const std::byte> frame, std::uint64_t plain) {
@@ -201,15 +268,11 @@ void CoreWriter::StopThreads() {
 }
 
 Result<StoredCore> CoreWriter::Finish() {
-  if (!current_) current_ = TakeFree();
-  if (current_->plain_bytes > 0) (void)Submit();  // a failure is looked at below
-  if (hole_ > 0) {
-    if (!current_) current_ = TakeFree();
-    current_->plain_bytes = 0;
-    current_->hole = std::exchange(hole_, 0);
-    (void)Enqueue(std::move(current_));
-  }
+  if (current_ && current_->plain_bytes > 0) (void)Submit();  // a failure is looked at below
   StopThreads();
+  if (!fetch_failure_) open_hole_ += hole_;
+  if (!failure_)
+    if (auto written = WriteHole(); !written) failure_ = std::move(written).error().In("write core.zst");
   if (failure_) OBIT_TRY(CutBack());
   const auto table = EncodeSeekTable(table_);
   OBIT_TRY_IN(WriteAllAt(file_, table, stored_), "write the seek table of core.zst");

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,15 +24,16 @@ struct StoredCore {
   std::uint64_t stored = 0;  ///< of the file
 };
 
-/// Writes a core as seekable zstd (store/seekable.h) in one pass and bounded memory. The caller reads into
-/// Buffer(); full chunks are compressed by threads and appended in order. A chunk of zeros becomes part of a
-/// hole. One caller thread.
+/// Writes a core as seekable zstd (store/seekable.h) in one pass and bounded memory. The caller reads bytes
+/// into Buffer(), or tells with Defer() how a thread can fetch them; threads compress full chunks, which are
+/// appended in order. Zeros become part of a hole. One caller thread.
 class CoreWriter {
  public:
   struct Options {
     unsigned threads = 2;
-    int level = 1;  ///< of zstd; higher ones gain little on memory (docs/benchmarks.md)
   };
+  /// Fills `room`, which is zeroed, with bytes of the core. Called on a thread of the writer.
+  using Fetch = std::function<Result<void>(std::span<std::byte> room)>;
 
   /// `file` is empty, writable, and stays the caller's; it outlives this object.
   CoreWriter(const Fd& file, const Options& options);
@@ -48,6 +50,16 @@ class CoreWriter {
   /// The next `n` bytes of the core are a hole.
   [[nodiscard]] Result<void> Skip(std::uint64_t n);
 
+  /// The next `n` bytes (1 to kFrameBytes) of the core are what `fetch` gives. Waits until there is room.
+  /// Fails like Advance, or with the error of an earlier fetch: then see ResumeAfterFetch.
+  [[nodiscard]] Result<void> Defer(std::size_t n, Fetch fetch);
+  /// Waits until every fetch has returned: what they read from is no longer needed. Fails with the first
+  /// error.
+  [[nodiscard]] Result<void> WaitFetched();
+  /// After a failed fetch: everything from its bytes on was dropped. Waits for what was before it and returns
+  /// how much of the core that is; the caller goes on from there.
+  [[nodiscard]] std::uint64_t ResumeAfterFetch();
+
   /// Compresses what is left and appends the seek table. After a failed write: cuts the file back to whole
   /// frames so that the table and a record fit, and says in `plain` how much of the core that left.
   [[nodiscard]] Result<StoredCore> Finish();
@@ -60,10 +72,12 @@ class CoreWriter {
 
   Result<void> Submit();
   Result<void> Enqueue(std::unique_ptr<Chunk> chunk);
+  Result<void> StartThread();
   std::unique_ptr<Chunk> TakeFree();
   void Compress();
   void AppendDone(std::unique_lock<std::mutex>& lock);
   Result<void> WriteChunk(const Chunk& chunk);
+  Result<void> WriteHole();
   Result<void> WriteFrame(std::span<const std::byte> frame, std::uint64_t plain);
   void StopThreads();
   Result<void> CutBack();
@@ -73,17 +87,20 @@ class CoreWriter {
   const std::size_t chunks_max_;
 
   std::unique_ptr<Chunk> current_;  // being filled by the caller
-  std::uint64_t hole_ = 0;          // zeros that wait to become a frame
+  std::uint64_t hole_ = 0;          // zeros since the last chunk that was submitted
 
   std::mutex mutex_;
   std::condition_variable work_, done_;
   std::deque<std::unique_ptr<Chunk>> order_;  // submitted and not yet written, oldest first
   std::vector<std::unique_ptr<Chunk>> free_;
-  std::size_t chunks_made_ = 0, idle_ = 0;
+  std::size_t chunks_made_ = 0, idle_ = 0, to_fetch_ = 0;
   bool appending_ = false, stopping_ = false;
   std::optional<Error> failure_;
+  std::optional<Error> fetch_failure_;
+  bool dropping_ = false;         // the failed fetch's chunk has come up: nothing after it is appended
   std::vector<SeekEntry> table_;  // of the frames in the file
   std::uint64_t stored_ = 0, plain_ = 0;
+  std::uint64_t open_hole_ = 0;  // zeros after plain_ that wait for the frame that ends them
   std::vector<std::jthread> threads_;
 };
 

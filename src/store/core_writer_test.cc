@@ -337,5 +337,91 @@ TEST(RecoverCore, FindsTheLargestHoleFrame) {
   EXPECT_EQ(recovered->plain, 2 * kHoleFrameBytes);
 }
 
+/// What a fetch is to give, at its place in the core.
+CoreWriter::Fetch Gives(const Bytes& core, std::size_t at) {
+  return [&core, at](std::span<std::byte> room) -> Result<void> {
+    std::ranges::copy(std::span(core).subspan(at, room.size()), room.begin());
+    return {};
+  };
+}
+
+TEST(CoreWriter, FetchesOnItsThreadsAndKeepsTheOrder) {
+  const Bytes core = Noise(40 * kFrameBytes + 5, 21);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {.threads = 3});
+  ASSERT_THAT(writer.Append(std::span(core).first(100)), Succeeds());
+  for (std::size_t at = 100; at < core.size();) {
+    const std::size_t n = std::min(kFrameBytes, core.size() - at);
+    ASSERT_THAT(writer.Defer(n, Gives(core, at)), Succeeds());
+    at += n;
+  }
+  ASSERT_THAT(writer.WaitFetched(), Succeeds());
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_TRUE(Unpacked(file) == core);
+}
+
+TEST(CoreWriter, WhatAFetchLeavesAloneIsZero) {
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {.threads = 1});
+  Bytes core = Noise(kFrameBytes, 22);
+  for (int i = 0; i < 8; ++i) ASSERT_THAT(writer.Defer(kFrameBytes, Gives(core, 0)), Succeeds());
+  const auto nothing = [](std::span<std::byte>) -> Result<void> { return {}; };
+  for (int i = 0; i < 8; ++i) ASSERT_THAT(writer.Defer(kFrameBytes, nothing), Succeeds());
+  ASSERT_THAT(writer.Append(core), Succeeds());
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_EQ(Holes(file), std::vector<std::uint64_t>{8 * kFrameBytes})
+      << "zeros that were fetched are one hole";
+}
+
+TEST(CoreWriter, GoesOnFromWhereAFetchFailed) {
+  const Bytes core = Noise(20 * kFrameBytes, 23);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {.threads = 2});
+  const std::size_t bad = 7 * kFrameBytes;
+  Result<void> state;
+  for (std::size_t at = 0; at < core.size() && state; at += kFrameBytes) {
+    const auto fails = [](std::span<std::byte>) -> Result<void> { return Refuse(EIO, "no such page"); };
+    state = writer.Defer(kFrameBytes, at == bad ? CoreWriter::Fetch(fails) : Gives(core, at));
+  }
+  EXPECT_THAT(writer.WaitFetched(), FailsWith(EIO));
+  EXPECT_THAT(writer.Skip(kFrameBytes), Succeeds());  // is dropped as well
+  ASSERT_EQ(writer.ResumeAfterFetch(), bad);
+  EXPECT_THAT(writer.WaitFetched(), Succeeds());
+  ASSERT_THAT(writer.Append(std::span(core).subspan(bad)), Succeeds());
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_TRUE(Unpacked(file) == core);
+}
+
+TEST(CoreWriter, ResumesBehindTheHoleBeforeAFailedFetch) {
+  const Bytes core = Noise(kFrameBytes, 24);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {.threads = 2});
+  ASSERT_THAT(writer.Append(core), Succeeds());
+  ASSERT_THAT(writer.Skip(1 << 20), Succeeds());
+  const auto fails = [](std::span<std::byte>) -> Result<void> { return Refuse(EIO, "no such page"); };
+  ASSERT_THAT(writer.Defer(4096, fails), Succeeds());
+  EXPECT_EQ(writer.ResumeAfterFetch(), kFrameBytes + (1 << 20));
+  const auto finished = writer.Finish();
+  ASSERT_THAT(finished, Succeeds());
+  EXPECT_EQ(finished->plain, kFrameBytes + (1 << 20));
+}
+
+TEST(CoreWriter, FinishingAfterAFailedFetchKeepsWhatIsBeforeIt) {
+  const Bytes core = Noise(kFrameBytes, 25);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {.threads = 2});
+  ASSERT_THAT(writer.Append(core), Succeeds());
+  const auto fails = [](std::span<std::byte>) -> Result<void> {
+    return Refuse(ESRCH, "the process is gone");
+  };
+  ASSERT_THAT(writer.Defer(4096, fails), Succeeds());
+  EXPECT_THAT(writer.WaitFetched(), FailsWith(ESRCH));
+  EXPECT_THAT(writer.Skip(4096), Succeeds());
+  const auto finished = writer.Finish();
+  ASSERT_THAT(finished, Succeeds());
+  EXPECT_EQ(finished->plain, kFrameBytes);
+  EXPECT_TRUE(Unpacked(file) == core);
+}
+
 }  // namespace
 }  // namespace obit
