@@ -5,9 +5,11 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "capture/direct.h"
 #include "capture/executable.h"
 #include "capture/facts.h"
 #include "capture/stored_head.h"
+#include "capture/verify.h"
 #include "crash/record_json.h"
 #include "elf/core_head.h"
 #include "elf/core_notes.h"
@@ -40,28 +42,72 @@ Result<void> AskForCore(const Fd& connection, const CoredumpRequest& offer, Deta
   return {};
 }
 
-/// Reads the core into core.zst, and lets the process go. The record gets sizes, outcome and reason.
+/// What is left of a core after its head that makes it worth to be read directly, bytes. The kernel is then
+/// not done with it either: it cannot be so far ahead of its reader.
+constexpr std::uint64_t kDirectMin = 1 << 20;
+
+/// Gets the core into `writer`, by the best way there is. An error says why it ends early.
+Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
+                     std::optional<DirectCapture>& direct, CrashRecord::Capture& capture) {
+  capture.method = CaptureMethod::kStream;
+  OBIT_TRY(stream.ReadHead(head, writer));
+  const std::uint64_t end = head.core_bytes().value_or(0);
+  if (!direct || end < stream.position() + kDirectMin) return stream.Copy(end, writer);
+  if (const auto planned = direct->Plan(); !planned) {
+    capture.stream_reason = planned.error().what;
+    return stream.Copy(end, writer);
+  }
+  capture.method = CaptureMethod::kDirect;
+  auto captured = direct->Run();
+  direct->Describe(capture);
+  return captured;
+}
+
+/// Compares a core that was captured directly with the rest of the stream, for as long as the process waits.
+Result<void> Verify(const Fd& file, const CoreHead& head, CoreStream& stream, const DirectCapture& direct,
+                    CrashRecord::Capture& capture) {
+  CoreReader stored = OBIT_TRY(CoreReader::Open(OBIT_TRY(Duplicate(file))));
+  capture.verified = OBIT_TRY_IN(
+      CompareWithStream(stored, stream, head.core_bytes().value_or(0), direct.segments()), "verify");
+  return {};
+}
+
+/// Gets the core into core.zst, and lets the process go. The record gets sizes, outcome and reason.
 Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
                          std::atomic<std::uint64_t>& progress, const std::function<void()>& released) {
   CrashRecord::Capture& capture = record.capture;
   const Fd file = OBIT_TRY(OpenAt(job.dir, kCoreFile, O_RDWR | O_CREAT | O_EXCL, 0600));
   CoreWriter writer(file, job.writer);
-  const StreamResult stream = CaptureStream(job.connection, job.deadlines, head, writer, progress);
-  ReleaseConnection(job.connection);
-  capture.held_seconds = static_cast<double>(MonotonicNow() - job.accepted) / 1e9;
-  released();
+  CoreStream stream(job.connection, job.deadlines, progress);
+  std::optional<DirectCapture> direct;
+  if (job.memory) direct.emplace(*job.memory, head, stream, writer, progress);
+  capture.stream_reason = job.stream_reason;
+  const auto acquired = Acquire(head, stream, writer, direct, capture);
+  const auto release = [&] {
+    ReleaseConnection(job.connection);
+    capture.held_seconds = static_cast<double>(MonotonicNow() - job.accepted) / 1e9;
+    released();
+  };
+  const bool verify = job.verify && acquired && capture.method == CaptureMethod::kDirect;
+  if (!verify) release();
 
   const StoredCore core = OBIT_TRY(writer.Finish());
-  capture.promised_bytes = head.core_bytes();
-  capture.reason = stream.trouble;
+  if (!acquired) capture.reason = acquired.error().what;
   if (capture.reason.empty())
     if (const auto failure = writer.failure()) capture.reason = failure->what;
+  if (verify) {
+    if (const auto verified = Verify(file, head, stream, *direct, capture);
+        !verified && capture.reason.empty())
+      capture.reason = verified.error().what;
+    release();
+  }
+  capture.promised_bytes = head.core_bytes();
   if (core.plain == 0 || !head.invalid().empty()) {
     ::unlinkat(job.dir.get(), kCoreFile, 0);
+    capture.method = CaptureMethod::kNone;
     capture.outcome = CrashOutcome::kFailed;
     return {};
   }
-  capture.method = CaptureMethod::kStream;
   capture.outcome = capture.reason.empty() ? CrashOutcome::kFull : CrashOutcome::kTruncated;
   capture.core_bytes = core.plain;
   capture.stored_bytes = core.stored;
@@ -90,7 +136,7 @@ Result<void> RecoverStoredCore(const Fd& dir, CrashRecord& record) {
   const CoreHead head = OBIT_TRY(ReadStoredHead(reader));
   ApplyCoreNotes(ParseCoreNotes(head.notes(), head.elf_class(), head.machine()), record);
   CrashRecord::Capture& capture = record.capture;
-  capture.method = CaptureMethod::kStream;
+  if (capture.method == CaptureMethod::kNone) capture.method = CaptureMethod::kStream;
   capture.promised_bytes = head.core_bytes();
   const bool whole = head.complete() && core.plain >= capture.promised_bytes;
   capture.outcome = whole ? CrashOutcome::kFull : CrashOutcome::kTruncated;

@@ -10,6 +10,7 @@
 #include "capture/handshake.h"
 #include "capture/stream.h"
 #include "crash/record.h"
+#include "kernel/process_memory.h"
 #include "store/core_writer.h"
 
 namespace obit {
@@ -19,6 +20,11 @@ struct CaptureJob {
   Fd dir;         ///< incoming/ID; holds begun.json
   Fd connection;  ///< to the kernel: a coredump socket, or the pipe
   Fd exe;         ///< O_PATH of the program; may be empty
+  /// Of the crashed process, for direct capture; none: by stream, and `stream_reason` says why if that was
+  /// not wanted.
+  std::optional<ProcessMemory> memory;
+  std::string stream_reason;
+  bool verify = false;  ///< after a direct capture, compare with the stream
   /// The kernel's offer on a "@@" connection, already read; none for "@" and the pipe.
   std::optional<CoredumpRequest> offer;
   std::int64_t accepted = 0;  ///< when the connection came, CLOCK_MONOTONIC, ns

@@ -1,6 +1,7 @@
 #include "capture/stream.h"
 
 #include <algorithm>
+#include <array>
 
 #include <poll.h>
 #include <unistd.h>
@@ -16,17 +17,6 @@ std::string Describe(std::chrono::nanoseconds time) {
                                   : fmt::format("{} ms", milliseconds);
 }
 
-/// What the end of the stream means: the kernel closes alike after the last byte and after SIGKILL.
-std::string TroubleAtEnd(const CoreHead& head, std::uint64_t received) {
-  if (!head.invalid().empty()) return "what arrived is not a core: " + head.invalid();
-  if (received == 0) return "the kernel sent nothing";
-  if (const auto promised = head.core_bytes()) {
-    if (received >= *promised) return {};
-    return fmt::format("the stream ended after {} of {} bytes", received, *promised);
-  }
-  return fmt::format("the stream ended after {} bytes, within the program headers", received);
-}
-
 }  // namespace
 
 bool WaitReadable(const Fd& fd, std::int64_t deadline) {
@@ -39,51 +29,84 @@ bool WaitReadable(const Fd& fd, std::int64_t deadline) {
   }
 }
 
-StreamResult CaptureStream(const Fd& connection, const CaptureDeadlines& deadlines, CoreHead& head,
-                           CoreWriter& writer, std::atomic<std::uint64_t>& progress) {
-  StreamResult result;
-  const std::int64_t end = MonotonicNow() + deadlines.whole.count();
-  std::int64_t last_byte = MonotonicNow();
+CoreStream::CoreStream(const Fd& connection, const CaptureDeadlines& deadlines,
+                       std::atomic<std::uint64_t>& progress)
+    : connection_(connection),
+      deadlines_(deadlines),
+      progress_(progress),
+      last_byte_(MonotonicNow()),
+      end_(last_byte_ + deadlines.whole.count()) {}
+
+Result<void> CoreStream::CheckDeadline() const {
+  if (MonotonicNow() < end_) return {};
+  return Refuse(ETIMEDOUT, "it took longer than {}", Describe(deadlines_.whole));
+}
+
+Result<std::size_t> CoreStream::ReadSome(std::span<std::byte> room) {
+  OBIT_TRY(CheckDeadline());
   for (;;) {
-    if (const auto promised = head.core_bytes(); promised && result.received >= *promised) return result;
-    if (!head.invalid().empty()) break;
-    const auto room = writer.Buffer();
-    ssize_t n = ::read(connection.get(), room.data(), room.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) {
-      const std::int64_t stalled = last_byte + deadlines.progress.count();
-      if (!WaitReadable(connection, std::min(stalled, end))) {
-        result.trouble = stalled < end ? fmt::format("no byte came for {}, after {}",
-                                                     Describe(deadlines.progress), result.received)
-                                       : fmt::format("it took longer than {}", Describe(deadlines.whole));
-        return result;
-      }
-      continue;
+    const ssize_t n = ::read(connection_.get(), room.data(), room.size());
+    if (n >= 0 || errno == ECONNRESET) {
+      const auto got = static_cast<std::size_t>(std::max<ssize_t>(n, 0));
+      position_ += got;
+      progress_.fetch_add(got, std::memory_order_relaxed);
+      last_byte_ = MonotonicNow();
+      return got;
     }
-    if (n < 0 && errno != ECONNRESET) {
-      result.trouble = fmt::format("the stream broke: {}", std::generic_category().message(errno));
-      return result;
-    }
-    if (n <= 0) break;
-    head.Feed(room.first(static_cast<std::size_t>(n)));
-    // A peer that goes on after the end is not listened to.
-    if (const auto promised = head.core_bytes())
-      n = static_cast<ssize_t>(
-          std::min(static_cast<std::uint64_t>(n), *promised - std::min(*promised, result.received)));
-    result.received += static_cast<std::uint64_t>(n);
-    progress.store(result.received, std::memory_order_relaxed);
-    last_byte = MonotonicNow();
-    if (const auto advanced = writer.Advance(static_cast<std::size_t>(n)); !advanced) {
-      result.trouble = advanced.error().what;
-      return result;
-    }
-    if (last_byte >= end) {
-      result.trouble = fmt::format("it took longer than {}", Describe(deadlines.whole));
-      return result;
-    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return Refuse(errno, "the stream broke: {}", std::generic_category().message(errno));
+    const std::int64_t stalled = last_byte_ + deadlines_.progress.count();
+    if (WaitReadable(connection_, std::min(stalled, end_))) continue;
+    OBIT_TRY(CheckDeadline());
+    return Refuse(ETIMEDOUT, "no byte came for {}, after {}", Describe(deadlines_.progress), position_);
   }
-  result.trouble = TroubleAtEnd(head, result.received);
-  return result;
+}
+
+/// The kernel closes alike after the last byte and after SIGKILL.
+std::unexpected<Error> CoreStream::EndedEarly(const std::optional<std::uint64_t>& promised) const {
+  if (position_ == 0) return Refuse(EPIPE, "the kernel sent nothing");
+  if (promised) return Refuse(EPIPE, "the stream ended after {} of {} bytes", position_, *promised);
+  return Refuse(EPIPE, "the stream ended after {} bytes, within the program headers", position_);
+}
+
+Result<void> CoreStream::ReadHead(CoreHead& head, CoreWriter& writer) {
+  while (!head.complete()) {
+    const auto room = writer.Buffer();
+    std::size_t n = OBIT_TRY(ReadSome(room));
+    if (n == 0) return EndedEarly(head.core_bytes());
+    head.Feed(room.first(n));
+    promised_ = head.core_bytes();
+    if (promised_ && position_ > *promised_) {  // a peer that goes on after the end is not listened to
+      n -= position_ - *promised_;
+      position_ = *promised_;
+    }
+    OBIT_TRY(writer.Advance(n));
+    if (!head.invalid().empty()) return Refuse(EBADMSG, "what arrived is not a core: {}", head.invalid());
+  }
+  return {};
+}
+
+Result<std::span<const std::byte>> CoreStream::Read(std::span<std::byte> room, std::uint64_t end) {
+  room = room.first(std::min<std::uint64_t>(room.size(), end - position_));
+  const std::size_t n = OBIT_TRY(ReadSome(room));
+  if (n == 0) return EndedEarly(promised_);
+  return room.first(n);
+}
+
+Result<void> CoreStream::Copy(std::uint64_t end, CoreWriter& writer) {
+  while (position_ < end) OBIT_TRY(writer.Advance(OBIT_TRY(Read(writer.Buffer(), end)).size()));
+  return {};
+}
+
+Result<void> CoreStream::Discard(std::uint64_t end) {
+  std::array<std::byte, 64 * 1024> room{};
+  while (position_ < end) (void)OBIT_TRY(Read(room, end));
+  return {};
+}
+
+bool CoreStream::HungUp() const {
+  pollfd watched{connection_.get(), POLLRDHUP, 0};
+  return ::poll(&watched, 1, 0) > 0;  // POLLHUP and POLLERR are told unasked
 }
 
 }  // namespace obit

@@ -3,9 +3,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 
 #include "base/fd.h"
+#include "base/result.h"
 #include "elf/core_head.h"
 #include "store/core_writer.h"
 
@@ -17,19 +20,43 @@ struct CaptureDeadlines {
   std::chrono::nanoseconds whole{std::chrono::seconds(600)};
 };
 
-/// What came through the connection.
-struct StreamResult {
-  std::uint64_t received = 0;  ///< bytes of the core
-  /// Why the stream ended before the core was whole; empty if it is whole.
-  std::string trouble;
-};
+/// The core as the kernel sends it, from its first byte to its last. What fails here says why the core ends
+/// early: the peer ended it, a deadline passed, or the writer failed.
+class CoreStream {
+ public:
+  /// `connection` is non-blocking: a coredump socket behind the handshake, or a pipe. `progress` counts the
+  /// bytes for a watchdog. Both outlive this object.
+  CoreStream(const Fd& connection, const CaptureDeadlines& deadlines, std::atomic<std::uint64_t>& progress);
 
-/// Reads a core off `connection` (non-blocking; a coredump socket behind the handshake, or a pipe) into
-/// `writer`, until it is whole, the peer ends it, a deadline passes, or the writer fails. `head` learns the
-/// core's head. `progress` counts the bytes for a watchdog.
-[[nodiscard]] StreamResult CaptureStream(const Fd& connection, const CaptureDeadlines& deadlines,
-                                         CoreHead& head, CoreWriter& writer,
-                                         std::atomic<std::uint64_t>& progress);
+  /// How much of the core has come.
+  [[nodiscard]] std::uint64_t position() const { return position_; }
+
+  /// Reads from the start until `head` is complete, and perhaps some memory behind it, into `writer`.
+  [[nodiscard]] Result<void> ReadHead(CoreHead& head, CoreWriter& writer);
+  /// Reads on up to `end`, an offset in the core, into `writer`.
+  [[nodiscard]] Result<void> Copy(std::uint64_t end, CoreWriter& writer);
+  /// Reads on up to `end` and keeps nothing.
+  [[nodiscard]] Result<void> Discard(std::uint64_t end);
+  /// Reads the next bytes of the core, as many as there are; they end at `end` at the latest.
+  [[nodiscard]] Result<std::span<const std::byte>> Read(std::span<std::byte> room, std::uint64_t end);
+
+  /// The kernel sends no more: it is done, or its process was killed.
+  [[nodiscard]] bool HungUp() const;
+  /// ETIMEDOUT once the whole deadline has passed.
+  [[nodiscard]] Result<void> CheckDeadline() const;
+
+ private:
+  /// 0: the stream has ended.
+  Result<std::size_t> ReadSome(std::span<std::byte> room);
+  std::unexpected<Error> EndedEarly(const std::optional<std::uint64_t>& promised) const;
+
+  const Fd& connection_;
+  const CaptureDeadlines deadlines_;
+  std::atomic<std::uint64_t>& progress_;
+  std::int64_t last_byte_, end_;  // CLOCK_MONOTONIC, ns
+  std::uint64_t position_ = 0;
+  std::optional<std::uint64_t> promised_;  // by the head
+};
 
 /// Waits until `fd` has bytes or an end; false when `deadline` (CLOCK_MONOTONIC, ns) passes first.
 [[nodiscard]] bool WaitReadable(const Fd& fd, std::int64_t deadline);

@@ -92,6 +92,25 @@ struct CrashRecord {
     std::optional<std::uint64_t> promised_bytes;  ///< what its program headers say
     std::uint64_t stored_bytes = 0;               ///< of core.zst
     double held_seconds = 0;                      ///< from the connection until the process could exit
+    std::string stream_reason;  ///< why a core, or a part of it, came by stream though direct was wanted
+
+    /// Memory that direct capture could not read: zeros in the core, where the kernel may have had bytes.
+    struct Unread {
+      std::uint64_t address = 0, bytes = 0;
+      std::string name;  ///< of the mapping, "[vvar]"; empty if it has none
+      bool operator==(const Unread&) const = default;
+    };
+    static constexpr std::size_t kUnreadMax = 32;
+    std::vector<Unread> unread;      ///< the first kUnreadMax
+    std::uint64_t unread_bytes = 0;  ///< of all
+
+    /// The kernel's own bytes, read after a direct capture and compared with it.
+    struct Verified {
+      std::uint64_t bytes = 0;            ///< compared
+      std::vector<Unread> differences;    ///< the first kUnreadMax
+      std::uint64_t different_bytes = 0;  ///< of all, whole pages
+    };
+    std::optional<Verified> verified;
   } capture;
 
   struct Files {

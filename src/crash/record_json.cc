@@ -78,6 +78,18 @@ Json SignalJson(const CrashRecord::Signal& signal) {
   return out;
 }
 
+Json UnreadJson(const std::vector<CrashRecord::Capture::Unread>& ranges) {
+  Json out = Json::array();
+  for (const auto& range : ranges) {
+    Json item = Json::object();
+    PutAddress(item, "address", range.address);
+    item["bytes"] = range.bytes;
+    Put(item, "name", range.name);
+    out.push_back(std::move(item));
+  }
+  return out;
+}
+
 Json CaptureJson(const CrashRecord::Capture& capture) {
   Json out = Json::object();
   out["transport"] = capture.transport;
@@ -89,6 +101,18 @@ Json CaptureJson(const CrashRecord::Capture& capture) {
   Put(out, "promised_bytes", capture.promised_bytes);
   out["stored_bytes"] = capture.stored_bytes;
   out["held_seconds"] = capture.held_seconds;
+  Put(out, "stream_reason", capture.stream_reason);
+  if (capture.unread_bytes > 0) {
+    out["unread"] = UnreadJson(capture.unread);
+    out["unread_bytes"] = capture.unread_bytes;
+  }
+  if (capture.verified) {
+    Json verified = Json::object();
+    verified["bytes"] = capture.verified->bytes;
+    verified["different_bytes"] = capture.verified->different_bytes;
+    verified["differences"] = UnreadJson(capture.verified->differences);
+    out["verified"] = std::move(verified);
+  }
   return out;
 }
 
@@ -188,6 +212,14 @@ class ObjectReader {
     const Json* value = Find(key);
     return {value != nullptr ? *value : kEmpty, where_ + key + ".", wrong_};
   }
+  /// Each item of the array member `key`.
+  template <class F>
+  void ForEach(const char* key, F visit) {
+    const Json* value = Find(key);
+    if (value == nullptr) return;
+    if (!value->is_array()) return Wrong(key, "an array");
+    for (const Json& item : *value) visit(ObjectReader(item, where_ + key + ".", wrong_));
+  }
   void Wrong(const char* key, std::string_view expected) {
     if (wrong_.empty()) wrong_ = fmt::format("{}{} is not {}", where_, key, expected);
   }
@@ -239,6 +271,17 @@ void ReadSignal(ObjectReader in, CrashRecord::Signal& signal) {
   in.Get("sender_uid", signal.sender_uid);
 }
 
+void ReadUnread(ObjectReader& in, const char* key, std::vector<CrashRecord::Capture::Unread>& ranges) {
+  in.ForEach(key, [&](ObjectReader item) {
+    std::optional<std::uint64_t> address;
+    item.GetAddress("address", address);
+    CrashRecord::Capture::Unread range{.address = address.value_or(0)};
+    item.Get("bytes", range.bytes);
+    item.Get("name", range.name);
+    ranges.push_back(std::move(range));
+  });
+}
+
 void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
   in.Get("transport", capture.transport);
   in.GetEnum("method", MethodNamed, capture.method);
@@ -249,6 +292,16 @@ void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
   in.Get("promised_bytes", capture.promised_bytes);
   in.Get("stored_bytes", capture.stored_bytes);
   in.Get("held_seconds", capture.held_seconds);
+  in.Get("stream_reason", capture.stream_reason);
+  ReadUnread(in, "unread", capture.unread);
+  in.Get("unread_bytes", capture.unread_bytes);
+  if (in.Find("verified") != nullptr) {
+    ObjectReader verified = in.Object("verified");
+    capture.verified.emplace();
+    verified.Get("bytes", capture.verified->bytes);
+    verified.Get("different_bytes", capture.verified->different_bytes);
+    ReadUnread(verified, "differences", capture.verified->differences);
+  }
   if (capture.held_seconds < 0) in.Wrong("held_seconds", "a time of 0 or more");
 }
 

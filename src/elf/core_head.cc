@@ -28,13 +28,13 @@ Header Widen(const Ehdr& h) {
 
 struct ProgramHeader {
   std::uint32_t type = 0;
-  std::uint64_t offset = 0, file_size = 0;
+  std::uint64_t offset = 0, address = 0, file_size = 0;
 };
 template <class Phdr>
 ProgramHeader Widen(const Phdr& p)
   requires requires { p.p_offset; }
 {
-  return {p.p_type, p.p_offset, p.p_filesz};
+  return {p.p_type, p.p_offset, p.p_vaddr, p.p_filesz};
 }
 
 std::size_t HeaderSize(ElfClass c) { return c == ElfClass::k64 ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr); }
@@ -157,6 +157,13 @@ void CoreHead::ReadProgramHeader() {
       program_headers_left_ += (header.offset - next_program_header_) / ProgramHeaderSize(class_);
     }
   }
+  ++program_headers_seen_;
+  if (header.type == PT_LOAD && header.file_size != 0) {
+    if (segments_.size() < kSegmentsKept)
+      segments_.push_back({header.address, header.offset, header.file_size});
+    else
+      has_all_segments_ = false;
+  }
   if (header.file_size != 0) memory_end_ = std::max(memory_end_, end);
   if (--program_headers_left_ == 0) EndProgramHeaders();
 }
@@ -170,6 +177,17 @@ void CoreHead::EndProgramHeaders() {
   } else {
     state_ = State::kNotes;
   }
+}
+
+std::vector<std::byte> CoreHead::trailer() const {
+  if (!extended_numbering_) return {};
+  const auto fill = [&](auto header) {
+    header.sh_size = 1;  // section headers
+    header.sh_info = static_cast<std::uint32_t>(program_headers_seen_);
+    const auto bytes = std::as_bytes(std::span(&header, 1));
+    return std::vector(bytes.begin(), bytes.end());
+  };
+  return class_ == ElfClass::k64 ? fill(Elf64_Shdr{}) : fill(Elf32_Shdr{});
 }
 
 std::optional<std::uint64_t> CoreHead::core_bytes() const {

@@ -20,6 +20,9 @@ class CoreHead {
   /// further threads.
   static constexpr std::size_t kNotesKept = 1 << 20;
 
+  /// Segments kept: as many mappings as a process may have by default are 65,530.
+  static constexpr std::size_t kSegmentsKept = 1 << 18;
+
   /// Takes the next bytes of the core, from its first on, in pieces of any size. Costs nothing once the head
   /// is over.
   void Feed(std::span<const std::byte> bytes);
@@ -34,6 +37,18 @@ class CoreHead {
 
   [[nodiscard]] ElfClass elf_class() const { return class_; }
   [[nodiscard]] std::uint16_t machine() const { return machine_; }  ///< EM_*
+
+  /// A PT_LOAD segment that has bytes in the core.
+  struct Segment {
+    std::uint64_t address = 0, offset = 0, bytes = 0;
+  };
+  /// In the order of the program headers, at most kSegmentsKept.
+  [[nodiscard]] std::span<const Segment> segments() const { return segments_; }
+  [[nodiscard]] bool has_all_segments() const { return has_all_segments_; }
+  /// The section header at the end of a core with more than 65,534 program headers, as the kernel writes it
+  /// (fill_extnum_info() of fs/binfmt_elf.c); empty for other cores.
+  [[nodiscard]] std::vector<std::byte> trailer() const;
+
   /// The beginning of the PT_NOTE segment, at most kNotesKept bytes.
   [[nodiscard]] std::span<const std::byte> notes() const { return notes_; }
 
@@ -52,11 +67,13 @@ class CoreHead {
   std::uint64_t at_ = 0;             // offset in the core of the next byte
   ElfClass class_ = ElfClass::k64;
   std::uint16_t machine_ = 0;
-  std::uint64_t next_program_header_ = 0, program_headers_left_ = 0;
+  std::uint64_t next_program_header_ = 0, program_headers_left_ = 0, program_headers_seen_ = 0;
   bool extended_numbering_ = false;
   std::uint64_t section_headers_end_ = 0;
   std::uint64_t notes_begin_ = 0, notes_end_ = 0, memory_end_ = 0;
   std::vector<std::byte> notes_;
+  std::vector<Segment> segments_;
+  bool has_all_segments_ = true;
 };
 
 }  // namespace obit

@@ -33,6 +33,11 @@ struct Value {
       return Refuse(EINVAL, "{} must be a whole number from {} to {}", where, min, max);
     return integer->get();
   }
+  Result<bool> Boolean() const {
+    const auto* boolean = node.as_boolean();
+    if (boolean == nullptr) return Refuse(EINVAL, "{} must be true or false", where);
+    return boolean->get();
+  }
   Result<std::chrono::seconds> Seconds() const { return std::chrono::seconds(OBIT_TRY(Integer(1, 86400))); }
 };
 
@@ -50,6 +55,16 @@ constexpr Setting kSettings[] = {
     {"capture", "slots",
      [](const Value& value, Config& config) -> Result<void> {
        config.slots = static_cast<unsigned>(OBIT_TRY(value.Integer(1, 256)));
+       return {};
+     }},
+    {"capture", "direct",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.direct = OBIT_TRY(value.Boolean());
+       return {};
+     }},
+    {"capture", "verify",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.verify = OBIT_TRY(value.Boolean());
        return {};
      }},
     {"capture", "progress_timeout",

@@ -14,6 +14,10 @@ namespace obit {
 struct Config {
   /// Captures at once. Each holds one crashed process and some MiB; more crashes wait in the queue.
   unsigned slots = 4;
+  /// Memory is copied from /proc/PID/mem where that can be had; else every core comes from the kernel.
+  bool direct = true;
+  /// After a direct capture the kernel's core is read too and compared. The process is held for both.
+  bool verify = false;
   /// A capture that gets no byte for so long ends: the process is released and the record says so.
   std::chrono::seconds progress_timeout{30};
   /// A capture that takes longer in all ends the same way.

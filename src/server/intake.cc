@@ -147,7 +147,7 @@ void Intake::AcceptCoredumps() {
     Pending* pending = Add(std::move(connection));
     pending->arrival.record.capture.transport =
         NameOf(Transport::kSocketRequest);  // until the first bytes say else
-    Inspect(*pending, *peer, 0);
+    Inspect(*pending, std::move(*peer), 0);
     OnRequest(*pending);
   }
 }
@@ -198,7 +198,7 @@ void Intake::OnHelperMessage(Pending& pending) {
   record.thread.tid = message.tid;
   if (peer) {
     if (message.dump_mode == 2) peer->info.dump_mode = DumpMode::kRoot;
-    Inspect(pending, *peer, message.signal);
+    Inspect(pending, std::move(*peer), message.signal);
   } else {
     record.signal.number = message.signal;
     record.process.privileged = true;  // nothing proves whose it was
@@ -208,7 +208,8 @@ void Intake::OnHelperMessage(Pending& pending) {
 }
 
 /// Fills the record from /proc, before any answer: the process stands still until then.
-void Intake::Inspect(Pending& pending, const Peer& peer, int known_signal) {
+void Intake::Inspect(Pending& pending, Peer of, int known_signal) {
+  const Peer& peer = pending.arrival.peer = std::move(of);
   CrashRecord& record = pending.arrival.record;
   record.process.pid = peer.info.pid;
   if (const auto facts = inspector_.Inspect(peer)) ApplyProcessFacts(*facts, record);

@@ -22,6 +22,7 @@ struct Arrival {
   CrashRecord record;  ///< what /proc told; capture.transport and detail are set
   Fd connection;       ///< non-blocking
   Fd exe;              ///< O_PATH; may be empty
+  Peer peer;           ///< the process; without pidfd if it cannot be told
   bool is_socket = true;
   std::optional<CoredumpRequest> offer;  ///< of a "@@" connection, not answered yet
   std::int64_t accepted = 0;             ///< CLOCK_MONOTONIC, ns
@@ -71,7 +72,7 @@ class Intake {
   void OnHelperMessage(Pending& pending);
   void OnRequest(Pending& pending);
   void OnMark(Pending& pending);
-  void Inspect(Pending& pending, const Peer& peer, int known_signal);
+  void Inspect(Pending& pending, Peer of, int known_signal);
   void DecideAndAnswer(Pending& pending);
   void CountRefused(const Error& why);
   Pending* Add(Fd connection);

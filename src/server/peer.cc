@@ -42,4 +42,10 @@ Result<Fd> KernelInspector::Executable(const Peer& peer) {
   return exe;
 }
 
+Result<ProcessMemory> KernelInspector::Memory(const Peer& peer) {
+  ProcessMemory memory = OBIT_TRY(OpenProcessMemory(proc_, peer.info.pid));
+  if (!StillNamed(peer.pidfd)) return Refuse(ESRCH, "the process was gone before its memory could be opened");
+  return memory;
+}
+
 }  // namespace obit

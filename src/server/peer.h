@@ -4,6 +4,7 @@
 #include "base/result.h"
 #include "kernel/pidfd.h"
 #include "kernel/process.h"
+#include "kernel/process_memory.h"
 
 namespace obit {
 
@@ -28,6 +29,8 @@ class PeerInspector {
   [[nodiscard]] virtual Result<ProcessFacts> Inspect(const Peer& peer) = 0;
   /// The program, O_PATH.
   [[nodiscard]] virtual Result<Fd> Executable(const Peer& peer) = 0;
+  /// For direct capture. EACCES, EPERM: obitd has no right to it. ESRCH: the process is gone.
+  [[nodiscard]] virtual Result<ProcessMemory> Memory(const Peer& peer) = 0;
 };
 
 /// The running kernel.
@@ -38,6 +41,7 @@ class KernelInspector final : public PeerInspector {
   [[nodiscard]] Result<Peer> IdentifyPiped(Fd pidfd, pid_t pid) override;
   [[nodiscard]] Result<ProcessFacts> Inspect(const Peer& peer) override;
   [[nodiscard]] Result<Fd> Executable(const Peer& peer) override;
+  [[nodiscard]] Result<ProcessMemory> Memory(const Peer& peer) override;
 
  private:
   explicit KernelInspector(Fd proc) : proc_(std::move(proc)) {}

@@ -22,6 +22,10 @@ std::string Headline(const CrashRecord& record) {
   return line;
 }
 
+void SetReason(WorkerJob& job, std::string_view reason) {
+  std::memcpy(job.reason, reason.data(), std::min(reason.size(), sizeof job.reason - 1));
+}
+
 }  // namespace
 
 Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const Config& config,
@@ -29,6 +33,7 @@ Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const 
     : loop_(loop),
       store_(std::move(store)),
       config_(config),
+      inspector_(inspector),
       intake_(loop, std::move(listeners), config, inspector,
               {.capture = [this](Arrival arrival) { Enqueue(std::move(arrival)); },
                .record =
@@ -78,7 +83,9 @@ Result<void> Server::Reconfigure(const Config& config) {
 
 /// From here on the crash leaves a trace: begun.json, whatever becomes of this process.
 void Server::Enqueue(Arrival arrival) {
-  const CrashRecord& record = arrival.record;
+  CrashRecord& record = arrival.record;
+  // For a recovery, which cannot tell; the capture says how it was in the end.
+  if (config_.direct && arrival.peer.pidfd) record.capture.method = CaptureMethod::kDirect;
   auto incoming = store_.Begin(record.id);
   Result<void> begun;
   if (incoming)
@@ -96,6 +103,7 @@ void Server::Enqueue(Arrival arrival) {
   task.dir = std::move(incoming->dir);
   task.connection = std::move(arrival.connection);
   task.exe = std::move(arrival.exe);
+  task.peer = std::move(arrival.peer);
   task.is_socket = arrival.is_socket;
   task.job.kind = WorkerJob::Kind::kCapture;
   task.job.has_offer = arrival.offer ? 1 : 0;
@@ -111,8 +119,21 @@ void Server::StartQueued() {
     queue_.pop_front();
     task.job.progress_ns = std::chrono::nanoseconds(config_.progress_timeout).count();
     task.job.capture_ns = std::chrono::nanoseconds(config_.capture_timeout).count();
+    task.job.verify = config_.verify ? 1 : 0;
+    if (task.job.kind == WorkerJob::Kind::kCapture && config_.direct) OpenMemory(task);
     pool_->Start(std::move(task));
   }
+}
+
+/// Only when its turn has come: a queue of thousands must not hold thousands of open files.
+void Server::OpenMemory(CaptureTask& task) {
+  auto memory = task.peer.pidfd ? inspector_.Memory(task.peer)
+                                : Result<ProcessMemory>(Refuse(ESRCH, "the process cannot be named"));
+  if (memory)
+    task.memory = std::move(*memory);
+  else
+    SetReason(task.job, memory.error().what);
+  task.peer.pidfd.Reset();
 }
 
 void Server::OnTaskDone(CaptureTask task, TaskResult result) {
@@ -142,7 +163,7 @@ void Server::QueueRecovery(const std::string& id, Fd dir, const std::string& rea
   task.id = id;
   task.dir = std::move(dir);
   task.job.kind = WorkerJob::Kind::kRecover;
-  std::memcpy(task.job.reason, reason.data(), std::min(reason.size(), sizeof task.job.reason - 1));
+  SetReason(task.job, reason);
   queue_.push_front(std::move(task));
 }
 
@@ -176,6 +197,7 @@ void Server::KeepWithoutCore(const std::string& id, const std::string& reason) {
     record = OBIT_TRY(LoadRecord(incoming, kBegunFile));
     ::unlinkat(incoming.get(), kCoreFile, 0);
     ::unlinkat(incoming.get(), kExeFile, 0);
+    record.capture.method = CaptureMethod::kNone;
     record.capture.outcome = CrashOutcome::kFailed;
     record.capture.reason = reason;
     return WriteRecord(incoming, record);

@@ -52,6 +52,7 @@ class Server {
 
   void Enqueue(Arrival arrival);
   void StartQueued();
+  void OpenMemory(CaptureTask& task);
   void OnTaskDone(CaptureTask task, TaskResult result);
   Result<void> RecoverAbandoned();
   void QueueRecovery(const std::string& id, Fd dir, const std::string& reason);
@@ -68,6 +69,7 @@ class Server {
   Fd store_lock_;
   std::optional<Index> index_;
   Config config_;
+  PeerInspector& inspector_;
   Intake intake_;
   std::unique_ptr<WorkerPool> pool_;
   EventSource sync_, stop_;

@@ -37,6 +37,7 @@ class FakeInspector final : public PeerInspector {
     return facts;
   }
   Result<Fd> Executable(const Peer&) override { return Open("/proc/self/exe", O_PATH); }
+  Result<ProcessMemory> Memory(const Peer&) override { return Refuse(EPERM, "no right to its memory"); }
 
   bool is_kernel = true, gone = false;
   PidfdInfo info{.pid = 4711, .coredump_known = true, .coredumped = true, .dump_mode = DumpMode::kUser};

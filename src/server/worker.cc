@@ -37,15 +37,24 @@ CoreWriter::Options WriterOptions() {
 
 WorkerReport Work(const Fd& manager, const WorkerJob& job, std::vector<Fd> fds,
                   std::atomic<std::uint64_t>& progress) {
+  const std::string reason(job.reason, ::strnlen(job.reason, sizeof job.reason));
   if (job.kind == WorkerJob::Kind::kRecover) {
     if (fds.size() != 1) return ReportOf(Refuse(EBADMSG, "job without its folder"));
-    return ReportOf(Recover(fds[0], std::string(job.reason, ::strnlen(job.reason, sizeof job.reason))));
+    return ReportOf(Recover(fds[0], reason));
   }
-  if (fds.size() < 2) return ReportOf(Refuse(EBADMSG, "job without its descriptors"));
+  const std::size_t expected = 2 + (job.has_exe != 0 ? 1 : 0) + (job.has_memory != 0 ? 4 : 0);
+  if (fds.size() != expected) return ReportOf(Refuse(EBADMSG, "job without its descriptors"));
+  auto next = fds.begin();
   CaptureJob capture;
-  capture.dir = std::move(fds[0]);
-  capture.connection = std::move(fds[1]);
-  if (fds.size() > 2) capture.exe = std::move(fds[2]);
+  capture.dir = std::move(*next++);
+  capture.connection = std::move(*next++);
+  if (job.has_exe != 0) capture.exe = std::move(*next++);
+  if (job.has_memory != 0) {
+    ProcessMemory& memory = capture.memory.emplace();
+    for (Fd* part : {&memory.mem, &memory.pagemap, &memory.maps, &memory.smaps}) *part = std::move(*next++);
+  }
+  capture.stream_reason = reason;
+  capture.verify = job.verify != 0;
   if (job.has_offer != 0) capture.offer = job.offer;
   capture.accepted = job.accepted;
   capture.deadlines = {std::chrono::nanoseconds(job.progress_ns), std::chrono::nanoseconds(job.capture_ns)};

@@ -12,17 +12,19 @@ namespace obit {
 // Manager and worker talk over a SOCK_SEQPACKET pair: one WorkerJob at a time to the worker, WorkerReports
 // back.
 
-/// What a worker is to do. With it go descriptors: incoming/ID; for a capture also the connection, then the
-/// program if known.
+/// What a worker is to do. With it go descriptors: incoming/ID; for a capture also the connection, then those
+/// that the flags tell: the program; mem, pagemap, maps and smaps of the process.
 struct WorkerJob {
   enum class Kind : std::uint32_t { kCapture, kRecover };
   Kind kind = Kind::kCapture;
   std::uint32_t has_offer = 0;  ///< a "@@" connection: answer `offer` first
+  std::uint32_t has_exe = 0, has_memory = 0;
+  std::uint32_t verify = 0;  ///< CaptureJob::verify
   CoredumpRequest offer{};
   std::int64_t accepted = 0;     ///< CLOCK_MONOTONIC, ns
   std::int64_t progress_ns = 0;  ///< the deadlines
   std::int64_t capture_ns = 0;
-  char reason[128] = {};  ///< of a recovery: why the capture ended
+  char reason[128] = {};  ///< of a recovery: why the capture ended; else CaptureJob::stream_reason
 };
 static_assert(std::is_trivially_copyable_v<WorkerJob>);
 

@@ -135,18 +135,31 @@ std::size_t WorkerPool::busy() const {
       std::ranges::count_if(slots_, [](const auto& slot) { return slot->task.has_value(); }));
 }
 
+/// In the order that WorkerJob tells, which gets its flags.
+std::vector<int> WorkerPool::DescriptorsOf(CaptureTask& task) {
+  std::vector<int> fds{task.dir.get()};
+  if (!task.connection) return fds;
+  fds.push_back(task.connection.get());
+  task.job.has_exe = task.exe ? 1 : 0;
+  if (task.exe) fds.push_back(task.exe.get());
+  task.job.has_memory = task.memory ? 1 : 0;
+  if (task.memory)
+    for (const Fd* part : {&task.memory->mem, &task.memory->pagemap, &task.memory->maps, &task.memory->smaps})
+      fds.push_back(part->get());
+  return fds;
+}
+
 void WorkerPool::Start(CaptureTask task) {
   const auto found = std::ranges::find_if(slots_, [](const auto& slot) { return slot->idle(); });
   Slot& slot = **found;
-  std::vector<int> fds{task.dir.get()};
-  if (task.connection) fds.push_back(task.connection.get());
-  if (task.connection && task.exe) fds.push_back(task.exe.get());
+  const std::vector<int> fds = DescriptorsOf(task);
   slot.started = slot.last_progress = MonotonicNow();
   slot.seen = 0;
   slot.progress.get().store(0, std::memory_order_relaxed);
   const auto sent = SendMessage(slot.socket, std::as_bytes(std::span(&task.job, 1)), fds);
   slot.task = std::move(task);
   slot.task->exe.Reset();
+  slot.task->memory.reset();
   // A socket stays open here so that the watchdog can shut it down even if the worker cannot die. A pipe must
   // not: only the last close of its read end lets the process go.
   if (!slot.task->is_socket) slot.task->connection.Reset();

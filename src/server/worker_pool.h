@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "policy/config.h"
 #include "server/event_loop.h"
+#include "server/peer.h"
 #include "server/worker.h"
 
 namespace obit {
@@ -20,8 +21,10 @@ namespace obit {
 struct CaptureTask {
   WorkerJob job;
   Fd dir, connection, exe;  ///< of WorkerJob; empty ones are not sent
-  bool is_socket = true;    ///< the connection can be shut down (not a pipe)
-  std::string id;           ///< of the crash, for messages
+  std::optional<ProcessMemory> memory;
+  Peer peer;              ///< whose memory can be opened when the task's turn comes; not sent
+  bool is_socket = true;  ///< the connection can be shut down (not a pipe)
+  std::string id;         ///< of the crash, for messages
 };
 
 /// How a task ended: stored; or failed with an error; or the worker died or was killed.
@@ -65,6 +68,7 @@ class WorkerPool {
   Result<void> Fork(Slot& slot);
   void Replace(Slot& slot);
   static void End(Slot& slot);
+  static std::vector<int> DescriptorsOf(CaptureTask& task);
   void OnReport(Slot& slot);
   void OnDeath(Slot& slot, int status);
   void Check(Slot& slot);

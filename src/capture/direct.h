@@ -1,0 +1,62 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "capture/plan.h"
+#include "capture/stream.h"
+#include "crash/record.h"
+#include "elf/core_head.h"
+#include "kernel/process_memory.h"
+#include "store/core_writer.h"
+
+namespace obit {
+
+/// Copies the memory of a crashed process in place of the kernel, which stands still behind the connection
+/// once its head has come: several threads read, holes are not read at all. The core is the same. What cannot
+/// be read comes by the stream, which still waits.
+class DirectCapture {
+ public:
+  /// `head` is complete, `writer` has what `stream` gave so far. All outlive this object.
+  DirectCapture(const ProcessMemory& memory, const CoreHead& head, CoreStream& stream, CoreWriter& writer,
+                std::atomic<std::uint64_t>& progress);
+
+  /// Learns what the segments are. Fails if this core has to come by stream; nothing was done then.
+  [[nodiscard]] Result<void> Plan();
+  /// Captures all that is left of the core. On return nothing of the process is needed any more. An error
+  /// says why the core ends early.
+  [[nodiscard]] Result<void> Run();
+
+  /// By their place in the core.
+  [[nodiscard]] const std::vector<PlannedSegment>& segments() const { return segments_; }
+  /// Adds what Run() could not read, and what came by the stream and why.
+  void Describe(CrashRecord::Capture& capture) const;
+
+ private:
+  Result<void> CaptureSegments(std::size_t first);
+  Result<void> CaptureSegment(const PlannedSegment& segment);
+  Result<void> CaptureChunk(const PlannedSegment& segment, PlannedChunk chunk);
+  Result<void> CopyFromStream(const PlannedSegment& segment, const std::string& why);
+  Result<void> CaptureEnd();
+  Result<void> SkipTo(std::uint64_t offset);
+  void CountUnread(const PlannedSegment& segment, std::uint64_t bytes);
+
+  const ProcessMemory& memory_;
+  const CoreHead& head_;
+  CoreStream& stream_;
+  CoreWriter& writer_;
+  std::atomic<std::uint64_t>& progress_;
+  std::vector<PlannedSegment> segments_;
+  std::uint64_t at_ = 0;  // offset in the core of what is captured next
+  std::string stream_reason_;
+
+  std::mutex mutex_;
+  std::map<const PlannedSegment*, std::uint64_t> unread_;  // bytes; guarded by mutex_ while threads read
+};
+
+}  // namespace obit
