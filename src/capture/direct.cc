@@ -41,6 +41,7 @@ Result<void> DirectCapture::Run() {
     next = static_cast<std::size_t>(failed - segments_.begin()) + 1;
   }
   OBIT_TRY(CaptureEnd());
+  if (stream_.position() == at_) return {};  // the kernel has sent all of it
   // After SIGKILL the memory stays for a moment, but may be taken from it already (oom_reaper).
   if (!HasMemory(memory_.mem, 0) || stream_.HungUp())
     return Refuse(ESRCH, "the process was killed while its memory was read");
@@ -135,6 +136,7 @@ Result<void> DirectCapture::CaptureEnd() {
   if (at_ >= end) return {};
   if (trailer.size() > end - at_) return stream_.Copy(end, writer_);  // it came along in part
   OBIT_TRY(SkipTo(end - trailer.size()));
+  at_ = end;
   return writer_.Append(trailer);
 }
 

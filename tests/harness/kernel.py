@@ -80,6 +80,19 @@ def settings(values):
         os.close(lock)  # the guardian held it too
 
 
+@contextlib.contextmanager
+def more_settings(values):
+    """Sets further sysctls inside a `settings` block. The test is skipped by what it then lacks, if a value is not taken."""
+    old = {path: path.read_text() for path in values}
+    try:
+        for path, value in values.items():
+            path.write_text(value)
+        yield
+    finally:
+        for path, value in reversed(old.items()):
+            path.write_text(value)
+
+
 class Log:
     """The kernel's log from now on."""
 
