@@ -1,13 +1,17 @@
-// Dies in the way its first argument names; further arguments beyond those a way takes are ignored.
+// Dies in the way its first argument names; further arguments beyond those a way takes are ignored. If the last one is
+// "stop" it stops itself first, with everything prepared: a benchmark starts its clock when it lets it go on.
 //
-//   segv                 a null write in crash_here
-//   abort                abort(3) in crash_here_abort
-//   threads N            N threads; one that is not the leader writes to null, the others wait
-//   mappings N           N mappings, every second one of the program file, then segv
-//   memory MIB KIND [stop]  MIB of memory holding KIND (random, mixed, sparse); stops itself if told so; then
-//   segv delete-exe           removes its own program file, then segv namespaces           a child in new
-//   user, pid, mount and network namespaces dies of segv; 0 if it dumped core storm N              N children
-//   die of segv at the same moment; prints "reaped N dumped M"
+//   segv                   a null write in crash_here
+//   abort                  abort(3) in crash_here_abort
+//   threads N              N threads; one that is not the leader writes to null, the others wait
+//   mappings N             N mappings, every second one of the program file, then segv
+//   memory MIB KIND        MIB of memory holding KIND (random, mixed, pointers, sparse), then segv
+//   hole GIB MIB           a mapping of GIB with 16 pages in it, and MIB of mixed memory, then segv
+//   file FILE              maps all of FILE and writes one page in 4096, then segv
+//   shared MIB             MIB of shared mixed memory, then segv
+//   delete-exe             removes its own program file, then segv
+//   namespaces             a child in new user, pid, mount and network namespaces dies of segv; 0 if it dumped core
+//   storm N                N children die of segv at the same moment; prints "reaped N dumped M"
 //
 // Built also statically and for i386: C, and nothing but the C library.
 
@@ -32,7 +36,13 @@ static void Fail(const char* what) {
   exit(2);
 }
 
+static int stop_first;
+static void StopIfTold(void) {
+  if (stop_first) raise(SIGSTOP);
+}
+
 NOINLINE void crash_here(void) {
+  StopIfTold();
   volatile int* volatile null = NULL;  // volatile twice: nothing may be reasoned away
   *null = 1;
 }
@@ -82,21 +92,45 @@ static void MakeMappings(long count) {
   }
 }
 
-/// "random" does not compress; "mixed" is pointers among small numbers, as in a heap; "sparse" is one page
-/// in 64.
-static void FillMemory(long mib, const char* kind) {
-  const size_t bytes = (size_t)mib << 20, words = bytes / sizeof(uint64_t);
-  uint64_t* memory =
-      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+static uint64_t* Map(size_t bytes, int flags, int file) {
+  void* memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, file, 0);
   if (memory == MAP_FAILED) Fail("mmap");
+  return memory;
+}
+
+/// "random" does not compress; "mixed" is pointers among small numbers, as in a heap; "pointers" is nothing but pointers;
+/// "sparse" is mixed in one page of 64.
+static void Fill(uint64_t* memory, size_t bytes, const char* kind) {
+  const size_t words = bytes / sizeof(uint64_t);
   const size_t step = strcmp(kind, "sparse") == 0 ? 64 * 4096 / sizeof(uint64_t) : 1;
-  if (step > 1 && madvise(memory, bytes, MADV_NOHUGEPAGE) != 0) Fail("madvise");
-  const int random = strcmp(kind, "random") == 0;
+  const int random = strcmp(kind, "random") == 0, every = strcmp(kind, "pointers") == 0 ? 1 : 7;
   uint64_t state = 88172645463325252u;  // xorshift64
   for (size_t i = 0; i < words; i += step) {
     state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-    memory[i] = random ? state : i % 7 == 0 ? (uint64_t)(uintptr_t)&memory[state % words] : i & 0xff;
+    memory[i] = random ? state : i % every == 0 ? (uint64_t)(uintptr_t)&memory[state % words] : i & 0xff;
   }
+}
+
+static void FillMemory(long mib, const char* kind) {
+  const size_t bytes = (size_t)mib << 20;
+  uint64_t* memory = Map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+  if (strcmp(kind, "sparse") == 0 && madvise(memory, bytes, MADV_NOHUGEPAGE) != 0) Fail("madvise");
+  Fill(memory, bytes, kind);
+}
+
+static void MakeHole(long gib, long mib) {
+  const size_t bytes = (size_t)gib << 30;
+  char* memory = (char*)Map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+  for (size_t i = 0; i < bytes; i += bytes / 16) memory[i] = 1;
+  FillMemory(mib, "mixed");
+}
+
+static void MapFile(const char* path) {
+  const int file = open(path, O_RDONLY);
+  if (file < 0) Fail(path);
+  const off_t bytes = lseek(file, 0, SEEK_END);
+  char* memory = (char*)Map((size_t)bytes, MAP_PRIVATE, file);
+  for (off_t i = 0; i < bytes; i += 4096 * 4096) memory[i] = 1;
 }
 
 static void DeleteOwnProgram(void) {
@@ -125,11 +159,13 @@ static int Storm(long count) {
     if (child < 0) Fail("fork");
     if (child == 0) {
       char unused;
+      stop_first = 0;
       close(starter[1]);
       if (read(starter[0], &unused, 1) == 0) crash_here();  // end of file for all of them at once
       _exit(2);
     }
   }
+  StopIfTold();
   close(starter[1]);
   long reaped = 0, dumped = 0;
   for (int status; wait(&status) > 0; ++reaped) dumped += WIFSIGNALED(status) && WCOREDUMP(status);
@@ -139,7 +175,10 @@ static int Storm(long count) {
 
 int main(int argc, char** argv) {
   const char* way = argc > 1 ? argv[1] : "";
-  const long number = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
+  const char* what = argc > 2 ? argv[2] : "";
+  const char* more = argc > 3 ? argv[3] : "";
+  const long number = strtol(what, NULL, 10);
+  stop_first = strcmp(argv[argc - 1], "stop") == 0;
   if (strcmp(way, "namespaces") == 0) return CrashInNamespaces();
   if (strcmp(way, "storm") == 0) return Storm(number);
   if (strcmp(way, "abort") == 0) crash_here_abort();
@@ -148,8 +187,14 @@ int main(int argc, char** argv) {
   if (strcmp(way, "mappings") == 0) {
     MakeMappings(number);
   } else if (strcmp(way, "memory") == 0) {
-    FillMemory(number, argc > 3 ? argv[3] : "");
-    if (argc > 4 && strcmp(argv[4], "stop") == 0) raise(SIGSTOP);  // a benchmark starts its clock now
+    FillMemory(number, more);
+  } else if (strcmp(way, "hole") == 0) {
+    MakeHole(number, strtol(more, NULL, 10));
+  } else if (strcmp(way, "file") == 0) {
+    MapFile(what);
+  } else if (strcmp(way, "shared") == 0) {
+    const size_t bytes = (size_t)number << 20;
+    Fill(Map(bytes, MAP_SHARED | MAP_ANONYMOUS, -1), bytes, "mixed");
   } else if (strcmp(way, "delete-exe") == 0) {
     DeleteOwnProgram();
   } else if (strcmp(way, "segv") != 0) {

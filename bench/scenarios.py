@@ -1,0 +1,56 @@
+"""What dies in bench/captures.py."""
+
+import contextlib
+import dataclasses
+import pathlib
+import tempfile
+
+
+@dataclasses.dataclass
+class Scenario:
+    name: str
+    argv: tuple  # the last word makes it stop itself, everything prepared
+    crashes: int = 1
+    without: tuple = ()  # contenders that would take minutes, or that make no sense
+    needs_file: int = 0  # MiB; the word FILE of argv becomes its name
+
+
+def crasher(name, *arguments, **options):
+    return Scenario(name, ("crasher", *arguments, "stop"), **options)
+
+
+
+ALL = (
+    crasher("1 GiB mixed", "memory", "1024", "mixed"),
+    crasher("1 GiB random", "memory", "1024", "random"),
+    crasher("1 GiB pointers", "memory", "1024", "pointers"),
+    crasher("4 GiB mixed", "memory", "4096", "mixed"),
+    crasher("64 GiB sparse", "hole", "64", "100"),
+    crasher("1,000 threads", "threads", "1000"),
+    crasher("8,000 mappings", "mappings", "8000"),
+    Scenario("node", ("node", "-e", "let a = []; for (let i = 0; i < 1e6; ++i) a.push({i, s: 'x' + i});"
+                                    "process.kill(process.pid, 'SIGSTOP'); process.abort()")),
+    Scenario("python3", ("python3", "-c", "import ctypes, os, signal; d = {i: str(i) for i in range(10**6)};"
+                                          "os.kill(os.getpid(), signal.SIGSTOP); ctypes.string_at(0)")),
+    crasher("2 GiB file", "file", "FILE", needs_file=2048),
+    crasher("512 MiB shared", "shared", "512"),
+    crasher("storm of 1,000", "storm", "1000", crashes=1000, without=("gcore", "file+zstd")),
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def prepared(scenario, crashers):
+    """The argument vector, with the file that it needs."""
+    with contextlib.ExitStack() as stack:
+        file = ""
+        if scenario.needs_file:
+            made = stack.enter_context(tempfile.NamedTemporaryFile(dir="/var/tmp", prefix="obit-bench."))
+            piece = bytes(range(256)) * 4096
+            for _ in range(scenario.needs_file):
+                made.write(piece)
+            made.flush()
+            file = made.name
+        words = [file if word == "FILE" else word for word in scenario.argv]
+        if words[0] == "crasher":
+            words[0] = str(pathlib.Path(crashers) / "crasher")
+        yield words
