@@ -65,6 +65,7 @@ Result<std::size_t> ReadProcessMemory(const Fd& mem, std::uint64_t address, std:
     } else if (errno == EIO || errno == EFAULT) {
       step =
           static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), PageBytes() - address % PageBytes()));
+      std::ranges::fill(out.first(step), std::byte{0});
       unread += step;
     } else if (errno != EINTR) {
       return Fail(errno, "read memory at {:#x}", address);

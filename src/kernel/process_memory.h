@@ -20,9 +20,9 @@ struct ProcessMemory {
 /// right (CAP_SYS_PTRACE, and CAP_DAC_READ_SEARCH for another user).
 [[nodiscard]] Result<ProcessMemory> OpenProcessMemory(const Fd& proc, pid_t pid);
 
-/// Fills `out` from `address`, and leaves pages alone that the kernel refuses to read (guard pages, device
-/// memory, the end of a file): returns how many bytes of `out` they are. ESRCH: the memory is gone, its
-/// process has exited.
+/// Fills `out` from `address`, with zeros for pages that the kernel refuses to read (guard pages, device
+/// memory, the end of a file): returns how many bytes those are. ESRCH: the memory is gone, its process has
+/// exited.
 [[nodiscard]] Result<std::size_t> ReadProcessMemory(const Fd& mem, std::uint64_t address,
                                                     std::span<std::byte> out);
 

@@ -31,8 +31,11 @@ WorkerReport ReportOf(const Result<CrashRecord>& result) {
   return report;
 }
 
+/// More would only wait for each other, and each needs memory.
+constexpr unsigned kThreadsMax = 8;
+
 CoreWriter::Options WriterOptions() {
-  return {.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u)};
+  return {.threads = std::clamp(std::thread::hardware_concurrency(), 1u, kThreadsMax)};
 }
 
 WorkerReport Work(const Fd& manager, const WorkerJob& job, std::vector<Fd> fds,

@@ -41,7 +41,6 @@ struct CoreWriter::Chunk {
 };
 
 void CoreWriter::Chunk::Fill() {
-  std::ranges::fill(filled(), std::byte{0});
   if (auto fetched = fetch(filled()); !fetched) fetch_error = std::move(fetched).error();
 }
 
@@ -51,8 +50,10 @@ Result<void> CoreWriter::Chunk::Compress(FrameCompressor& compressor) {
   return {};
 }
 
+// Enough that the threads have work while the caller prepares more, and few enough that several captures at
+// once stay within some MiB each.
 CoreWriter::CoreWriter(const Fd& file, const Options& options)
-    : file_(file), options_(options), chunks_max_(2 * options.threads + 2) {}
+    : file_(file), options_(options), chunks_max_(std::min<std::size_t>(4 * options.threads + 4, 20)) {}
 
 CoreWriter::~CoreWriter() { StopThreads(); }
 
@@ -215,10 +216,11 @@ void CoreWriter::AppendDone(std::unique_lock<std::mutex>& lock) {
     dropping_ = dropping_ || chunk.fetch_error;
     free_.push_back(std::move(order_.front()));
     order_.pop_front();
-    done_.notify_all();
+    // Not for each: waking the caller costs more than it gains while the other threads still have work.
+    if (free_.size() * 2 >= chunks_max_) done_.notify_all();
   }
   appending_ = false;
-  done_.notify_all();
+  if (order_.empty()) done_.notify_all();
 }
 
 /// Writes a chunk's bytes, and before them the hole that they end. Only the thread that appends calls it, so

@@ -32,7 +32,7 @@ class CoreWriter {
   struct Options {
     unsigned threads = 2;
   };
-  /// Fills `room`, which is zeroed, with bytes of the core. Called on a thread of the writer.
+  /// Fills all of `room` with bytes of the core. Called on a thread of the writer.
   using Fetch = std::function<Result<void>(std::span<std::byte> room)>;
 
   /// `file` is empty, writable, and stays the caller's; it outlives this object.
