@@ -69,6 +69,12 @@ class Generator {
     Fill(capture.promised_bytes);
     capture.stored_bytes = Number<std::uint64_t>();
     capture.held_seconds = static_cast<double>(random_() % 1'000'000'007) / 1e6;
+    capture.stream_reason = Text();
+    if (Coin()) {
+      capture.unread = Ranges();
+      capture.unread_bytes = 1 + random_() % 1000;
+    }
+    if (Coin()) capture.verified = {Number<std::uint64_t>(), Ranges(), Number<std::uint64_t>()};
     record.files = {Coin() ? "core.zst" : "", Coin() ? "exe.zst" : ""};
     return record;
   }
@@ -89,6 +95,11 @@ class Generator {
       text += static_cast<char>(random_());  // NUL too
     }
     return text;
+  }
+  std::vector<CrashRecord::Capture::Unread> Ranges() {
+    std::vector<CrashRecord::Capture::Unread> ranges(random_() % 3);
+    for (auto& range : ranges) range = {Number<std::uint64_t>(), Number<std::uint64_t>(), Text()};
+    return ranges;
   }
   template <class T>
   T Number() {
@@ -111,7 +122,17 @@ std::string Dump(const CrashRecord& record) {
   const auto& c = record.capture;
   std::string cmdline;
   for (const std::string& argument : p.cmdline) cmdline += fmt::format("{}:{},", argument.size(), argument);
-  return fmt::format("{} {} {}|{}|{}\n", record.id, record.time, record.host.name, record.host.kernel,
+  const auto ranges = [](const auto& parts) {
+    std::string text;
+    for (const auto& part : parts)
+      text += fmt::format("{} {} {}:{},", part.address, part.bytes, part.name.size(), part.name);
+    return text;
+  };
+  return fmt::format("{}|{}|{}|{}\n", c.stream_reason, ranges(c.unread), c.unread_bytes,
+                     c.verified ? fmt::format("{} {} {}", c.verified->bytes, ranges(c.verified->differences),
+                                              c.verified->different_bytes)
+                                : "-") +
+         fmt::format("{} {} {}|{}|{}\n", record.id, record.time, record.host.name, record.host.kernel,
                      record.host.boot_id) +
          fmt::format("{} {} {} {}|{}|{} {}|{}{} {}|{}|{}\n", p.pid, optional(p.own_pid), optional(p.parent),
                      p.comm, p.exe, p.exe_deleted, p.exe_build_id, cmdline, p.cmdline_truncated, p.cwd,

@@ -1,8 +1,10 @@
 #include "kernel/pidfd.h"
 
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -75,6 +77,15 @@ Result<Fd> OpenPidfd(pid_t pid) {
 bool StillNamed(const Fd& pidfd) {
   // EPERM too means that there is such a process.
   return ::syscall(SYS_pidfd_send_signal, pidfd.get(), 0, nullptr, 0) == 0 || errno == EPERM;
+}
+
+bool HasExited(const Fd& pidfd) {
+  pollfd watched{pidfd.get(), POLLIN, 0};
+  return ::poll(&watched, 1, 0) > 0;
+}
+
+void KillProcess(const Fd& pidfd) {
+  (void)::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
 }
 
 }  // namespace obit

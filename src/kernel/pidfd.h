@@ -40,4 +40,10 @@ struct PidfdInfo {
 /// True while the process has not been reaped: until then its pid names no other process.
 [[nodiscard]] bool StillNamed(const Fd& pidfd);
 
+/// True once the process has exited, reaped or not.
+[[nodiscard]] bool HasExited(const Fd& pidfd);
+
+/// Sends SIGKILL. What cannot be signalled is left alone.
+void KillProcess(const Fd& pidfd);
+
 }  // namespace obit

@@ -181,6 +181,27 @@ std::string FilesText(const CrashRecord& record, const PageContext& context) {
          Join({"crash.json", record.files.core, record.files.exe}, ", ");
 }
 
+/// Memory that direct capture could not read. Not of the kernel's own pages: they are in every process, and
+/// the kernel dumps zeros for them too.
+std::string UnreadText(const CrashRecord::Capture& capture) {
+  std::vector<std::string> parts;
+  for (const auto& part : capture.unread) {
+    if (part.name.starts_with("[vvar") || part.name == "[vsyscall]") continue;
+    parts.push_back(
+        FormatBytes(part.bytes) + " of " +
+        (part.name.empty() ? fmt::format("memory at {:#x}", part.address) : EscapeForTerminal(part.name)));
+  }
+  return Join(parts, ", ");
+}
+
+std::string VerifiedText(const CrashRecord::Capture& capture) {
+  if (!capture.verified) return "";
+  if (capture.verified->different_bytes == 0)
+    return FormatBytes(capture.verified->bytes) + " are what the kernel sent";
+  return fmt::format("{} of {} differ from what the kernel sent",
+                     FormatBytes(capture.verified->different_bytes), FormatBytes(capture.verified->bytes));
+}
+
 std::vector<std::string> NextCommands(const CrashRecord& record, const PageContext& context) {
   const std::string id = record.id.substr(0, 8);
   const std::string remove = fmt::format("{} rm {}", context.command, id);
@@ -215,6 +236,11 @@ std::string RenderRecordPage(const CrashRecord& record, const PageContext& conte
                   ", "));
   page.Field("Core", DescribeCapture(record.capture), ToneOf(record.capture.outcome));
   page.Field("Reason", EscapeForTerminal(record.capture.reason), ToneOf(record.capture.outcome));
+  page.Field("Stream", EscapeForTerminal(record.capture.stream_reason));
+  page.Field("Unread", UnreadText(record.capture));
+  page.Field(
+      "Verified", VerifiedText(record.capture),
+      record.capture.verified && record.capture.verified->different_bytes > 0 ? Tone::kBad : Tone::kPlain);
   page.Field("Files", FilesText(record, context));
   page.Field("Id", record.id);
   page.Line("");

@@ -95,6 +95,22 @@ TEST(RecordPage, WhatIsNotKnownHasNoLine) {
     EXPECT_THAT(page, Not(HasSubstr(label)));
 }
 
+TEST(RecordPage, SaysWhatDirectCaptureCouldNotDo) {
+  CrashRecord record = Sample();
+  record.capture.stream_reason = "memory at 0x7000, 4096 bytes: /memfd:x may have to wait";
+  record.capture.unread = {{0x1000, 4096, "[vvar]"}, {0x2000, 8192, "/tmp/\x1b[2Jx"}, {0x5000, 4096, ""}};
+  record.capture.unread_bytes = 16384;
+  record.capture.verified = {.bytes = 1 << 20, .different_bytes = 0};
+  std::string page = RenderRecordPage(record, Context());
+  EXPECT_THAT(page, HasSubstr("Stream      memory at 0x7000"));
+  EXPECT_THAT(page, HasSubstr("8.0 KiB of /tmp/\\x1b[2Jx, 4.0 KiB of memory at 0x5000"));
+  EXPECT_THAT(page, Not(HasSubstr("vvar")));
+  EXPECT_THAT(page, HasSubstr("1.0 MiB are what the kernel sent"));
+  record.capture.verified->different_bytes = 4096;
+  page = RenderRecordPage(record, Context());
+  EXPECT_THAT(page, HasSubstr("4.0 KiB of 1.0 MiB differ from what the kernel sent"));
+}
+
 TEST(RecordPage, NothingOfTheProcessReachesTheTerminalUnescaped) {
   const std::string evil = "\x1b]0;x\a\n\u202e";
   CrashRecord record = Sample();

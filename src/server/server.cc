@@ -34,6 +34,7 @@ Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const 
       store_(std::move(store)),
       config_(config),
       inspector_(inspector),
+      released_(loop),
       intake_(loop, std::move(listeners), config, inspector,
               {.capture = [this](Arrival arrival) { Enqueue(std::move(arrival)); },
                .record =
@@ -133,11 +134,11 @@ void Server::OpenMemory(CaptureTask& task) {
     task.memory = std::move(*memory);
   else
     SetReason(task.job, memory.error().what);
-  task.peer.pidfd.Reset();
 }
 
 void Server::OnTaskDone(CaptureTask task, TaskResult result) {
   task.connection.Reset();
+  released_.Watch(std::move(task.peer.pidfd), task.id);
   switch (result.end) {
     case TaskResult::End::kStored:
       Commit(task.id);
@@ -264,6 +265,7 @@ void Server::Stop() {
   for (CaptureTask& task : waiting) {
     if (task.job.kind == WorkerJob::Kind::kRecover) continue;  // the next start recovers it
     ReleaseConnection(task.connection);
+    released_.Watch(std::move(task.peer.pidfd), task.id);
     KeepWithoutCore(task.id, "obitd was stopping while it waited for its turn");
   }
   if (auto timer = loop_.After(config_.stop_timeout, [this] { pool_->KillBusy("obitd was stopping"); }))

@@ -14,6 +14,7 @@
 #include "server/event_loop.h"
 #include "server/intake.h"
 #include "server/peer.h"
+#include "server/released_processes.h"
 #include "server/worker_pool.h"
 #include "store/index.h"
 #include "store/store.h"
@@ -70,6 +71,7 @@ class Server {
   std::optional<Index> index_;
   Config config_;
   PeerInspector& inspector_;
+  ReleasedProcesses released_;
   Intake intake_;
   std::unique_ptr<WorkerPool> pool_;
   EventSource sync_, stop_;

@@ -23,9 +23,18 @@ using namespace std::chrono_literals;
 /// Believes what the test says of a peer: no test can make the real kernel call a live process crashed.
 class FakeInspector final : public PeerInspector {
  public:
+  FakeInspector() : crashed_(::fork()) {
+    if (crashed_ == 0)
+      for (;;) ::pause();
+  }
+  FakeInspector(FakeInspector&&) = delete;
+  ~FakeInspector() override {
+    ::kill(crashed_, SIGKILL);
+    ::waitpid(crashed_, nullptr, 0);
+  }
   Result<Peer> Identify(const Fd&) override {
     if (!is_kernel) return Refuse(EPERM, "process is not dumping core");
-    return Peer{*OpenPidfd(::getpid()), info};
+    return Peer{*OpenPidfd(crashed_), info};
   }
   Result<Peer> IdentifyPiped(Fd pidfd, pid_t pid) override {
     if (!is_kernel) return Refuse(EPERM, "process is not dumping core");
@@ -39,9 +48,14 @@ class FakeInspector final : public PeerInspector {
   Result<Fd> Executable(const Peer&) override { return Open("/proc/self/exe", O_PATH); }
   Result<ProcessMemory> Memory(const Peer&) override { return Refuse(EPERM, "no right to its memory"); }
 
+  [[nodiscard]] pid_t crashed() const { return crashed_; }
+
   bool is_kernel = true, gone = false;
   PidfdInfo info{.pid = 4711, .coredump_known = true, .coredumped = true, .dump_mode = DumpMode::kUser};
   ProcessFacts facts{.pid = 4711, .comm = "crashed", .core_limit = UINT64_MAX, .signal = 11};
+
+ private:
+  pid_t crashed_;  // the process behind every connection
 };
 
 class ServerTest : public testing::Test {
@@ -129,7 +143,7 @@ TEST_F(ServerTest, RecordsOneCrashOfEachTransport) {
     const auto helper = ConnectUnix(path_ + "/pipe.socket", SOCK_SEQPACKET);
     const PipeMessage message{
         .pid = 42, .tid = 43, .signal = 6, .dump_mode = 1, .has_pidfd = 1, .core_limit = UINT64_MAX};
-    const Fd pidfd = *OpenPidfd(::getpid());
+    const Fd pidfd = *OpenPidfd(inspector_.crashed());
     const std::array<int, 2> fds{read_end.get(), pidfd.get()};
     ASSERT_TRUE(SendMessage(*helper, std::as_bytes(std::span(&message, 1)), fds));
   }

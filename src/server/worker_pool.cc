@@ -190,7 +190,19 @@ void WorkerPool::Kill(Slot& slot, const std::string& why) {
   slot.killed = why;
   slot.watchdog = EventSource();
   if (slot.task) ReleaseConnection(slot.task->connection);
-  if (slot.pid > 0) ::kill(slot.pid, SIGKILL);  // its death ends the task
+  if (slot.pid <= 0) return;
+  ::kill(slot.pid, SIGKILL);  // its death ends the task
+  if (auto timer = loop_.After(kGrace, [this, &slot] { LeaveBehind(slot); }))
+    slot.watchdog = std::move(*timer);
+}
+
+void WorkerPool::LeaveBehind(Slot& slot) {
+  Log(Severity::kError, "capture worker {} cannot die, another takes its place: {}", slot.pid, slot.killed);
+  slot.death = EventSource();
+  const int pid = std::exchange(slot.pid, -1);
+  if (auto death = loop_.OnChild(pid, [this, pid](int) { left_behind_.erase(pid); }))
+    left_behind_.emplace(pid, std::move(*death));
+  EndLost(slot, slot.killed);
 }
 
 void WorkerPool::KillBusy(const std::string& why) {
@@ -233,6 +245,11 @@ void WorkerPool::OnDeath(Slot& slot, int status) {
   const std::string why = slot.killed.empty() ? DescribeDeath(status) : slot.killed;
   slot.pid = -1;   // from here on nothing is given to it
   OnReport(slot);  // what it said before it died
+  EndLost(slot, why);
+}
+
+/// Of a worker that is gone, or might as well be.
+void WorkerPool::EndLost(Slot& slot, const std::string& why) {
   slot.readable = EventSource();
   slot.socket.Reset();
   if (slot.task) {

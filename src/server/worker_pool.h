@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,8 +36,9 @@ struct TaskResult {
 };
 
 /// The capture workers: processes forked once that wait for tasks. Each has a watchdog: a worker that
-/// overruns the deadlines by kGrace is killed and the connection shut down, so that no process hangs on it. A
-/// lost worker is replaced, as soon as the system can fork again.
+/// overruns the deadlines by kGrace is killed and the connection shut down, so that no process hangs on it.
+/// One that cannot die (it reads a file of a dead server) is left behind after another kGrace. A lost worker
+/// is replaced, as soon as the system can fork again.
 class WorkerPool {
  public:
   /// What the pool tells, on the loop.
@@ -73,6 +75,8 @@ class WorkerPool {
   void OnDeath(Slot& slot, int status);
   void Check(Slot& slot);
   void Kill(Slot& slot, const std::string& why);
+  void LeaveBehind(Slot& slot);
+  void EndLost(Slot& slot, const std::string& why);
   void Finish(Slot& slot, TaskResult result);
   void DropSurplus();
 
@@ -81,6 +85,7 @@ class WorkerPool {
   std::size_t wanted_ = 0;
   EventSource shrink_;
   std::vector<std::unique_ptr<Slot>> slots_;
+  std::map<int, EventSource> left_behind_;  // by pid: killed, and not dead yet
 };
 
 }  // namespace obit

@@ -1,5 +1,6 @@
-// Dies in the way its first argument names; further arguments beyond those a way takes are ignored. If the last one is
-// "stop" it stops itself first, with everything prepared: a benchmark starts its clock when it lets it go on.
+// Dies in the way its first argument names; further arguments beyond those a way takes are ignored. If the
+// last one is "stop" it stops itself first, with everything prepared: a benchmark starts its clock when it
+// lets it go on.
 //
 //   segv                   a null write in crash_here
 //   abort                  abort(3) in crash_here_abort
@@ -8,10 +9,11 @@
 //   memory MIB KIND        MIB of memory holding KIND (random, mixed, pointers, sparse), then segv
 //   hole GIB MIB           a mapping of GIB with 16 pages in it, and MIB of mixed memory, then segv
 //   file FILE              maps all of FILE and writes one page in 4096, then segv
+//   untouched FILE         maps all of FILE and does not look at it, then segv
 //   shared MIB             MIB of shared mixed memory, then segv
 //   delete-exe             removes its own program file, then segv
-//   namespaces             a child in new user, pid, mount and network namespaces dies of segv; 0 if it dumped core
-//   storm N                N children die of segv at the same moment; prints "reaped N dumped M"
+//   namespaces             a child in new user, pid, mount and network namespaces dies of segv; 0 if it
+//   dumped core storm N                N children die of segv at the same moment; prints "reaped N dumped M"
 //
 // Built also statically and for i386: C, and nothing but the C library.
 
@@ -98,8 +100,8 @@ static uint64_t* Map(size_t bytes, int flags, int file) {
   return memory;
 }
 
-/// "random" does not compress; "mixed" is pointers among small numbers, as in a heap; "pointers" is nothing but pointers;
-/// "sparse" is mixed in one page of 64.
+/// "random" does not compress; "mixed" is pointers among small numbers, as in a heap; "pointers" is nothing
+/// but pointers; "sparse" is mixed in one page of 64.
 static void Fill(uint64_t* memory, size_t bytes, const char* kind) {
   const size_t words = bytes / sizeof(uint64_t);
   const size_t step = strcmp(kind, "sparse") == 0 ? 64 * 4096 / sizeof(uint64_t) : 1;
@@ -125,11 +127,14 @@ static void MakeHole(long gib, long mib) {
   FillMemory(mib, "mixed");
 }
 
-static void MapFile(const char* path) {
+static char* MapFile(const char* path, off_t* bytes) {
   const int file = open(path, O_RDONLY);
   if (file < 0) Fail(path);
-  const off_t bytes = lseek(file, 0, SEEK_END);
-  char* memory = (char*)Map((size_t)bytes, MAP_PRIVATE, file);
+  *bytes = lseek(file, 0, SEEK_END);
+  return (char*)Map((size_t)*bytes, MAP_PRIVATE, file);
+}
+
+static void WriteSomeOf(char* memory, off_t bytes) {
   for (off_t i = 0; i < bytes; i += 4096 * 4096) memory[i] = 1;
 }
 
@@ -191,7 +196,12 @@ int main(int argc, char** argv) {
   } else if (strcmp(way, "hole") == 0) {
     MakeHole(number, strtol(more, NULL, 10));
   } else if (strcmp(way, "file") == 0) {
-    MapFile(what);
+    off_t bytes;
+    char* memory = MapFile(what, &bytes);
+    WriteSomeOf(memory, bytes);
+  } else if (strcmp(way, "untouched") == 0) {
+    off_t bytes;
+    MapFile(what, &bytes);
   } else if (strcmp(way, "shared") == 0) {
     const size_t bytes = (size_t)number << 20;
     Fill(Map(bytes, MAP_SHARED | MAP_ANONYMOUS, -1), bytes, "mixed");

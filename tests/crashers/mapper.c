@@ -1,5 +1,5 @@
-// Fills memory of the kind that its first argument names, and dies of a null write. Exits with 77 if this kernel has no
-// such memory. Every process has some MiB of plain memory beside.
+// Fills memory of the kind that its first argument names, and dies of a null write. Exits with 77 if this
+// kernel has no such memory. Every process has some MiB of plain memory beside.
 //
 // C, and nothing but the C library.
 
@@ -210,7 +210,8 @@ static int IsSwapped(char* memory) {
   if (madvise(memory, kSize, MADV_PAGEOUT) != 0) Lacks("MADV_PAGEOUT");
   const int file = open("/proc/self/pagemap", O_RDONLY);
   uint64_t entry = 0;
-  if (file < 0 || pread(file, &entry, sizeof entry, (off_t)((uintptr_t)memory / kPage * sizeof entry)) != sizeof entry)
+  if (file < 0 ||
+      pread(file, &entry, sizeof entry, (off_t)((uintptr_t)memory / kPage * sizeof entry)) != sizeof entry)
     Fail("pagemap");
   close(file);
   return (entry >> 62 & 1) != 0;

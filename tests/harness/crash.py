@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 import resource
 import signal
 import subprocess
@@ -74,6 +75,19 @@ class Running:
         death = Death(self.pid, status[-1], self.output())
         self._output.close()
         return death
+
+
+def state(pid):
+    """The letter of proc_pid_stat(5), or "gone"."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+
+
+def await_stop(process):
+    """Waits until it has stopped itself, as the crashers do with "stop" at their end."""
+    wait.until(lambda: state(process.pid) == "T", "process stopped")
 
 
 def run(argv, seconds=60, **options):

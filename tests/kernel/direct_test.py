@@ -8,9 +8,10 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
-from harness import case, crash, kernel, programs, server, store, wait
+from harness import case, crash, fuse, kernel, programs, server, store, wait
 
 VERIFY = "[capture]\nverify = true\n"
 CORE_SORT_VMA = pathlib.Path("/proc/sys/kernel/core_sort_vma")
@@ -213,6 +214,38 @@ class DirectOnEach(case.KernelCase):
         self.assertIn("Permission denied", record["capture"]["stream_reason"])
         self.assertEqual(record["capture"]["outcome"], "full")
 
+    def map_silent_file(self, heeds_interrupts):
+        """A process that crashes with a mapped file that nobody can read."""
+        self.start("socket-request", "[capture]\nslots = 1\nprogress_timeout = 1\n")
+        folder = self.stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp", prefix="obit-test."))
+        silent = self.stack.enter_context(fuse.SilentFile(folder, 8 << 20, heeds_interrupts))
+        process = crash.Running(["/bin/sh", "-c", 'echo 0x37 > /proc/self/coredump_filter; exec "$@"', "sh", programs.CRASHER,
+                                 "untouched", silent.path])  # fmt: skip
+        self.assertTrue(silent.asked.wait(60), "nobody read it")
+        return process
+
+    def check_truncated(self):
+        capture = self.record()["capture"]
+        self.assertEqual((capture["outcome"], capture["method"]), ("truncated", "direct"), capture)
+        self.assertIn("made no progress", capture["reason"])
+        self.assertTrue(self.crash(programs.CRASHER, "segv").dumped)
+        store.records(self.server.store, 2)  # the only slot is free again
+
+    def test_a_read_that_only_a_signal_ends(self):
+        """The worker and the crashed process, whose kernel side waits for the same file, are killed."""
+        self.map_silent_file(heeds_interrupts=True).reap()
+        self.check_truncated()
+
+    def test_a_read_that_nothing_ends(self):
+        """Neither can be killed: the capture goes on without them."""
+        process = self.map_silent_file(heeds_interrupts=False)
+        try:
+            self.check_truncated()
+            self.assertNotEqual(crash.state(process.pid), "gone")
+        finally:
+            self.stack.close()  # ends the file system too, and with it the waiting
+            process.reap()
+
     def unreadable_program(self):
         """Whoever runs it is not dumpable to others: CAP_SYS_PTRACE is needed even for root."""
         copy = shutil.copy(programs.CRASHER, f"{self.directory}/copy")
@@ -232,9 +265,9 @@ class Killed(case.KernelCase):
         deaths = {}
         for _ in range(200):
             process = crash.Running([programs.CRASHER, "memory", self.MIB, "mixed", "stop"])
-            wait.until(lambda: state(process.pid) == "T", "memory filled")
+            crash.await_stop(process)
             process.kill(signal.SIGCONT)
-            wait.until(lambda: state(process.pid) != "T", "dying")
+            wait.until(lambda: crash.state(process.pid) != "T", "process going on")
             time.sleep(chance.random() * 0.05)  # decides only where the kill falls
             with contextlib.suppress(ProcessLookupError):
                 process.kill(signal.SIGKILL)
@@ -267,13 +300,6 @@ class Killed(case.KernelCase):
         for at in range(0, len(filled) - 4095, 4096):
             if filled[at : at + 4096] == zero:
                 self.fail(f"a page of zeros at {at} of {len(filled)}: {capture}")
-
-
-def state(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return "gone"
 
 
 @contextlib.contextmanager

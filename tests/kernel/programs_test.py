@@ -1,17 +1,12 @@
 """Each kind of program dies once by each transport: there must be a record, and a core that debuggers understand."""
 
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
 import tempfile
 
 from harness import case, crash, programs, store, wait
-
-
-def asleep(pid):
-    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 @case.each_transport
@@ -45,7 +40,7 @@ class Programs:
 
     def test_sleep(self):
         sleeper = crash.Running(["sleep", "1000"])
-        wait.until(lambda: asleep(sleeper.pid), "sleep asleep")
+        wait.until(lambda: crash.state(sleeper.pid) == "S", "sleep asleep")
         record = self.check(sleeper.kill().reap(), "nanosleep")
         self.assertEqual(record["process"]["comm"], "sleep")
         self.assertEqual(record["signal"]["sender_pid"], os.getpid())

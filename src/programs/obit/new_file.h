@@ -29,7 +29,7 @@ class NewFile {
   NewFile(std::string path, Fd fd, std::string temporary);
   std::string path_;
   Fd fd_;
-  std::string temporary_;  // its name for now; empty if it has none
+  std::string temporary_;  // where it has a name that is not its last; else empty
 };
 
 }  // namespace obit
