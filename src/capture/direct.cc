@@ -105,7 +105,10 @@ Result<void> DirectCapture::CaptureChunk(const PlannedSegment& segment, PlannedC
   const std::uint64_t bytes = chunk.bytes;
   OBIT_TRY(writer_.Defer(
       bytes, [this, &segment, chunk = std::move(chunk)](std::span<std::byte> room) -> Result<void> {
+        std::uint64_t filled = chunk.address;
         for (const MemoryRun& run : chunk.runs) {
+          std::ranges::fill(room.subspan(filled - chunk.address, run.begin - filled), std::byte{0});
+          filled = run.end;
           const auto part = room.subspan(run.begin - chunk.address, run.end - run.begin);
           const std::size_t unread = OBIT_TRY(ReadProcessMemory(memory_.mem, run.begin, part));
           // Of anonymous memory these are guard pages and the like, which the kernel leaves out as well.

@@ -122,7 +122,10 @@ void Server::StartQueued() {
     task.job.capture_ns = std::chrono::nanoseconds(config_.capture_timeout).count();
     task.job.verify = config_.verify ? 1 : 0;
     if (task.job.kind == WorkerJob::Kind::kCapture && config_.direct) OpenMemory(task);
-    pool_->Start(std::move(task));
+    if (auto back = pool_->Start(std::move(task))) {
+      queue_.push_front(std::move(*back));
+      return;  // until a worker is replaced
+    }
   }
 }
 

@@ -149,22 +149,27 @@ std::vector<int> WorkerPool::DescriptorsOf(CaptureTask& task) {
   return fds;
 }
 
-void WorkerPool::Start(CaptureTask task) {
-  const auto found = std::ranges::find_if(slots_, [](const auto& slot) { return slot->idle(); });
-  Slot& slot = **found;
+std::optional<CaptureTask> WorkerPool::Start(CaptureTask task) {
   const std::vector<int> fds = DescriptorsOf(task);
-  slot.started = slot.last_progress = MonotonicNow();
-  slot.seen = 0;
-  slot.progress.get().store(0, std::memory_order_relaxed);
-  const auto sent = SendMessage(slot.socket, std::as_bytes(std::span(&task.job, 1)), fds);
-  slot.task = std::move(task);
-  slot.task->exe.Reset();
-  slot.task->memory.reset();
-  // A socket stays open here so that the watchdog can shut it down even if the worker cannot die. A pipe must
-  // not: only the last close of its read end lets the process go.
-  if (!slot.task->is_socket) slot.task->connection.Reset();
-  if (!sent) return Kill(slot, sent.error().what);
-  Check(slot);
+  for (const auto& slot : slots_) {
+    if (!slot->idle()) continue;
+    slot->progress.get().store(0, std::memory_order_relaxed);
+    if (const auto sent = SendMessage(slot->socket, std::as_bytes(std::span(&task.job, 1)), fds); !sent) {
+      Kill(*slot, sent.error().what);  // it has died, and nobody has noticed yet
+      continue;
+    }
+    slot->started = slot->last_progress = MonotonicNow();
+    slot->seen = 0;
+    slot->task = std::move(task);
+    slot->task->exe.Reset();
+    slot->task->memory.reset();
+    // A socket stays open here so that the watchdog can shut it down even if the worker cannot die. A pipe
+    // must not: only the last close of its read end lets the process go.
+    if (!slot->task->is_socket) slot->task->connection.Reset();
+    Check(*slot);
+    return std::nullopt;
+  }
+  return task;
 }
 
 /// Looks after a running task, again and again until it ends.

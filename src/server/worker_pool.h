@@ -57,8 +57,8 @@ class WorkerPool {
 
   [[nodiscard]] bool HasIdle() const;
   [[nodiscard]] std::size_t busy() const;
-  /// Gives the task to an idle worker (HasIdle()).
-  void Start(CaptureTask task);
+  /// Gives the task to an idle worker; gives it back if there is none that lives.
+  [[nodiscard]] std::optional<CaptureTask> Start(CaptureTask task);
   /// Kills what is running; each task ends as kWorkerLost.
   void KillBusy(const std::string& why);
   /// Changes the number of workers: more are forked at once, surplus ones go when idle.

@@ -12,8 +12,8 @@
 //   untouched FILE         maps all of FILE and does not look at it, then segv
 //   shared MIB             MIB of shared mixed memory, then segv
 //   delete-exe             removes its own program file, then segv
-//   namespaces             a child in new user, pid, mount and network namespaces dies of segv; 0 if it
-//   dumped core storm N                N children die of segv at the same moment; prints "reaped N dumped M"
+//   namespaces             a child in new namespaces dies of segv; exits with 0 if it dumped core
+//   storm N                N children die of segv at the same moment; prints "reaped N dumped M"
 //
 // Built also statically and for i386: C, and nothing but the C library.
 
