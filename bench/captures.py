@@ -76,7 +76,8 @@ def measure(contender_class, scenario, argv, options):
             reaped = time.monotonic() - begin
             contender.await_stored(scenario.crashes)
             return {"reaped": reaped, "stored": time.monotonic() - begin, "cpu": cpu_seconds() - cpu,
-                    "memory": contender.peak_memory(), "bytes": contender.stored_bytes()}  # fmt: skip
+                    "memory": contender.peak_memory(), "bytes": contender.stored_bytes(),
+                    "kept": contender.crashes_kept()}  # fmt: skip
         finally:
             victim.end()
 
@@ -92,8 +93,9 @@ def mib(value):
 
 def show(scenario, results):
     print(f"\n{scenario.name}\n")
-    print("| | reaped, s | spread | ratio | stored, s | CPU, s | peak memory, MiB | kept, MiB |")
-    print("|---|---|---|---|---|---|---|---|")
+    many = scenario.crashes > 1
+    print("| | reaped, s | spread | ratio | stored, s | CPU, s | peak memory, MiB | kept, MiB |" + " crashes kept |" * many)
+    print("|---|---|---|---|---|---|---|---|" + "---|" * many)
     base = None
     for name, runs in results.items():
         reaped = median(runs, "reaped")
@@ -101,7 +103,7 @@ def show(scenario, results):
         values = [run["reaped"] for run in runs]
         print(f"| {name} | {reaped:.3f} | {min(values):.3f}-{max(values):.3f} | {reaped / base:.2f} | "
               f"{median(runs, 'stored'):.3f} | {median(runs, 'cpu'):.2f} | {mib(median(runs, 'memory'))} | "
-              f"{mib(median(runs, 'bytes'))} |", flush=True)  # fmt: skip
+              f"{mib(median(runs, 'bytes'))} |" + f" {median(runs, 'kept') or '-'} |" * many, flush=True)  # fmt: skip
 
 
 def main():

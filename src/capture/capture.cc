@@ -1,5 +1,7 @@
 #include "capture/capture.h"
 
+#include <algorithm>
+
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -45,6 +47,8 @@ Result<void> AskForCore(const Fd& connection, const CoredumpRequest& offer, Deta
 /// What is left of a core after its head that makes it worth to be read directly, bytes. The kernel is then
 /// not done with it either: it cannot be so far ahead of its reader.
 constexpr std::uint64_t kDirectMin = 1 << 20;
+/// And for each segment: to look one up and scan it costs as much as the kernel needs to send so much, bytes.
+constexpr std::uint64_t kDirectMinPerSegment = 32 * 1024;
 
 /// Gets the core into `writer`, by the best way there is. An error says why it ends early.
 Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
@@ -52,7 +56,8 @@ Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
   capture.method = CaptureMethod::kStream;
   OBIT_TRY(stream.ReadHead(head, writer));
   const std::uint64_t end = head.core_bytes().value_or(0);
-  if (!direct || end < stream.position() + kDirectMin) return stream.Copy(end, writer);
+  const std::uint64_t least = std::max(kDirectMin, head.segments().size() * kDirectMinPerSegment);
+  if (!direct || end < stream.position() + least) return stream.Copy(end, writer);
   if (const auto planned = direct->Plan(); !planned) {
     capture.stream_reason = planned.error().what;
     return stream.Copy(end, writer);

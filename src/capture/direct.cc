@@ -5,14 +5,19 @@
 namespace obit {
 namespace {
 
-/// Addresses that are planned at a time: bounds the memory of a plan.
+/// Addresses that are scanned at a time.
 constexpr std::uint64_t kWindow = 1ULL << 30;
 
 }  // namespace
 
 DirectCapture::DirectCapture(const ProcessMemory& memory, const CoreHead& head, CoreStream& stream,
                              CoreWriter& writer, std::atomic<std::uint64_t>& progress)
-    : memory_(memory), head_(head), stream_(stream), writer_(writer), progress_(progress) {}
+    : memory_(memory),
+      head_(head),
+      stream_(stream),
+      writer_(writer),
+      progress_(progress),
+      planner_([this](PlannedChunk chunk) { return CaptureChunk(std::move(chunk)); }) {}
 
 Result<void> DirectCapture::Plan() {
   std::vector<Mapping> mappings = OBIT_TRY(ReadMappings(memory_.maps));
@@ -33,6 +38,7 @@ Result<void> DirectCapture::Run() {
     // Whether it was the writing, the time, or the process that ended, there is no way on.
     const int code = captured.error().code;
     if (writer_.failure() || code == ESRCH || code == ETIMEDOUT || code == EPIPE) return captured;
+    planner_.Clear();
     at_ = writer_.ResumeAfterFetch();
     const auto failed = std::ranges::find_if(
         segments_, [&](const PlannedSegment& segment) { return at_ < segment.offset + segment.bytes; });
@@ -49,80 +55,78 @@ Result<void> DirectCapture::Run() {
 }
 
 Result<void> DirectCapture::CaptureSegments(std::size_t first) {
-  for (const PlannedSegment& segment : std::span(segments_).subspan(first)) {
-    if (segment.offset + segment.bytes <= at_) continue;  // it came along with the head
-    OBIT_TRY(SkipTo(segment.offset));
-    OBIT_TRY(CaptureSegment(segment));
-  }
-  return {};
+  for (const PlannedSegment& segment : std::span(segments_).subspan(first))
+    if (segment.offset + segment.bytes > at_)  // else it came along with the head
+      OBIT_TRY(CaptureSegment(segment));
+  return planner_.Flush();
 }
 
 Result<void> DirectCapture::CaptureSegment(const PlannedSegment& segment) {
   if (segment.source == SegmentSource::kStream)
     return CopyFromStream(segment,
                           segment.name.empty() ? "it is no mapping" : segment.name + " may have to wait");
+  const std::uint64_t begin = segment.address + (std::max(at_, segment.offset) - segment.offset);
   const std::uint64_t end = segment.address + segment.bytes;
-  for (std::uint64_t at = segment.address + (at_ - segment.offset); at < end;) {
-    const std::uint64_t window = std::min(end, at + kWindow);
-    switch (segment.source) {
-      case SegmentSource::kPresentPages: {
-        // Scanned by whole pages; the head may have ended within one.
-        const std::uint64_t page = PageBytes();
-        const PageScan scan =
-            OBIT_TRY(ScanPages(memory_.pagemap, at / page * page, (window + page - 1) / page * page));
-        // Of memory that is gone nothing is present: then what the scan said is worth nothing.
-        if (!HasMemory(memory_.mem, at)) return Refuse(ESRCH, "the process is gone");
-        const std::uint64_t scanned = std::min(window, scan.end);
-        std::vector<MemoryRun> runs;
-        for (const MemoryRun& run : scan.runs)
-          if (const MemoryRun cut{std::max(run.begin, at), std::min(run.end, scanned)}; cut.begin < cut.end)
-            runs.push_back(cut);
-        for (PlannedChunk& chunk : PlanChunks(runs)) OBIT_TRY(CaptureChunk(segment, std::move(chunk)));
-        at = scanned;
-        break;
-      }
-      case SegmentSource::kAllPages: {
-        const MemoryRun all{at, window};
-        for (PlannedChunk& chunk : PlanChunks(std::span(&all, 1)))
-          OBIT_TRY(CaptureChunk(segment, std::move(chunk)));
-        at = window;
-        break;
-      }
-      case SegmentSource::kStream:
-      case SegmentSource::kNone:
-        CountUnread(segment, end - at);
-        at = end;
-        break;
-    }
-    OBIT_TRY(SkipTo(segment.offset + (at - segment.address)));
+  switch (segment.source) {
+    case SegmentSource::kPresentPages:
+      for (std::uint64_t at = begin; at < end;)
+        at = OBIT_TRY(PlanPresentPages(segment, at, std::min(end, at + kWindow)));
+      return {};
+    case SegmentSource::kAllPages:
+      return planner_.Add({begin, segment.offset + (begin - segment.address), end - begin, &segment});
+    case SegmentSource::kStream:
+    case SegmentSource::kNone:
+      CountUnread(segment, end - begin);
+      break;
   }
   return {};
 }
 
-Result<void> DirectCapture::CaptureChunk(const PlannedSegment& segment, PlannedChunk chunk) {
+Result<std::uint64_t> DirectCapture::PlanPresentPages(const PlannedSegment& segment, std::uint64_t address,
+                                                      std::uint64_t limit) {
+  // Scanned by whole pages; the head may have ended within one.
+  const std::uint64_t page = PageBytes();
+  const PageScan scan =
+      OBIT_TRY(ScanPages(memory_.pagemap, address / page * page, (limit + page - 1) / page * page));
+  // Of memory that is gone nothing is present: then what the scan said is worth nothing.
+  if (!HasMemory(memory_.mem, address)) return Refuse(ESRCH, "the process is gone");
+  for (const MemoryRun& run : scan.runs) {
+    const std::uint64_t begin = std::max(run.begin, address), end = std::min(run.end, limit);
+    if (begin < end)
+      OBIT_TRY(planner_.Add({begin, segment.offset + (begin - segment.address), end - begin, &segment}));
+  }
+  return std::min(limit, scan.end);
+}
+
+Result<void> DirectCapture::CaptureChunk(PlannedChunk chunk) {
   OBIT_TRY(stream_.CheckDeadline());
-  OBIT_TRY(SkipTo(segment.offset + (chunk.address - segment.address)));
+  OBIT_TRY(SkipTo(chunk.offset));
   const std::uint64_t bytes = chunk.bytes;
   OBIT_TRY(writer_.Defer(
-      bytes, [this, &segment, chunk = std::move(chunk)](std::span<std::byte> room) -> Result<void> {
-        std::uint64_t filled = chunk.address;
-        for (const MemoryRun& run : chunk.runs) {
-          std::ranges::fill(room.subspan(filled - chunk.address, run.begin - filled), std::byte{0});
-          filled = run.end;
-          const auto part = room.subspan(run.begin - chunk.address, run.end - run.begin);
-          const std::size_t unread = OBIT_TRY(ReadProcessMemory(memory_.mem, run.begin, part));
-          // Of anonymous memory these are guard pages and the like, which the kernel leaves out as well.
-          if (unread > 0 && segment.source == SegmentSource::kAllPages) CountUnread(segment, unread);
-        }
-        progress_.fetch_add(room.size(), std::memory_order_relaxed);
-        return {};
-      }));
+      bytes, [this, chunk = std::move(chunk)](std::span<std::byte> room) { return ReadChunk(chunk, room); }));
   at_ += bytes;
+  return {};
+}
+
+/// On a thread of the writer.
+Result<void> DirectCapture::ReadChunk(const PlannedChunk& chunk, std::span<std::byte> room) {
+  std::uint64_t filled = chunk.offset;
+  for (const PlannedRun& run : chunk.runs) {
+    std::ranges::fill(room.subspan(filled - chunk.offset, run.offset - filled), std::byte{0});
+    filled = run.offset + run.bytes;
+    const std::size_t unread = OBIT_TRY(
+        ReadProcessMemory(memory_.mem, run.address, room.subspan(run.offset - chunk.offset, run.bytes)));
+    // Of anonymous memory these are guard pages and the like, which the kernel leaves out as well.
+    if (unread > 0 && run.segment->source == SegmentSource::kAllPages) CountUnread(*run.segment, unread);
+  }
+  progress_.fetch_add(room.size(), std::memory_order_relaxed);
   return {};
 }
 
 /// From the place where the capture is to the end of `segment`.
 Result<void> DirectCapture::CopyFromStream(const PlannedSegment& segment, const std::string& why) {
+  OBIT_TRY(planner_.Flush());
+  OBIT_TRY(SkipTo(segment.offset));
   OBIT_TRY(writer_.WaitFetched());  // once the stream has passed a place there is no way back
   if (stream_reason_.empty())
     stream_reason_ = fmt::format("memory at {:#x}, {} bytes: {}", segment.address, segment.bytes, why);
@@ -161,7 +165,7 @@ void DirectCapture::Describe(CrashRecord::Capture& capture) const {
   capture.stream_reason = stream_reason_;
   for (const auto& [segment, bytes] : unread_) {
     capture.unread_bytes += bytes;
-    if (capture.unread.size() < CrashRecord::Capture::kUnreadMax)
+    if (capture.unread.size() < CrashRecord::Capture::kRangesMax)
       capture.unread.push_back({segment->address, bytes, segment->name});
   }
 }

@@ -40,7 +40,11 @@ class DirectCapture {
  private:
   Result<void> CaptureSegments(std::size_t first);
   Result<void> CaptureSegment(const PlannedSegment& segment);
-  Result<void> CaptureChunk(const PlannedSegment& segment, PlannedChunk chunk);
+  /// Plans the pages from `address` on, `limit` at most; returns how far that is.
+  Result<std::uint64_t> PlanPresentPages(const PlannedSegment& segment, std::uint64_t address,
+                                         std::uint64_t limit);
+  Result<void> CaptureChunk(PlannedChunk chunk);
+  Result<void> ReadChunk(const PlannedChunk& chunk, std::span<std::byte> room);
   Result<void> CopyFromStream(const PlannedSegment& segment, const std::string& why);
   Result<void> CaptureEnd();
   Result<void> SkipTo(std::uint64_t offset);
@@ -52,7 +56,8 @@ class DirectCapture {
   CoreWriter& writer_;
   std::atomic<std::uint64_t>& progress_;
   std::vector<PlannedSegment> segments_;
-  std::uint64_t at_ = 0;  // offset in the core of what is captured next
+  std::uint64_t at_ = 0;  // offset in the core: all before it is with the writer
+  ChunkPlanner planner_;
   std::string stream_reason_;
 
   std::mutex mutex_;

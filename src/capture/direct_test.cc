@@ -100,7 +100,7 @@ class Captured {
     direct_.Describe(capture);
     return capture;
   }
-  Result<CrashRecord::Capture::Verified> Compare() {
+  Result<Verification> Compare() {
     CoreReader reader = *CoreReader::Open(*Duplicate(file_));
     return CompareWithStream(reader, stream_, *head_.core_bytes(), direct_.segments());
   }

@@ -1,6 +1,7 @@
 #include "capture/plan.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "store/seekable.h"
 
@@ -50,22 +51,25 @@ bool MayWaitForUserFaults(const std::vector<PlannedSegment>& segments, const std
   });
 }
 
-std::vector<PlannedChunk> PlanChunks(std::span<const MemoryRun> runs) {
-  std::vector<PlannedChunk> chunks;
-  for (MemoryRun run : runs) {
-    while (run.begin < run.end) {
-      const bool joins = !chunks.empty() &&
-                         run.begin - (chunks.back().address + chunks.back().bytes) < kHoleMin &&
-                         run.begin - chunks.back().address < kFrameBytes;
-      if (!joins) chunks.push_back({.address = run.begin});
-      PlannedChunk& chunk = chunks.back();
-      const std::uint64_t end = std::min(run.end, chunk.address + kFrameBytes);
-      chunk.runs.push_back({run.begin, end});
-      chunk.bytes = end - chunk.address;
-      run.begin = end;
-    }
+Result<void> ChunkPlanner::Add(PlannedRun run) {
+  while (run.bytes > 0) {
+    const std::uint64_t end = chunk_.offset + chunk_.bytes;
+    const bool joins = run.offset - end < kHoleMin && run.offset - chunk_.offset < kFrameBytes;
+    if (!chunk_.runs.empty() && !joins) OBIT_TRY(Flush());
+    if (chunk_.runs.empty()) chunk_.offset = run.offset;
+    const std::uint64_t bytes = std::min(run.bytes, chunk_.offset + kFrameBytes - run.offset);
+    chunk_.runs.push_back({run.address, run.offset, bytes, run.segment});
+    chunk_.bytes = run.offset + bytes - chunk_.offset;
+    run.address += bytes;
+    run.offset += bytes;
+    run.bytes -= bytes;
   }
-  return chunks;
+  return {};
+}
+
+Result<void> ChunkPlanner::Flush() {
+  if (chunk_.runs.empty()) return {};
+  return emit_(std::exchange(chunk_, {}));
 }
 
 }  // namespace obit

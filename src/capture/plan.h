@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,16 +34,36 @@ struct PlannedSegment {
 [[nodiscard]] bool MayWaitForUserFaults(const std::vector<PlannedSegment>& segments,
                                         const std::vector<Mapping>& mappings);
 
-/// A part of the core of at most kFrameBytes: zeros, except for its runs.
+/// Memory to copy, and where in the core it belongs.
+struct PlannedRun {
+  std::uint64_t address = 0, offset = 0, bytes = 0;
+  const PlannedSegment* segment = nullptr;
+};
+/// A part of the core of at most kFrameBytes: zeros, except for its runs. They may be of several segments.
 struct PlannedChunk {
-  std::uint64_t address = 0, bytes = 0;
-  std::vector<MemoryRun> runs;
+  std::uint64_t offset = 0, bytes = 0;
+  std::vector<PlannedRun> runs;
 };
 /// A gap between runs that is at least so long becomes a hole, bytes: shorter ones cost less as zeros in a
 /// frame.
 inline constexpr std::uint64_t kHoleMin = 64 * 1024;
 
-/// The chunks that hold `runs` (ordered, apart from each other), in order; what is between them is holes.
-[[nodiscard]] std::vector<PlannedChunk> PlanChunks(std::span<const MemoryRun> runs);
+/// Packs runs into chunks. What is between the chunks is holes.
+class ChunkPlanner {
+ public:
+  /// `emit` takes each chunk that is full, in order.
+  explicit ChunkPlanner(std::function<Result<void>(PlannedChunk)> emit) : emit_(std::move(emit)) {}
+
+  /// Takes the next run, by offset; it may be longer than a chunk.
+  [[nodiscard]] Result<void> Add(PlannedRun run);
+  /// Emits what is left.
+  [[nodiscard]] Result<void> Flush();
+  /// Forgets what is left.
+  void Clear() { chunk_ = {}; }
+
+ private:
+  std::function<Result<void>(PlannedChunk)> emit_;
+  PlannedChunk chunk_;
+};
 
 }  // namespace obit

@@ -82,44 +82,74 @@ TEST(PlanSegments, RefusesSegmentsThatOverlapInTheCore) {
   EXPECT_THAT(PlanSegments(head, {}), FailsWith(EINVAL));
 }
 
+struct Extent {
+  std::uint64_t begin, end;
+};
 struct Chunk {
   std::uint64_t begin, end;
   std::size_t runs;
   bool operator==(const Chunk&) const = default;
 };
-std::vector<Chunk> ChunksOf(const std::vector<MemoryRun>& runs) {
+std::vector<PlannedChunk> Planned(const std::vector<Extent>& runs) {
+  std::vector<PlannedChunk> chunks;
+  ChunkPlanner planner([&](PlannedChunk chunk) -> Result<void> {
+    chunks.push_back(std::move(chunk));
+    return {};
+  });
+  for (const Extent& run : runs)
+    EXPECT_THAT(
+        planner.Add({.address = run.begin + 0x7000'0000, .offset = run.begin, .bytes = run.end - run.begin}),
+        Succeeds());
+  EXPECT_THAT(planner.Flush(), Succeeds());
+  EXPECT_THAT(planner.Flush(), Succeeds());
+  return chunks;
+}
+std::vector<Chunk> ChunksOf(const std::vector<Extent>& runs) {
   std::vector<Chunk> chunks;
-  for (const PlannedChunk& chunk : PlanChunks(runs))
-    chunks.push_back({chunk.address, chunk.address + chunk.bytes, chunk.runs.size()});
+  for (const PlannedChunk& chunk : Planned(runs))
+    chunks.push_back({chunk.offset, chunk.offset + chunk.bytes, chunk.runs.size()});
   return chunks;
 }
 
-TEST(PlanChunks, OfNothing) { EXPECT_TRUE(ChunksOf({}).empty()); }
+TEST(ChunkPlanner, MakesNothingOfNothing) { EXPECT_TRUE(ChunksOf({}).empty()); }
 
-TEST(PlanChunks, SplitsALongRun) {
+TEST(ChunkPlanner, SplitsALongRun) {
   EXPECT_EQ(ChunksOf({{kPage, kPage + 2 * kFrameBytes + 5}}),
             (std::vector<Chunk>{{kPage, kPage + kFrameBytes, 1},
                                 {kPage + kFrameBytes, kPage + 2 * kFrameBytes, 1},
                                 {kPage + 2 * kFrameBytes, kPage + 2 * kFrameBytes + 5, 1}}));
 }
 
-TEST(PlanChunks, JoinsRunsThatAreNear) {
+TEST(ChunkPlanner, JoinsRunsThatAreNear) {
   EXPECT_EQ(ChunksOf({{0, kPage}, {2 * kPage, 3 * kPage}, {3 * kPage + kHoleMin, 4 * kPage + kHoleMin}}),
             (std::vector<Chunk>{{0, 3 * kPage, 2}, {3 * kPage + kHoleMin, 4 * kPage + kHoleMin, 1}}));
 }
 
-TEST(PlanChunks, NeverMakesAChunkLargerThanAFrame) {
-  std::vector<MemoryRun> runs;
+TEST(ChunkPlanner, ForgetsWhatIsLeft) {
+  ChunkPlanner planner([](PlannedChunk) -> Result<void> { return Refuse(EIO, "it should be forgotten"); });
+  EXPECT_THAT(planner.Add({.offset = 0, .bytes = 1}), Succeeds());
+  planner.Clear();
+  EXPECT_THAT(planner.Flush(), Succeeds());
+}
+
+TEST(ChunkPlanner, EndsWithTheFirstFailure) {
+  ChunkPlanner planner([](PlannedChunk) -> Result<void> { return Refuse(EIO, "full"); });
+  EXPECT_THAT(planner.Add({.offset = 0, .bytes = 2 * kFrameBytes}), FailsWith(EIO));
+}
+
+TEST(ChunkPlanner, CoversEveryRunAndNeverMoreThanAFrame) {
+  std::vector<Extent> runs;
   for (std::uint64_t at = 0; at < 4 * kFrameBytes; at += 3 * kPage) runs.push_back({at, at + 2 * kPage});
   std::uint64_t covered = 0, last_end = 0;
-  for (const PlannedChunk& chunk : PlanChunks(runs)) {
+  for (const PlannedChunk& chunk : Planned(runs)) {
     EXPECT_LE(chunk.bytes, kFrameBytes);
-    EXPECT_GE(chunk.address, last_end);
-    last_end = chunk.address + chunk.bytes;
-    for (const MemoryRun& run : chunk.runs) {
-      EXPECT_GE(run.begin, chunk.address);
-      EXPECT_LE(run.end, last_end);
-      covered += run.end - run.begin;
+    EXPECT_GE(chunk.offset, last_end);
+    last_end = chunk.offset + chunk.bytes;
+    for (const PlannedRun& run : chunk.runs) {
+      EXPECT_GE(run.offset, chunk.offset);
+      EXPECT_LE(run.offset + run.bytes, last_end);
+      EXPECT_EQ(run.address, run.offset + 0x7000'0000);
+      covered += run.bytes;
     }
   }
   EXPECT_EQ(covered, runs.size() * 2 * kPage);

@@ -9,7 +9,7 @@ namespace {
 /// Gathers pages that differ, those of one segment as one.
 class Differences {
  public:
-  Differences(const std::vector<PlannedSegment>& segments, CrashRecord::Capture::Verified& verified)
+  Differences(const std::vector<PlannedSegment>& segments, Verification& verified)
       : segments_(segments), verified_(verified) {}
 
   void Add(std::uint64_t offset, std::uint64_t bytes) {
@@ -19,7 +19,7 @@ class Differences {
     auto& found = verified_.differences;
     if (segment != last_ || found.empty()) {
       last_ = segment;
-      if (found.size() == CrashRecord::Capture::kUnreadMax) return;
+      if (found.size() == CrashRecord::Capture::kRangesMax) return;
       found.push_back({segment != nullptr ? segment->address + (offset - segment->offset) : offset, 0,
                        segment != nullptr ? segment->name : std::string()});
       open_ = true;
@@ -29,18 +29,17 @@ class Differences {
 
  private:
   const std::vector<PlannedSegment>& segments_;
-  CrashRecord::Capture::Verified& verified_;
+  Verification& verified_;
   const PlannedSegment* last_ = nullptr;
   bool open_ = false;
 };
 
 }  // namespace
 
-Result<CrashRecord::Capture::Verified> CompareWithStream(CoreReader& stored, CoreStream& stream,
-                                                         std::uint64_t end,
-                                                         const std::vector<PlannedSegment>& segments) {
+Result<Verification> CompareWithStream(CoreReader& stored, CoreStream& stream, std::uint64_t end,
+                                       const std::vector<PlannedSegment>& segments) {
   constexpr std::size_t kPage = 4096;
-  CrashRecord::Capture::Verified verified;
+  Verification verified;
   Differences differences(segments, verified);
   std::vector<std::byte> sent(256 * 1024), kept(sent.size());
   while (stream.position() < end) {

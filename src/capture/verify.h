@@ -13,7 +13,8 @@ namespace obit {
 
 /// Reads what is left of the kernel's core, up to `end`, and compares it with the stored one, page by page.
 /// `segments` name the places, by their order in the core. The stream's errors.
-[[nodiscard]] Result<CrashRecord::Capture::Verified> CompareWithStream(
-    CoreReader& stored, CoreStream& stream, std::uint64_t end, const std::vector<PlannedSegment>& segments);
+[[nodiscard]] Result<Verification> CompareWithStream(CoreReader& stored, CoreStream& stream,
+                                                     std::uint64_t end,
+                                                     const std::vector<PlannedSegment>& segments);
 
 }  // namespace obit

@@ -37,6 +37,20 @@ enum class CrashOutcome {
   kFailed,     ///< a core was wanted and there is none; the reason says why
 };
 
+/// Some memory of the crashed process.
+struct NamedMemory {
+  std::uint64_t address = 0, bytes = 0;
+  std::string name;  ///< of the mapping, "[vvar]"; empty if it has none
+  bool operator==(const NamedMemory&) const = default;
+};
+
+/// The kernel's own core, read after a direct capture and compared with it.
+struct Verification {
+  std::uint64_t bytes = 0;               ///< compared
+  std::vector<NamedMemory> differences;  ///< the first CrashRecord::Capture::kRangesMax
+  std::uint64_t different_bytes = 0;     ///< of all, whole pages
+};
+
 /// One crash: plain data, written once as crash.json (docs/store-format.md describes each field there).
 /// Strings of the crashed process hold any bytes and are escaped only when written as JSON or printed. What
 /// is not known is empty.
@@ -94,23 +108,12 @@ struct CrashRecord {
     double held_seconds = 0;                      ///< from the connection until the process could exit
     std::string stream_reason;  ///< why a core, or a part of it, came by stream though direct was wanted
 
-    /// Memory that direct capture could not read: zeros in the core, where the kernel may have had bytes.
-    struct Unread {
-      std::uint64_t address = 0, bytes = 0;
-      std::string name;  ///< of the mapping, "[vvar]"; empty if it has none
-      bool operator==(const Unread&) const = default;
-    };
-    static constexpr std::size_t kUnreadMax = 32;
-    std::vector<Unread> unread;      ///< the first kUnreadMax
-    std::uint64_t unread_bytes = 0;  ///< of all
+    static constexpr std::size_t kRangesMax = 32;
+    /// What direct capture could not read: zeros in the core, where the kernel may have had bytes.
+    std::vector<NamedMemory> unread;  ///< the first kRangesMax
+    std::uint64_t unread_bytes = 0;   ///< of all
 
-    /// The kernel's own bytes, read after a direct capture and compared with it.
-    struct Verified {
-      std::uint64_t bytes = 0;            ///< compared
-      std::vector<Unread> differences;    ///< the first kUnreadMax
-      std::uint64_t different_bytes = 0;  ///< of all, whole pages
-    };
-    std::optional<Verified> verified;
+    std::optional<Verification> verified;
   } capture;
 
   struct Files {

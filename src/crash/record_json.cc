@@ -78,7 +78,7 @@ Json SignalJson(const CrashRecord::Signal& signal) {
   return out;
 }
 
-Json UnreadJson(const std::vector<CrashRecord::Capture::Unread>& ranges) {
+Json UnreadJson(const std::vector<NamedMemory>& ranges) {
   Json out = Json::array();
   for (const auto& range : ranges) {
     Json item = Json::object();
@@ -271,11 +271,11 @@ void ReadSignal(ObjectReader in, CrashRecord::Signal& signal) {
   in.Get("sender_uid", signal.sender_uid);
 }
 
-void ReadUnread(ObjectReader& in, const char* key, std::vector<CrashRecord::Capture::Unread>& ranges) {
+void ReadUnread(ObjectReader& in, const char* key, std::vector<NamedMemory>& ranges) {
   in.ForEach(key, [&](ObjectReader item) {
     std::optional<std::uint64_t> address;
     item.GetAddress("address", address);
-    CrashRecord::Capture::Unread range{.address = address.value_or(0)};
+    NamedMemory range{.address = address.value_or(0)};
     item.Get("bytes", range.bytes);
     item.Get("name", range.name);
     ranges.push_back(std::move(range));

@@ -96,8 +96,8 @@ class Generator {
     }
     return text;
   }
-  std::vector<CrashRecord::Capture::Unread> Ranges() {
-    std::vector<CrashRecord::Capture::Unread> ranges(random_() % 3);
+  std::vector<NamedMemory> Ranges() {
+    std::vector<NamedMemory> ranges(random_() % 3);
     for (auto& range : ranges) range = {Number<std::uint64_t>(), Number<std::uint64_t>(), Text()};
     return ranges;
   }

@@ -231,20 +231,21 @@ NOINLINE static void GrowStack(long depth) {
 }
 static void GrownStack(void) { GrowStack(80); }
 
-/// More than an ELF header can count.
+static void Sparse(void) {
+  const size_t bytes = 4ULL << 30;
+  char* memory = Map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+  for (size_t i = 0; i < bytes; i += bytes / 32) memory[i] = 1;
+}
+
+/// More than an ELF header can count; and so much address space that it is worth to be read directly.
 static void ManyMappings(void) {
+  Sparse();
   for (int i = 0; i < 66000; ++i) {
     char* page = mmap(NULL, kPage, i % 2 != 0 ? PROT_READ | PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) Lacks("vm.max_map_count above 66,000");
     if (i % 16 == 0) page[0] = 1;
   }
-}
-
-static void Sparse(void) {
-  const size_t bytes = 4ULL << 30;
-  char* memory = Map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-  for (size_t i = 0; i < bytes; i += bytes / 32) memory[i] = 1;
 }
 
 static const struct {
