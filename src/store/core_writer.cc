@@ -12,6 +12,9 @@
 namespace obit {
 namespace {
 
+/// The largest frame of kFrameBytes, bytes.
+const std::size_t kFrameRoom = ZSTD_compressBound(kFrameBytes);
+
 /// Left free for the record after a full disk, bytes.
 constexpr std::uint64_t kSpareBytes = 128 * 1024;
 
@@ -26,8 +29,9 @@ bool IsZero(std::span<const std::byte> bytes) {
 /// order.
 struct CoreWriter::Chunk {
   enum class State { kWaiting, kTaken, kDone };
-  std::vector<std::byte> plain = std::vector<std::byte>(kFrameBytes);
-  std::vector<std::byte> frame = std::vector<std::byte>(ZSTD_compressBound(kFrameBytes));
+  // Not zeroed: a small core touches only some pages of them.
+  std::unique_ptr<std::byte[]> plain = std::make_unique_for_overwrite<std::byte[]>(kFrameBytes);
+  std::unique_ptr<std::byte[]> frame = std::make_unique_for_overwrite<std::byte[]>(kFrameRoom);
   std::size_t plain_bytes = 0;  // filled
   std::size_t frame_bytes = 0;  // 0: the bytes are zeros
   std::uint64_t hole = 0;       // zeros before this chunk's bytes
@@ -35,7 +39,7 @@ struct CoreWriter::Chunk {
   std::optional<Error> fetch_error;
   State state = State::kWaiting;
 
-  std::span<std::byte> filled() { return std::span(plain).first(plain_bytes); }
+  std::span<std::byte> filled() { return {plain.get(), plain_bytes}; }
   void Fill();
   Result<void> Compress(FrameCompressor& compressor);
 };
@@ -46,7 +50,8 @@ void CoreWriter::Chunk::Fill() {
 
 Result<void> CoreWriter::Chunk::Compress(FrameCompressor& compressor) {
   frame_bytes = 0;
-  if (!fetch_error && !IsZero(filled())) frame_bytes = OBIT_TRY(compressor.Compress(filled(), frame));
+  if (!fetch_error && !IsZero(filled()))
+    frame_bytes = OBIT_TRY(compressor.Compress(filled(), {frame.get(), kFrameRoom}));
   return {};
 }
 
@@ -59,7 +64,7 @@ CoreWriter::~CoreWriter() { StopThreads(); }
 
 std::span<std::byte> CoreWriter::Buffer() {
   if (!current_) current_ = TakeFree();
-  return std::span(current_->plain).subspan(current_->plain_bytes);
+  return std::span(current_->plain.get(), kFrameBytes).subspan(current_->plain_bytes);
 }
 
 Result<void> CoreWriter::Advance(std::size_t n) {
@@ -233,7 +238,7 @@ Result<void> CoreWriter::WriteChunk(const Chunk& chunk) {
     return {};
   }
   OBIT_TRY(WriteHole());
-  return WriteFrame(std::span(chunk.frame).first(chunk.frame_bytes), chunk.plain_bytes);
+  return WriteFrame({chunk.frame.get(), chunk.frame_bytes}, chunk.plain_bytes);
 }
 
 /// One frame at a time: a hole of some TiB has many, and those that are whole stay when the disk is full.
