@@ -141,7 +141,7 @@ Result<void> DirectCapture::CaptureEnd() {
   const auto trailer = head_.trailer();
   const std::uint64_t end = head_.core_bytes().value_or(at_);
   if (at_ >= end) return {};
-  if (trailer.size() > end - at_) return stream_.Copy(end, writer_);  // it came along in part
+  if (trailer.size() > end - at_) return Refuse(EBADMSG, "its last segment overlaps the section header");
   OBIT_TRY(SkipTo(end - trailer.size()));
   at_ = end;
   return writer_.Append(trailer);

@@ -173,6 +173,18 @@ TEST(DirectCapture, TakesTheStreamWhereMemoryCannotBeRead) {
   EXPECT_NE(captured.Described().stream_reason.find("read memory at"), std::string::npos);
 }
 
+TEST(DirectCapture, TakesTheStreamWherePagesCannotBeScanned) {
+  const Parked process;
+  ProcessMemory memory = process.Open();
+  const auto [read_end, write_end] = *MakeSocketPair(SOCK_STREAM);
+  memory.pagemap = *Duplicate(read_end);
+  const Bytes sent = CoreOf(process, process.content());
+  Captured captured(memory, sent);
+  ASSERT_THAT(captured.Run(), Succeeds());
+  EXPECT_TRUE(captured.Finish() == sent);
+  EXPECT_NE(captured.Described().stream_reason, "");
+}
+
 TEST(DirectCapture, EndsWithTheProcess) {
   Parked process;
   const ProcessMemory memory = process.Open();

@@ -120,12 +120,13 @@ Result<void> CoreWriter::WaitFetched() {
 }
 
 std::uint64_t CoreWriter::ResumeAfterFetch() {
+  if (current_ && current_->plain_bytes > 0) (void)Submit();  // a failed write is told by the next call
   std::unique_lock lock(mutex_);
   done_.wait(lock, [&] { return order_.empty() && !appending_; });
+  if (fetch_failure_) hole_ = 0;  // it came after the bytes that failed
   fetch_failure_.reset();
   dropping_ = false;
-  hole_ = 0;
-  return plain_ + open_hole_;
+  return plain_ + open_hole_ + hole_;
 }
 
 Result<void> CoreWriter::Enqueue(std::unique_ptr<Chunk> chunk) {

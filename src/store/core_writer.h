@@ -56,8 +56,8 @@ class CoreWriter {
   /// Waits until every fetch has returned: what they read from is no longer needed. Fails with the first
   /// error.
   [[nodiscard]] Result<void> WaitFetched();
-  /// After a failed fetch: everything from its bytes on was dropped. Waits for what was before it and returns
-  /// how much of the core that is; the caller goes on from there.
+  /// After a failed fetch everything from its bytes on was dropped; without one nothing was. Waits for what
+  /// was before it and returns how much of the core that is; the caller goes on from there.
   [[nodiscard]] std::uint64_t ResumeAfterFetch();
 
   /// Compresses what is left and appends the seek table. After a failed write: cuts the file back to whole

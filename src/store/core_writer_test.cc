@@ -409,6 +409,20 @@ TEST(CoreWriter, ResumesBehindTheHoleBeforeAFailedFetch) {
   EXPECT_EQ(finished->plain, kFrameBytes + (1 << 20));
 }
 
+TEST(CoreWriter, ResumesBehindAllThatCameIfNoFetchFailed) {
+  const Bytes core = Noise(1000, 26);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {.threads = 2});
+  ASSERT_THAT(writer.Append(core), Succeeds());
+  EXPECT_EQ(writer.ResumeAfterFetch(), 1000u);
+  ASSERT_THAT(writer.Append(Bytes(500)), Succeeds());
+  ASSERT_THAT(writer.Skip(4096), Succeeds());
+  EXPECT_EQ(writer.ResumeAfterFetch(), 5596u);
+  ASSERT_THAT(writer.Append(core), Succeeds());
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_TRUE(Unpacked(file) == core + Bytes(4596) + core);
+}
+
 TEST(CoreWriter, FinishingAfterAFailedFetchKeepsWhatIsBeforeIt) {
   const Bytes core = Noise(kFrameBytes, 25);
   const Fd file = MemoryFile();
