@@ -90,6 +90,14 @@ def await_stop(process):
     wait.until(lambda: state(process.pid) == "T", "process stopped")
 
 
+def java_ready():
+    """A java that waits for a debugger in its very first moment: no program to compile."""
+    java = Running(["java", "-XX:ErrorFile=/dev/null", "-Xmx64m",
+                    "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=127.0.0.1:0", "-version"])  # fmt: skip
+    wait.until(lambda: "Listening" in java.output(), "java ready")
+    return java
+
+
 def run(argv, seconds=60, **options):
     """Runs a program to its end."""
     return Running(argv, **options).reap(seconds)

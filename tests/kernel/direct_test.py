@@ -169,9 +169,7 @@ class Direct(case.KernelCase):
     def test_java(self):
         if not shutil.which("java"):
             self.skipTest("java is not installed")
-        java = crash.Running(["java", "-XX:ErrorFile=/dev/null", "-Xmx64m",
-                              "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=127.0.0.1:0", "-version"])  # fmt: skip
-        wait.until(lambda: "Listening" in java.output(), "java ready")
+        java = crash.java_ready()
         self.assertTrue(java.kill().reap().dumped)
         self.verified()
 

@@ -42,10 +42,7 @@ class OneStore(case.KernelCase):
     def test_java(self):
         if not shutil.which("java"):
             self.skipTest("java is not installed")
-        # Waits for a debugger in its very first moment: no program to compile.
-        java = crash.Running(["java", "-XX:ErrorFile=/dev/null", "-Xmx64m",
-                              "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=127.0.0.1:0", "-version"])  # fmt: skip
-        wait.until(lambda: "Listening" in java.output(), "java ready")
+        java = crash.java_ready()
         death = java.kill().reap()
         self.assertEqual((death.signal, death.dumped), (signal.SIGABRT, True), death.output)
         self.check_core(self.record(), "abort")
