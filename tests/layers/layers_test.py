@@ -18,6 +18,7 @@ LAYERS = {
     "render": {"base", "crash"},
     "dump": {"base", "kernel", "elf"},
     "capture": {"base", "kernel", "elf", "crash", "store", "policy"},
+    "analyze": {"base", "elf", "crash", "store"},
     "server": {"base", "kernel", "elf", "crash", "store", "policy", "render", "dump", "capture"},
 }
 PROGRAMS = set(LAYERS)  # src/programs/NAME may include every layer, but no other program

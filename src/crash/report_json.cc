@@ -1,0 +1,281 @@
+#include "crash/report_json.h"
+
+#include "crash/json_object.h"
+#include "crash/record.h"
+
+namespace obit {
+namespace {
+
+// Writing.
+
+std::string ToHex(std::string_view bytes) {
+  std::string hex;
+  hex.reserve(bytes.size() * 2);
+  for (const unsigned char byte : bytes) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
+Json FrameJson(const Frame& frame) {
+  Json out = Json::object();
+  PutAddress(out, "pc", frame.pc);
+  Put(out, "function", frame.function);
+  Put(out, "symbol", frame.symbol);
+  Put(out, "offset", frame.offset);
+  Put(out, "file", frame.file);
+  if (frame.line != 0) out["line"] = frame.line;
+  Put(out, "inlined", frame.inlined);
+  Put(out, "interrupted", frame.interrupted);
+  out["found"] = NameOf(frame.origin);
+  Put(out, "module", frame.module);
+  if (frame.module) PutAddress(out, "module_offset", frame.module_offset);
+  return out;
+}
+
+Json StackJson(const Stack& stack) {
+  Json out = Json::object();
+  out["tids"] = stack.tids;
+  out["frames"] = Json::array();
+  for (const Frame& frame : stack.frames) out["frames"].push_back(FrameJson(frame));
+  for (const Stack::Fold& fold : stack.folds)
+    out["folds"].push_back({{"first", fold.first}, {"count", fold.count}, {"times", fold.times}});
+  Put(out, "end", stack.end);
+  return out;
+}
+
+Json ModuleJson(const Module& module) {
+  Json out = Json::object();
+  out["path"] = BytesToUtf8(module.path);
+  Put(out, "build_id", module.build_id);
+  PutAddress(out, "begin", module.begin);
+  PutAddress(out, "end", module.end);
+  Put(out, "package", module.package);
+  Put(out, "symbols", module.symbols);
+  Put(out, "lines", module.lines);
+  Put(out, "problem", module.problem);
+  return out;
+}
+
+Json CrashedThreadJson(const Report& report) {
+  Json out = Json::object();
+  if (report.instruction) {
+    Json instruction = Json::object();
+    PutAddress(instruction, "address", report.instruction->address);
+    Put(instruction, "bytes", report.instruction->bytes);
+    Put(instruction, "text", report.instruction->text);
+    out["instruction"] = std::move(instruction);
+  }
+  out["registers"] = Json::array();
+  for (const auto& reg : report.registers) {
+    Json item = Json::object();
+    item["name"] = reg.name;
+    PutAddress(item, "value", reg.value);
+    Put(item, "about", reg.about);
+    out["registers"].push_back(std::move(item));
+  }
+  out["memory"] = Json::array();
+  for (const auto& memory : report.memory) {
+    Json item = Json::object();
+    item["label"] = memory.label;
+    PutAddress(item, "address", memory.address);
+    item["bytes"] = ToHex(memory.bytes);
+    out["memory"].push_back(std::move(item));
+  }
+  return out;
+}
+
+Json MappingsJson(const std::vector<Report::Mapping>& mappings) {
+  Json out = Json::array();
+  for (const auto& mapping : mappings) {
+    Json item = Json::object();
+    PutAddress(item, "begin", mapping.begin);
+    PutAddress(item, "end", mapping.end);
+    item["access"] = mapping.access;
+    Put(item, "name", mapping.name);
+    out.push_back(std::move(item));
+  }
+  return out;
+}
+
+// Reading.
+
+std::uint64_t AddressOf(ObjectReader& in, const char* key) {
+  std::optional<std::uint64_t> address;
+  in.GetAddress(key, address);
+  return address.value_or(0);
+}
+
+std::string BytesOf(ObjectReader& in, const char* key) {
+  std::string hex, bytes;
+  in.Get(key, hex);
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+    const auto byte = ParseUnsigned(std::string_view(hex).substr(i, 2), 16);
+    if (!byte) {
+      in.Wrong(key, "hex digits");
+      return {};
+    }
+    bytes += static_cast<char>(*byte);
+  }
+  return bytes;
+}
+
+Frame ReadFrame(ObjectReader in, std::size_t modules) {
+  Frame frame;
+  frame.pc = AddressOf(in, "pc");
+  in.Get("function", frame.function);
+  in.Get("symbol", frame.symbol);
+  in.Get("offset", frame.offset);
+  in.Get("file", frame.file);
+  in.Get("line", frame.line);
+  in.Get("inlined", frame.inlined);
+  in.Get("interrupted", frame.interrupted);
+  in.GetEnum("found", OriginNamed, frame.origin);
+  in.Get("module", frame.module);
+  if (frame.module && *frame.module >= modules) in.Wrong("module", "the index of a module");
+  frame.module_offset = AddressOf(in, "module_offset");
+  return frame;
+}
+
+Stack ReadStack(ObjectReader in, std::size_t modules) {
+  Stack stack;
+  if (const Json* tids = in.Find("tids"); tids != nullptr && tids->is_array())
+    for (const Json& tid : *tids) {
+      if (!tid.is_number_integer() || !std::in_range<pid_t>(tid.get<std::int64_t>()))
+        in.Wrong("tids", "an array of thread ids");
+      else
+        stack.tids.push_back(static_cast<pid_t>(tid.get<std::int64_t>()));
+    }
+  in.ForEach("frames", [&](ObjectReader item) { stack.frames.push_back(ReadFrame(item, modules)); });
+  in.ForEach("folds", [&](ObjectReader item) {
+    Stack::Fold fold;
+    item.Get("first", fold.first);
+    item.Get("count", fold.count);
+    item.Get("times", fold.times);
+    if (fold.count == 0 || std::uint64_t{fold.first} + fold.count > stack.frames.size())
+      item.Wrong("first", "the index of a frame");
+    stack.folds.push_back(fold);
+  });
+  in.Get("end", stack.end);
+  return stack;
+}
+
+Module ReadModule(ObjectReader in) {
+  Module module;
+  in.Get("path", module.path);
+  in.Get("build_id", module.build_id);
+  module.begin = AddressOf(in, "begin");
+  module.end = AddressOf(in, "end");
+  in.Get("package", module.package);
+  in.Get("symbols", module.symbols);
+  in.Get("lines", module.lines);
+  in.Get("problem", module.problem);
+  return module;
+}
+
+void ReadCrashedThread(ObjectReader in, Report& report) {
+  if (in.Find("instruction") != nullptr) {
+    ObjectReader item = in.Object("instruction");
+    report.instruction.emplace();
+    report.instruction->address = AddressOf(item, "address");
+    item.Get("bytes", report.instruction->bytes);
+    item.Get("text", report.instruction->text);
+  }
+  in.ForEach("registers", [&](ObjectReader item) {
+    Report::Register& reg = report.registers.emplace_back();
+    item.Get("name", reg.name);
+    reg.value = AddressOf(item, "value");
+    item.Get("about", reg.about);
+  });
+  in.ForEach("memory", [&](ObjectReader item) {
+    Report::Memory& memory = report.memory.emplace_back();
+    item.Get("label", memory.label);
+    memory.address = AddressOf(item, "address");
+    memory.bytes = BytesOf(item, "bytes");
+  });
+}
+
+void ReadCause(ObjectReader in, Report::Cause& cause) {
+  in.GetEnum("kind", CauseNamed, cause.kind);
+  in.Get("sentence", cause.sentence);
+  in.Get("guess", cause.guess);
+  in.Get("message", cause.message);
+}
+
+void ReadFingerprint(ObjectReader in, Report::Fingerprint& fingerprint) {
+  in.Get("version", fingerprint.version);
+  in.Get("value", fingerprint.value);
+  in.Get("frames", fingerprint.frames);
+  if (!fingerprint.value.empty() && !IsCrashId(fingerprint.value)) in.Wrong("value", "16 hex digits");
+}
+
+}  // namespace
+
+std::string ReportToJson(const Report& report) {
+  Json out = Json::object();
+  out["schema"] = Report::kSchema;
+  out["id"] = report.id;
+  out["time"] = FormatTimestamp(report.time);
+  out["seconds"] = report.seconds;
+  Put(out, "failure", report.failure);
+  Json cause = Json::object();
+  cause["kind"] = NameOf(report.cause.kind);
+  Put(cause, "sentence", report.cause.sentence);
+  Put(cause, "guess", report.cause.guess);
+  Put(cause, "message", report.cause.message);
+  out["cause"] = std::move(cause);
+  Json fingerprint = Json::object();
+  fingerprint["version"] = report.fingerprint.version;
+  Put(fingerprint, "value", report.fingerprint.value);
+  fingerprint["frames"] = Json::array();
+  for (const std::string& frame : report.fingerprint.frames)
+    fingerprint["frames"].push_back(BytesToUtf8(frame));
+  out["fingerprint"] = std::move(fingerprint);
+  out["crashed"] = CrashedThreadJson(report);
+  out["threads"] = report.threads;
+  out["stacks"] = Json::array();
+  for (const Stack& stack : report.stacks) out["stacks"].push_back(StackJson(stack));
+  out["modules"] = Json::array();
+  for (const Module& module : report.modules) out["modules"].push_back(ModuleJson(module));
+  out["mappings"] = MappingsJson(report.mappings);
+  out["mappings_total"] = report.mappings_total;
+  return out.dump(1) + "\n";
+}
+
+Result<Report> ReportFromJson(std::string_view text) {
+  if (text.size() > kReportJsonMax) return Refuse(EBADMSG, "report is larger than {} bytes", kReportJsonMax);
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return Refuse(EBADMSG, "report is not JSON");
+  Report report;
+  std::string wrong;
+  ObjectReader in(json, "", wrong);
+  int schema = 0;
+  in.Get("schema", schema);
+  if (wrong.empty() && schema != Report::kSchema)
+    return Refuse(EPROTONOSUPPORT, "report has schema version {}; this obit knows {}", schema,
+                  Report::kSchema);
+  in.Get("id", report.id);
+  if (!IsCrashId(report.id)) in.Wrong("id", "16 hex digits");
+  std::optional<std::int64_t> time;
+  in.GetTime("time", time);
+  report.time = time.value_or(0);
+  in.Get("seconds", report.seconds);
+  in.Get("failure", report.failure);
+  ReadCause(in.Object("cause"), report.cause);
+  ReadFingerprint(in.Object("fingerprint"), report.fingerprint);
+  in.ForEach("modules", [&](ObjectReader item) { report.modules.push_back(ReadModule(item)); });
+  ReadCrashedThread(in.Object("crashed"), report);
+  in.Get("threads", report.threads);
+  in.ForEach("stacks",
+             [&](ObjectReader item) { report.stacks.push_back(ReadStack(item, report.modules.size())); });
+  in.ForEach("mappings", [&](ObjectReader item) {
+    Report::Mapping& mapping = report.mappings.emplace_back();
+    mapping.begin = AddressOf(item, "begin");
+    mapping.end = AddressOf(item, "end");
+    item.Get("access", mapping.access);
+    item.Get("name", mapping.name);
+  });
+  in.Get("mappings_total", report.mappings_total);
+  if (!wrong.empty()) return Refuse(EBADMSG, "report: {}", wrong);
+  return report;
+}
+
+}  // namespace obit
