@@ -1,11 +1,44 @@
 #include "analyze/analyze.h"
 
+#include <algorithm>
+#include <array>
+#include <map>
+#include <unordered_map>
+
+#include "analyze/address_names.h"
+#include "analyze/cause.h"
+#include "analyze/core_image.h"
+#include "analyze/fingerprint.h"
+#include "analyze/fold.h"
+#include "analyze/instruction.h"
+#include "analyze/module_files.h"
+#include "analyze/modules.h"
+#include "analyze/packages.h"
+#include "analyze/registers.h"
+#include "analyze/symbolizer.h"
+#include "analyze/unwinder.h"
 #include "base/clock.h"
 
 namespace obit {
+namespace {
+
+constexpr std::size_t kFramesOfStack = 512;   // that a report keeps of one stack; its innermost and its outermost
+constexpr std::size_t kFramesOfReport = 20'000;
+constexpr std::uint64_t kMemoryBefore = 64, kMemoryBytes = 256;  // around an address
+/// After that no more names are looked up: what there is, is worth more than a deadline that takes all.
+constexpr std::int64_t kNamingTime = 20'000'000'000;  // ns
+
+std::string AccessOf(std::uint32_t flags) {
+  return {(flags & 4) != 0 ? 'r' : '-', (flags & 2) != 0 ? 'w' : '-', (flags & 1) != 0 ? 'x' : '-'};
+}
+
+}  // namespace
 
 struct Analysis::State {
   AnalysisJob job;
+  std::optional<CoreImage> image;
+  std::vector<ModuleFiles> files;
+  std::int64_t begun = MonotonicNow();
 };
 
 Analysis::Analysis(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -15,13 +48,173 @@ Analysis::~Analysis() = default;
 Result<Analysis> Analysis::Prepare(AnalysisJob job) {
   auto state = std::make_unique<State>();
   state->job = std::move(job);
+  state->image = OBIT_TRY_IN(CoreImage::Open(std::move(state->job.core)), "read the core");
+  state->files = FindModuleFiles(*state->image, state->job);
+  FindPackages(state->files);
   return Analysis(std::move(state));
 }
 
+namespace {
+
+/// Makes one report.
+class Reporter {
+ public:
+  Reporter(CoreImage& image, std::vector<ModuleFiles>& files, const CrashRecord& record, std::int64_t begun)
+      : image_(image),
+        files_(files),
+        record_(record),
+        begun_(begun),
+        modules_(files, image),
+        unwinder_(image, modules_),
+        symbolizer_(modules_),
+        names_(image, modules_) {}
+
+  Report Make() {
+    report_.id = record_.id;
+    report_.time = RealtimeNow();
+    report_.threads = image_.notes().threads.size();
+    if (image_.notes().threads.empty()) {
+      report_.failure = "the core has no registers: it ends too early";
+    } else {
+      UnwindThreads();
+      DescribeCrashed();
+    }
+    for (const ModuleFiles& one : files_) report_.modules.push_back(DescribedModule(one));
+    report_.fingerprint = FindFingerprint(report_);
+    ListMappings();
+    report_.seconds = static_cast<double>(MonotonicNow() - begun_) / 1e9;
+    return std::move(report_);
+  }
+
+ private:
+  /// Threads with the same pcs are one stack. The first thread of the core, the one that crashed, has its own.
+  void UnwindThreads() {
+    std::map<std::vector<std::uint64_t>, std::size_t> alike;
+    for (const CoreNotes::Thread& thread : image_.notes().threads) {
+      RawStack raw = unwinder_.Unwind(Registers(thread.registers));
+      std::vector<std::uint64_t> pcs;
+      for (const RawFrame& frame : raw.frames) pcs.push_back(frame.pc);
+      const bool crashed = report_.stacks.empty();
+      if (!crashed) {
+        const auto [known, is_new] = alike.try_emplace(std::move(pcs), report_.stacks.size());
+        if (!is_new) {
+          report_.stacks[known->second].tids.push_back(thread.tid);
+          continue;
+        }
+        pcs = known->first;
+      }
+      Stack stack = NameStack(raw, pcs);
+      stack.tids.push_back(thread.tid);
+      report_.stacks.push_back(std::move(stack));
+      if (crashed) crashed_ = std::move(raw);
+    }
+    // Most first, behind the one that crashed.
+    std::ranges::stable_sort(report_.stacks.begin() + 1, report_.stacks.end(), std::ranges::greater(),
+                             [](const Stack& stack) { return stack.tids.size(); });
+  }
+
+  Stack NameStack(const RawStack& raw, const std::vector<std::uint64_t>& pcs) {
+    Stack stack;
+    stack.end = raw.end;
+    std::size_t left = kFramesOfStack;
+    for (const StackPart& part : FoldRecursion(pcs)) {
+      const auto first = static_cast<std::uint32_t>(stack.frames.size());
+      std::size_t named = 0;
+      for (; named < part.count && left > 0; ++named, --left) Name(raw, part.first + named, stack);
+      const auto count = static_cast<std::uint32_t>(stack.frames.size()) - first;
+      if (part.times > 1 && count > 0) stack.folds.push_back({first, count, part.times});
+      if (left == 0) {
+        const std::size_t shown = part.first + named * part.times;
+        if (shown < raw.frames.size())
+          stack.end = fmt::format("{} more frames are left out", raw.frames.size() - shown);
+        break;
+      }
+    }
+    return stack;
+  }
+
+  void Name(const RawStack& raw, std::size_t index, Stack& stack) {
+    const RawFrame& frame = raw.frames[index];
+    std::vector<Frame> frames;
+    if (frames_ >= kFramesOfReport || MonotonicNow() - begun_ > kNamingTime) {
+      frames.push_back({.pc = frame.pc, .origin = frame.origin, .module = modules_.Find(frame.lookup())});
+      report_.failure = "there are too many frames to name them all";
+    } else {
+      frames = symbolizer_.Name(frame);
+    }
+    frames.back().interrupted = index > 0 && raw.frames[index - 1].trampoline;
+    frames_ += frames.size();
+    stack.frames.insert(stack.frames.end(), frames.begin(), frames.end());
+  }
+
+  void DescribeCrashed() {
+    const std::vector<std::uint64_t>& registers = image_.notes().threads.front().registers;
+    if (registers.size() != kUserRegisterCount) return;
+    const Registers known(registers);
+    for (const UserRegister& one : kUserRegisters) {
+      const std::uint64_t value = registers[one.index];
+      report_.registers.push_back({std::string(one.name), value, one.name == "eflags" ? "" : names_.Describe(value)});
+    }
+    std::array<std::byte, 15> code{};
+    const auto bytes = std::span(code).first(image_.Read(known.pc(), code));
+    const std::optional<Instruction> instruction = Decode(bytes, known.pc());
+    if (!bytes.empty()) {
+      report_.instruction = Report::Instruction{.address = known.pc(), .text = instruction ? instruction->text : ""};
+      for (const std::byte byte : bytes.first(instruction ? instruction->size : bytes.size()))
+        report_.instruction->bytes += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
+    }
+    AddMemory("pc", known.pc());
+    AddMemory("sp", known.sp());
+    if (record_.signal.address) AddMemory("fault", *record_.signal.address);
+    CrashScene scene{image_, modules_, names_, record_, registers, crashed_, report_.stacks.front(), instruction};
+    report_.cause = FindCause(scene);
+  }
+
+  void AddMemory(const char* label, std::uint64_t address) {
+    const std::uint64_t begin = address - std::min(address, kMemoryBefore);
+    for (const std::uint64_t from : {begin, address}) {  // what lies before may not be there
+      std::string bytes(kMemoryBytes, '\0');
+      bytes.resize(image_.Read(from, std::as_writable_bytes(std::span(bytes))));
+      if (bytes.empty()) continue;
+      report_.memory.push_back({label, from, std::move(bytes)});
+      return;
+    }
+  }
+
+  Module DescribedModule(const ModuleFiles& files) {
+    Module module = files.module;
+    if (files.debug)
+      module.symbols = "debug file";
+    else if (files.module.path == "[vdso]")
+      module.symbols = "memory";
+    else if (files.file)
+      module.symbols = "module";
+    return module;
+  }
+
+  void ListMappings() {
+    report_.mappings_total = image_.segments().size();
+    for (const CoreImage::Segment& segment : image_.segments().first(std::min(report_.mappings_total, Report::kMappingsMax)))
+      report_.mappings.push_back({segment.begin, segment.end, AccessOf(segment.flags), names_.MappingName(segment.begin)});
+  }
+
+  CoreImage& image_;
+  std::vector<ModuleFiles>& files_;
+  const CrashRecord& record_;
+  std::int64_t begun_;
+  Modules modules_;
+  Unwinder unwinder_;
+  Symbolizer symbolizer_;
+  AddressNames names_;
+  Report report_;
+  RawStack crashed_;
+  std::size_t frames_ = 0;
+};
+
+}  // namespace
+
 Report Analysis::Run() {
-  Report report;
-  report.id = state_->job.record.id;
-  return report;
+  return Reporter(*state_->image, state_->files, state_->job.record, state_->begun).Make();
 }
 
 }  // namespace obit

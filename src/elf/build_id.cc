@@ -63,6 +63,26 @@ Result<std::string> ReadFrom(const Fd& file) {
 
 }  // namespace
 
+std::string FindBuildIdInHead(std::span<const std::byte> head) {
+  const auto header = ByteReader(head).Read<Elf64_Ehdr>();
+  if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+      header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_phentsize != sizeof(Elf64_Phdr) ||
+      header->e_phoff > head.size())
+    return {};
+  ByteReader segments(head.subspan(header->e_phoff));
+  for (std::size_t i = 0; i < header->e_phnum; ++i) {
+    const auto segment = segments.Read<Elf64_Phdr>();
+    if (!segment) return {};
+    if (segment->p_type != PT_NOTE || segment->p_offset > head.size()) continue;
+    const auto notes = head.subspan(segment->p_offset);
+    if (auto id = FindBuildId(notes.first(std::min<std::uint64_t>(notes.size(), segment->p_filesz)),
+                              segment->p_align == 8 ? 8 : 4);
+        !id.empty())
+      return id;
+  }
+  return {};
+}
+
 Result<std::string> ReadBuildId(const Fd& file) {
   std::array<unsigned char, EI_NIDENT> ident{};
   const auto got = OBIT_TRY(ReadFullAt(file, std::as_writable_bytes(std::span(ident)), 0));

@@ -17,12 +17,12 @@ constexpr std::size_t kThreadsMax = 1 << 16, kFilesMax = 1 << 17, kAuxvMax = 256
 struct Layout {
   ElfClass elf_class;
   std::uint16_t machine;
-  std::size_t registers, sp, pc;  // NT_PRSTATUS; the last two counted in registers
+  std::size_t registers, count, sp, pc;  // NT_PRSTATUS; the last three counted in registers
 };
 constexpr Layout kLayouts[] = {
-    {ElfClass::k64, EM_X86_64, 112, 19, 16},
-    {ElfClass::k64, EM_AARCH64, 112, 31, 32},
-    {ElfClass::k32, EM_386, 72, 15, 12},
+    {ElfClass::k64, EM_X86_64, 112, 27, 19, 16},
+    {ElfClass::k64, EM_AARCH64, 112, 34, 31, 32},
+    {ElfClass::k32, EM_386, 72, 17, 15, 12},
 };
 
 class NoteParser {
@@ -95,11 +95,19 @@ class NoteParser {
     const auto signal = At<std::int16_t>(payload, 12);
     const auto tid = At<std::int32_t>(payload, wide_ ? 32 : 24);
     if (!signal || !tid || notes_.threads.size() >= kThreadsMax) return;
-    CoreNotes::Thread thread{*tid, *signal, std::nullopt, std::nullopt};
+    CoreNotes::Thread thread{*tid, *signal, std::nullopt, std::nullopt, {}};
     if (layout_ != nullptr) {
       const std::size_t word = wide_ ? 8 : 4;
       thread.sp = WordAt(payload, layout_->registers + layout_->sp * word);
       thread.pc = WordAt(payload, layout_->registers + layout_->pc * word);
+      for (std::size_t i = 0; i < layout_->count; ++i) {
+        const auto value = WordAt(payload, layout_->registers + i * word);
+        if (!value) {  // half a set would be taken for a whole one
+          thread.registers.clear();
+          break;
+        }
+        thread.registers.push_back(*value);
+      }
     }
     notes_.threads.push_back(thread);
   }
@@ -127,13 +135,15 @@ class NoteParser {
   void SignalInfo(std::span<const std::byte> payload) {
     const auto number = At<std::int32_t>(payload, 0), code = At<std::int32_t>(payload, 8);
     if (!number || !code || notes_.signal) return;
-    CoreNotes::Signal signal{*number, *code, std::nullopt, std::nullopt, std::nullopt};
+    CoreNotes::Signal signal{*number, *code, std::nullopt, std::nullopt, std::nullopt, std::nullopt};
     const std::size_t fields = wide_ ? 16 : 12;
     const bool from_kernel = *code > 0 && *code != 0x80;  // SI_KERNEL has no address
     const bool fault = *number == SIGSEGV || *number == SIGBUS || *number == SIGILL || *number == SIGFPE ||
                        *number == SIGTRAP;
     if (from_kernel && fault) {
       signal.address = WordAt(payload, fields);
+    } else if (from_kernel && *number == SIGSYS) {  // _call_addr, then _syscall
+      signal.system_call = At<std::int32_t>(payload, fields + (wide_ ? 8 : 4));
     } else if (*code == SI_USER || *code == SI_QUEUE || *code == SI_MESGQ || *code == SI_TKILL) {
       signal.sender_pid = At<std::int32_t>(payload, fields);
       signal.sender_uid = At<std::uint32_t>(payload, fields + 4);

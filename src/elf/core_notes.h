@@ -23,6 +23,8 @@ struct CoreNotes {
     pid_t tid = 0;  ///< in the process' own pid namespace
     int signal = 0;
     std::optional<std::uint64_t> pc, sp;
+    /// In the order of the architecture's user_regs_struct (sys/user.h); empty if obit does not know it.
+    std::vector<std::uint64_t> registers;
   };
   std::vector<Thread> threads;
 
@@ -43,6 +45,7 @@ struct CoreNotes {
         address;  ///< of the fault: SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP from the kernel
     std::optional<pid_t> sender_pid;  ///< of kill(2) and its kin
     std::optional<uid_t> sender_uid;
+    std::optional<int> system_call;  ///< its number: SIGSYS
   };
   std::optional<Signal> signal;
 

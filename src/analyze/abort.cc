@@ -1,0 +1,107 @@
+#include <algorithm>
+#include <string_view>
+
+#include "analyze/cause.h"
+#include "analyze/demangle.h"
+#include "analyze/runtime_traces.h"
+
+namespace obit {
+namespace {
+
+/// Texts of glibc's malloc (malloc/malloc.c) begin so.
+constexpr std::string_view kHeapMessages[] = {
+    "free(): ", "malloc(): ", "realloc(): ", "calloc(): ", "double free or corruption", "corrupted ", "munmap_chunk(): ",
+    "mremap_chunk(): ", "malloc_consolidate(): ", "invalid fastbin entry", "break adjusted to free malloc space",
+    "Fatal error: glibc detected an invalid stdio handle", "tcache_"};
+
+class AbortFinder {
+ public:
+  explicit AbortFinder(CrashScene& scene) : scene_(scene) {
+    for (const Frame& frame : scene.stack.frames) names_.push_back(PlainName(frame.function));
+  }
+
+  Report::Cause Find() {
+    Report::Cause cause{.message = FindAbortMessage(scene_.image, scene_.modules)};
+    if (FindByMessage(cause) || FindCpp(cause) || FindRust(cause)) return cause;
+    cause.kind = CauseKind::kAbort;
+    cause.sentence = "abort called" + InFunction(FirstOwnFrame(scene_));
+    if (!cause.message.empty()) cause.sentence += ": " + cause.message;
+    return cause;
+  }
+
+ private:
+  bool Calls(std::string_view prefix) const {
+    return std::ranges::any_of(names_, [&](const std::string& name) { return name.starts_with(prefix); });
+  }
+
+  /// What the C library says in clear words.
+  bool FindByMessage(Report::Cause& cause) const {
+    const std::string& message = cause.message;
+    if (const std::size_t at = message.find("Assertion `"); at != std::string::npos) {
+      const std::size_t from = at + std::string_view("Assertion `").size();
+      const std::size_t end = message.rfind("' failed.");
+      cause.kind = CauseKind::kAssert;
+      cause.sentence = "assertion failed: " + message.substr(from, end == std::string::npos ? end : end - from);
+      return true;
+    }
+    if (message.find("stack smashing detected") != std::string::npos) {
+      cause.kind = CauseKind::kStackSmashing;
+      cause.sentence = "stack smashing detected" + InFunction(FirstOwnFrame(scene_));
+      return true;
+    }
+    if (message.starts_with("*** ")) {  // __fortify_fail()
+      cause.kind = CauseKind::kFortify;
+      std::string what = message.substr(4);
+      what = what.substr(0, what.find(" ***"));
+      cause.sentence = what + InFunction(FirstOwnFrame(scene_));
+      return true;
+    }
+    const bool heap = std::ranges::any_of(kHeapMessages, [&](std::string_view text) { return message.starts_with(text); });
+    if (!heap) return false;
+    cause.kind = CauseKind::kHeapCorruption;
+    cause.sentence = "heap corruption: " + message;
+    return true;
+  }
+
+  bool FindCpp(Report::Cause& cause) const {
+    if (Calls("__cxa_pure_virtual")) {
+      cause.kind = CauseKind::kPureVirtualCall;
+      cause.sentence = "pure virtual method called";
+      return true;
+    }
+    const bool throws = Calls("__cxa_throw") || Calls("__cxa_rethrow");
+    if (!throws && !Calls("std::terminate") && !Calls("__cxxabiv1::") && !Calls("__gnu_cxx::__verbose_terminate"))
+      return false;
+    const auto exception = FindException(scene_.image, scene_.raw);
+    if (!exception) {
+      cause.kind = CauseKind::kAbort;
+      cause.sentence = "std::terminate called" + InFunction(FirstOwnFrame(scene_));
+      return true;
+    }
+    const bool no_memory = exception->type == "std::bad_alloc" || exception->type == "std::bad_array_new_length";
+    cause.kind = no_memory ? CauseKind::kOutOfMemory : CauseKind::kUncaughtException;
+    cause.sentence = (no_memory ? "out of memory: uncaught " : "uncaught exception ") + exception->type;
+    if (!exception->what.empty()) cause.sentence += ": " + exception->what;
+    cause.message = exception->what;
+    cause.guess = !throws;  // an old exception may be what was found
+    return true;
+  }
+
+  bool FindRust(Report::Cause& cause) const {
+    if (!Calls("rust_panic") && !Calls("std::panicking::") && !Calls("core::panicking::") && !Calls("rust_begin_unwind"))
+      return false;
+    cause.kind = CauseKind::kRustPanic;
+    cause.message = FindPanicMessage(scene_.image, scene_.raw);
+    cause.sentence = cause.message.empty() ? "panic" + InFunction(FirstOwnFrame(scene_)) : "panic: " + cause.message;
+    return true;
+  }
+
+  CrashScene& scene_;
+  std::vector<std::string> names_;
+};
+
+}  // namespace
+
+Report::Cause FindAbort(CrashScene& scene) { return AbortFinder(scene).Find(); }
+
+}  // namespace obit

@@ -1,0 +1,93 @@
+#include "analyze/cause.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include <seccomp.h>
+
+#include "analyze/demangle.h"
+#include "analyze/runtime_frames.h"
+
+namespace obit {
+namespace {
+
+constexpr int kSeccomp = 1;  // SYS_SECCOMP of si_code
+
+std::string SystemCallName(int number) {
+  char* name = ::seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, number);
+  std::string out = name == nullptr ? "" : std::string(name);
+  std::free(name);
+  return out;
+}
+
+Report::Cause FindBadSystemCall(const CrashScene& scene) {
+  Report::Cause cause{.kind = CauseKind::kBadSystemCall, .sentence = "forbidden system call"};
+  const auto& signal = scene.image.notes().signal;
+  if (!signal || signal->code != kSeccomp || !signal->system_call) return cause;
+  const std::string name = SystemCallName(*signal->system_call);
+  cause.sentence += name.empty() ? fmt::format(" {}", *signal->system_call)
+                                 : fmt::format(" {} ({})", name, *signal->system_call);
+  return cause;
+}
+
+/// A signal that somebody sent.
+Report::Cause FindSender(const CrashScene& scene) {
+  const auto& signal = scene.record.signal;
+  Report::Cause cause{.kind = CauseKind::kKilled};
+  const std::string name = SignalName(signal.number);
+  const auto& process = scene.record.process;
+  if (signal.sender_pid == 0) {  // of another pid namespace, or the kernel's own
+    cause.sentence = fmt::format("killed by {} from outside its pid namespace", name);
+  } else if (signal.sender_pid && (signal.sender_pid == process.pid || signal.sender_pid == process.own_pid)) {
+    cause.sentence = fmt::format("killed itself with {}", name);
+  } else if (signal.sender_pid) {
+    cause.sentence = fmt::format("killed by {} from process {}", name, *signal.sender_pid);
+    if (signal.sender_uid) cause.sentence += fmt::format(" (uid {})", *signal.sender_uid);
+  } else {
+    cause.kind = CauseKind::kUnknown;
+    cause.sentence = fmt::format("died of {}", name);
+  }
+  return cause;
+}
+
+}  // namespace
+
+const Frame* FirstOwnFrame(const CrashScene& scene) {
+  std::vector<Module> modules;
+  for (std::uint32_t i = 0; i < scene.modules.count(); ++i) modules.push_back(scene.modules.files(i).module);
+  const std::size_t own = CountRuntimeFrames(scene.stack.frames, modules);
+  return own < scene.stack.frames.size() ? &scene.stack.frames[own] : nullptr;
+}
+
+std::string InFunction(const Frame* frame) {
+  return frame == nullptr || frame->function.empty() ? "" : " in " + PlainName(frame->function);
+}
+
+Report::Cause FindCause(CrashScene& scene) {
+  const auto& signal = scene.record.signal;
+  const bool sent = signal.sender_pid.has_value();  // by kill(2) and its kin
+  const bool by_itself =
+      sent && (signal.sender_pid == scene.record.process.pid || signal.sender_pid == scene.record.process.own_pid);
+  if (sent && !(by_itself && signal.number == SIGABRT)) return FindSender(scene);
+  switch (signal.number) {
+    case SIGSEGV:
+    case SIGBUS:
+      return FindMemoryFault(scene);
+    case SIGABRT:
+      return FindAbort(scene);
+    case SIGILL:
+    case SIGTRAP:
+    case SIGFPE:
+      return FindBadInstruction(scene);
+    case SIGSYS:
+      return FindBadSystemCall(scene);
+    case SIGXCPU:
+      return {.kind = CauseKind::kCpuLimit, .sentence = "CPU time limit exceeded"};
+    case SIGXFSZ:
+      return {.kind = CauseKind::kFileSizeLimit, .sentence = "file size limit exceeded"};
+    default:
+      return FindSender(scene);
+  }
+}
+
+}  // namespace obit

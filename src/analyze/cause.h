@@ -1,0 +1,49 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "analyze/address_names.h"
+#include "analyze/core_image.h"
+#include "analyze/instruction.h"
+#include "analyze/modules.h"
+#include "analyze/unwinder.h"
+#include "crash/record.h"
+#include "crash/report.h"
+
+namespace obit {
+
+/// All there is to tell why a thread died.
+struct CrashScene {
+  CoreImage& image;
+  Modules& modules;
+  const AddressNames& names;
+  const CrashRecord& record;
+  const std::vector<std::uint64_t>& registers;  ///< struct user_regs_struct, or empty
+  const RawStack& raw;
+  const Stack& stack;  ///< the same with names
+  const std::optional<Instruction>& instruction;
+
+  [[nodiscard]] std::uint64_t pc() const { return registers.size() > 16 ? registers[16] : 0; }
+  [[nodiscard]] std::uint64_t sp() const { return registers.size() > 19 ? registers[19] : 0; }
+};
+
+[[nodiscard]] Report::Cause FindCause(CrashScene& scene);
+
+// The parts that FindCause puts together.
+
+/// SIGSEGV, SIGBUS.
+[[nodiscard]] Report::Cause FindMemoryFault(CrashScene& scene);
+/// SIGABRT that the program sent to itself.
+[[nodiscard]] Report::Cause FindAbort(CrashScene& scene);
+/// SIGILL, SIGTRAP, SIGFPE.
+[[nodiscard]] Report::Cause FindBadInstruction(CrashScene& scene);
+
+/// The first frame that is none of the runtime's own (runtime_frames.h); null if there is none.
+[[nodiscard]] const Frame* FirstOwnFrame(const CrashScene& scene);
+/// " in FUNCTION"; empty without a name.
+[[nodiscard]] std::string InFunction(const Frame* frame);
+
+}  // namespace obit

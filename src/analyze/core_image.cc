@@ -1,0 +1,143 @@
+#include "analyze/core_image.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <elf.h>
+
+#include "base/io.h"
+
+namespace obit {
+namespace {
+
+constexpr std::uint64_t kSegmentsMax = 1 << 20;
+constexpr std::uint64_t kNotesMax = 256 << 20;  // 65,536 threads with AVX-512 state
+/// Unpacked bytes come and go in blocks: words of many stacks are read, far from each other.
+constexpr std::uint64_t kBlockBytes = 32 * 1024;
+constexpr std::size_t kBlocksMax = 1024;
+
+}  // namespace
+
+Result<CoreImage> CoreImage::Open(Fd core) {
+  CoreImage image(OBIT_TRY(CoreReader::Open(std::move(core))));
+  OBIT_TRY(image.ReadHead());
+  return image;
+}
+
+Result<void> CoreImage::ReadHead() {
+  Elf64_Ehdr header{};
+  if (OBIT_TRY(core_.ReadAt(0, std::as_writable_bytes(std::span(&header, 1)))) != sizeof header ||
+      std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_CORE)
+    return Refuse(EBADMSG, "it is not a core");
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64)
+    return Refuse(EOPNOTSUPP, "it is a core of another machine than x86-64");
+  if (header.e_phentsize != sizeof(Elf64_Phdr)) return Refuse(EBADMSG, "its program headers are odd");
+  std::uint64_t count = header.e_phnum;
+  if (count == PN_XNUM) {
+    Elf64_Shdr section{};
+    if (OBIT_TRY(core_.ReadAt(header.e_shoff, std::as_writable_bytes(std::span(&section, 1)))) ==
+        sizeof section)
+      count = section.sh_info;
+  }
+  std::vector<Elf64_Phdr> headers(std::min(count, kSegmentsMax));
+  const auto got = OBIT_TRY(core_.ReadAt(header.e_phoff, std::as_writable_bytes(std::span(headers))));
+  headers.resize(got / sizeof(Elf64_Phdr));
+  for (const Elf64_Phdr& one : headers) {
+    if (one.p_type == PT_NOTE && notes_.threads.empty()) {
+      std::vector<std::byte> notes(std::min(one.p_filesz, kNotesMax));
+      notes.resize(OBIT_TRY(core_.ReadAt(one.p_offset, notes)));
+      notes_ = ParseCoreNotes(notes, ElfClass::k64, header.e_machine);
+    } else if (one.p_type == PT_LOAD && one.p_memsz > 0 && one.p_vaddr <= UINT64_MAX - one.p_memsz) {
+      segments_.push_back({one.p_vaddr, one.p_vaddr + one.p_memsz, one.p_offset,
+                           std::min(one.p_filesz, one.p_memsz), one.p_flags});
+    }
+  }
+  std::ranges::stable_sort(segments_, {}, &Segment::begin);
+  std::uint64_t end = 0;
+  std::erase_if(segments_, [&](const Segment& segment) {
+    if (segment.begin < end) return true;
+    end = segment.end;
+    return false;
+  });
+  return {};
+}
+
+const CoreImage::Segment* CoreImage::Find(std::uint64_t address) const {
+  auto after = std::ranges::upper_bound(segments_, address, {}, &Segment::begin);
+  if (after == segments_.begin() || address >= (--after)->end) return nullptr;
+  return &*after;
+}
+
+bool CoreImage::IsExecutable(std::uint64_t address) const {
+  const Segment* segment = Find(address);
+  return segment != nullptr && (segment->flags & PF_X) != 0;
+}
+
+void CoreImage::AddFile(std::uint64_t begin, std::uint64_t end, std::uint64_t offset, const Fd& file) {
+  if (begin < end) files_.insert_or_assign(begin, File{end, offset, &file});
+}
+
+std::size_t CoreImage::ReadCore(std::uint64_t offset, std::span<std::byte> out) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const std::uint64_t number = (offset + done) / kBlockBytes, inside = (offset + done) % kBlockBytes;
+    if (number != last_number_) {
+      auto found = blocks_.find(number);
+      if (found == blocks_.end()) {
+        if (blocks_.size() >= kBlocksMax) blocks_.clear();
+        std::vector<std::byte> block(kBlockBytes);
+        block.resize(core_.ReadAt(number * kBlockBytes, block).value_or(0));
+        found = blocks_.emplace(number, std::move(block)).first;
+      }
+      last_number_ = number;
+      last_block_ = &found->second;
+    }
+    if (inside >= last_block_->size()) break;  // the core ends here, or is damaged
+    const std::size_t n = std::min(out.size() - done, last_block_->size() - inside);
+    std::memcpy(out.data() + done, last_block_->data() + inside, n);
+    done += n;
+  }
+  return done;
+}
+
+std::size_t CoreImage::Read(std::uint64_t address, std::span<std::byte> out) {
+  std::size_t done = 0;
+  while (done < out.size() && address <= UINT64_MAX - done) {
+    const std::uint64_t at = address + done;
+    const auto wanted = out.subspan(done);
+    std::size_t got = 0;
+    const Segment* segment = Find(at);
+    if (segment != nullptr && at - segment->begin < segment->bytes &&
+        segment->offset <= INT64_MAX - segment->bytes) {
+      const std::uint64_t inside = at - segment->begin;
+      got = ReadCore(segment->offset + inside,
+                     wanted.first(std::min<std::uint64_t>(wanted.size(), segment->bytes - inside)));
+    } else if (auto after = files_.upper_bound(at); after != files_.begin() && at < (--after)->second.end) {
+      const auto& [begin, file] = *after;
+      if (file.offset <= INT64_MAX - (file.end - begin))
+        got = ReadFullAt(*file.file, wanted.first(std::min<std::uint64_t>(wanted.size(), file.end - at)),
+                         file.offset + (at - begin))
+                  .value_or(0);
+    }
+    if (got == 0) break;
+    done += got;
+  }
+  return done;
+}
+
+std::optional<std::uint64_t> CoreImage::ReadWord(std::uint64_t address) {
+  std::uint64_t word = 0;
+  if (Read(address, std::as_writable_bytes(std::span(&word, 1))) != sizeof word) return std::nullopt;
+  return word;
+}
+
+std::optional<std::string> CoreImage::ReadText(std::uint64_t address, std::size_t max) {
+  std::string text(max, '\0');
+  const std::size_t got = Read(address, std::as_writable_bytes(std::span(text)));
+  const std::size_t end = text.find('\0');
+  if (end >= got) return std::nullopt;
+  text.resize(end);
+  return text;
+}
+
+}  // namespace obit

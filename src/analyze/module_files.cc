@@ -1,0 +1,220 @@
+#include "analyze/module_files.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include <elf.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+#include "base/io.h"
+#include "elf/build_id.h"
+#include "elf/section.h"
+#include "store/core_reader.h"
+
+namespace obit {
+namespace {
+
+constexpr std::size_t kModulesMax = 4096;
+constexpr std::size_t kHeadBytes = 4096;  // coredump_filter bit 4: the kernel dumps the first page of an ELF mapping
+constexpr std::uint64_t kVdsoMax = 256 * 1024;
+constexpr std::uint64_t kUnpackedMax = 512ULL << 20;  // of exe.zst
+
+bool SameFileGoesOn(const ModuleFiles& last, const CoreNotes::File& next, const CoreImage& image) {
+  if (last.module.path != next.path) return false;
+  // From its beginning again, and not just the page that text and data share: it is mapped once more.
+  return next.offset != 0 || next.begin == last.module.end || !image.IsExecutable(last.module.begin);
+}
+
+std::vector<ModuleFiles> ListModules(const CoreImage& image) {
+  std::vector<ModuleFiles> modules;
+  for (const CoreNotes::File& file : image.notes().files) {
+    if (file.begin >= file.end) continue;
+    if (modules.empty() || !SameFileGoesOn(modules.back(), file, image)) {
+      if (modules.size() >= kModulesMax) break;
+      ModuleFiles& made = modules.emplace_back();
+      made.module.path = file.path;
+      made.module.begin = file.begin;
+      made.base = file.begin - std::min(file.offset, file.begin);
+    }
+    modules.back().module.end = file.end;
+    modules.back().ranges.push_back({file.begin, file.end, file.offset});
+  }
+  // Data files have no code. (Code may be there without a file's name: a program that moved it to huge pages.)
+  std::erase_if(modules, [&](const ModuleFiles& one) {
+    return std::ranges::none_of(image.segments(), [&](const CoreImage::Segment& segment) {
+      return (segment.flags & PF_X) != 0 && segment.begin < one.module.end && segment.end > one.module.begin;
+    });
+  });
+  return modules;
+}
+
+/// Opens a regular file for reading; a FIFO or a device is not even touched.
+Result<Fd> OpenRegular(const std::string& path) {
+  const Fd there = OBIT_TRY(Open(path, O_PATH));
+  struct stat status{};
+  if (::fstat(there.get(), &status) < 0) return Fail(errno, "stat {}", path);
+  if (!S_ISREG(status.st_mode)) return Refuse(EBADMSG, "{} is not a regular file", path);
+  return Open(fmt::format("/proc/self/fd/{}", there.get()), O_RDONLY | O_NONBLOCK | O_NOCTTY);
+}
+
+Result<Fd> UnpackToMemory(Fd packed) {
+  CoreReader reader = OBIT_TRY(CoreReader::Open(std::move(packed)));
+  if (reader.size() > kUnpackedMax) return Refuse(EFBIG, "the stored program is too large");
+  Fd memory(::memfd_create("exe", MFD_CLOEXEC));
+  if (!memory) return Fail(errno, "memfd_create");
+  if (::ftruncate(memory.get(), static_cast<off_t>(reader.size())) < 0) return Fail(errno, "ftruncate");
+  OBIT_TRY(reader.Walk([&](const CoreReader::Piece& piece) -> Result<void> {
+    if (piece.hole()) return {};
+    return WriteAllAt(memory, piece.bytes, piece.offset);
+  }));
+  return memory;
+}
+
+/// The vDSO has no file: the kernel maps it, and its core holds it whole.
+void AddVdso(CoreImage& image, std::vector<ModuleFiles>& modules) {
+  const auto where = image.notes().auxv.find(AT_SYSINFO_EHDR);
+  if (where == image.notes().auxv.end()) return;
+  const CoreImage::Segment* segment = image.Find(where->second);
+  if (segment == nullptr || segment->begin != where->second || segment->size() > kVdsoMax) return;
+  std::vector<std::byte> bytes(segment->size());
+  bytes.resize(image.Read(segment->begin, bytes));
+  Fd memory(::memfd_create("vdso", MFD_CLOEXEC));
+  if (!memory || !WriteAll(memory, bytes)) return;
+  ModuleFiles vdso;
+  vdso.module.path = "[vdso]";
+  vdso.module.begin = vdso.base = segment->begin;
+  vdso.module.end = segment->end;
+  vdso.file = std::move(memory);
+  modules.push_back(std::move(vdso));
+}
+
+/// That `file` is what was mapped. Without a build-id in the core its age has to do.
+Result<void> CheckIdentity(const Fd& file, const ModuleFiles& module, std::int64_t crashed) {
+  const std::string id = OBIT_TRY(ReadBuildId(file));
+  if (!module.module.build_id.empty()) {
+    if (id == module.module.build_id) return {};
+    return Refuse(ESTALE, "replaced since");
+  }
+  struct stat status{};
+  if (::fstat(file.get(), &status) < 0) return Fail(errno, "stat");
+  const std::int64_t changed = status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec;
+  if (changed > crashed) return Refuse(ESTALE, "changed since");
+  return {};
+}
+
+void FindFile(ModuleFiles& module, AnalysisJob& job, const std::string& exe) {
+  for (AnalysisJob::MappedFile& mapped : job.mapped) {
+    if (!mapped.file || mapped.begin < module.module.begin || mapped.begin >= module.module.end) continue;
+    module.file = std::move(mapped.file);
+    return;
+  }
+  if (job.exe && module.module.path == exe) {
+    auto unpacked = UnpackToMemory(std::move(job.exe));
+    if (unpacked && CheckIdentity(*unpacked, module, INT64_MAX)) {
+      module.file = std::move(*unpacked);
+      return;
+    }
+  }
+  auto named = OpenRegular(module.module.path);
+  if (!named) {
+    module.module.problem = named.error().code == ENOENT ? "not found" : named.error().what;
+    return;
+  }
+  if (const auto same = CheckIdentity(*named, module, job.record.time); !same) {
+    module.module.problem = same.error().what;
+    return;
+  }
+  module.file = std::move(*named);
+}
+
+/// "DIR/.build-id/ab/cdef.debug"; empty for an id that is too short to be one.
+std::string BuildIdPath(const std::string& directory, const std::string& id) {
+  if (id.size() < 8) return {};
+  return fmt::format("{}/.build-id/{}/{}.debug", directory, id.substr(0, 2), id.substr(2));
+}
+
+Fd OpenWithBuildId(const std::string& path, const std::string& id) {
+  if (path.empty()) return {};
+  auto file = OpenRegular(path);
+  if (!file) return {};
+  const auto found = ReadBuildId(*file);
+  return found && *found == id ? std::move(*file) : Fd();
+}
+
+bool HasCrc(const Fd& file, std::uint32_t wanted) {
+  std::vector<std::byte> buffer(256 * 1024);
+  uLong crc = ::crc32(0, nullptr, 0);
+  for (std::uint64_t at = 0;;) {
+    const auto got = ReadFullAt(file, buffer, at).value_or(0);
+    if (got == 0) break;
+    crc = ::crc32(crc, reinterpret_cast<const Bytef*>(buffer.data()), static_cast<uInt>(got));
+    at += got;
+  }
+  return crc == wanted;
+}
+
+/// By the name in .gnu_debuglink, in the places that gdb looks at.
+Fd OpenByLink(const ModuleFiles& module, const DebugSections& sections,
+              const std::vector<std::string>& directories) {
+  if (sections.link.empty() || !module.module.path.starts_with('/')) return {};
+  const std::string folder = module.module.path.substr(0, module.module.path.rfind('/'));
+  std::vector<std::string> places{folder + "/.debug/" + sections.link, folder + "/" + sections.link};
+  for (const std::string& directory : directories) places.push_back(directory + folder + "/" + sections.link);
+  for (const std::string& place : places) {
+    if (place == module.module.path) continue;
+    auto file = OpenRegular(place);
+    if (!file) continue;
+    if (!module.module.build_id.empty()) {
+      if (const auto id = ReadBuildId(*file); !id || *id != module.module.build_id) continue;
+    } else if (!HasCrc(*file, sections.link_crc)) {
+      continue;
+    }
+    return std::move(*file);
+  }
+  return {};
+}
+
+void FindDebugFiles(ModuleFiles& module, const std::vector<std::string>& directories) {
+  if (!module.file) return;
+  auto sections = ReadDebugSections(module.file);
+  if (!sections) return;
+  if (!sections->has_debug_info) {
+    for (const std::string& directory : directories)
+      if (!module.debug)
+        module.debug = OpenWithBuildId(BuildIdPath(directory, module.module.build_id), module.module.build_id);
+    if (!module.debug) module.debug = OpenByLink(module, *sections, directories);
+    if (!module.debug) return;
+    sections = ReadDebugSections(module.debug);
+    if (!sections) return;
+  }
+  for (const std::string& directory : directories)
+    if (!module.alternate && !sections->alternate.empty())
+      module.alternate = OpenWithBuildId(BuildIdPath(directory, sections->alternate_build_id),
+                                         sections->alternate_build_id);
+  if (!module.alternate && sections->alternate.starts_with('/'))
+    module.alternate = OpenWithBuildId(sections->alternate, sections->alternate_build_id);
+}
+
+}  // namespace
+
+std::vector<ModuleFiles> FindModuleFiles(CoreImage& image, AnalysisJob& job) {
+  std::vector<ModuleFiles> modules = ListModules(image);
+  const std::string exe = image.notes().ExecutablePath();
+  for (ModuleFiles& module : modules) {
+    std::array<std::byte, kHeadBytes> head;
+    const std::size_t got = image.Read(module.base, head);
+    module.module.build_id = FindBuildIdInHead(std::span(head).first(got));
+    FindFile(module, job, exe);
+    if (module.file && module.module.build_id.empty())
+      module.module.build_id = ReadBuildId(module.file).value_or("");
+    FindDebugFiles(module, job.debug_directories);
+  }
+  AddVdso(image, modules);
+  std::ranges::sort(modules, {}, [](const ModuleFiles& one) { return one.module.begin; });
+  return modules;
+}
+
+}  // namespace obit

@@ -1,0 +1,178 @@
+#include "analyze/symbolizer.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include <dwarf.h>
+
+#include "analyze/demangle.h"
+
+namespace obit {
+namespace {
+
+constexpr std::size_t kUnitRangesMax = 1 << 22, kInlinedMax = 256, kTextMax = 4096;
+constexpr const char* kSignalHandlerCalled = "<signal handler called>";
+
+std::string Bounded(const char* text) { return text == nullptr ? "" : std::string(text, ::strnlen(text, kTextMax)); }
+
+std::string LinkageName(Dwarf_Die* die) {
+  Dwarf_Attribute memory;
+  for (const unsigned name : {DW_AT_linkage_name, DW_AT_MIPS_linkage_name}) {
+    Dwarf_Attribute* attribute = ::dwarf_attr_integrate(die, name, &memory);
+    if (attribute != nullptr)
+      if (const char* text = ::dwarf_formstring(attribute)) return Bounded(text);
+  }
+  return {};
+}
+
+void SetName(Dwarf_Die* die, Frame& frame) {
+  frame.symbol = LinkageName(die);
+  if (frame.symbol.empty()) {
+    frame.function = Bounded(::dwarf_diename(die));
+    return;
+  }
+  frame.function = Demangle(frame.symbol);
+  if (frame.function == frame.symbol) frame.symbol.clear();
+}
+
+std::uint32_t UnsignedAttribute(Dwarf_Die* die, unsigned name) {
+  Dwarf_Attribute memory;
+  Dwarf_Word value = 0;
+  Dwarf_Attribute* attribute = ::dwarf_attr(die, name, &memory);
+  if (attribute == nullptr || ::dwarf_formudata(attribute, &value) != 0 || value > UINT32_MAX) return 0;
+  return static_cast<std::uint32_t>(value);
+}
+
+struct FreeScopes {
+  void operator()(Dwarf_Die* scopes) const { std::free(scopes); }
+};
+
+/// The scopes around `address`, innermost first, as they lie in each other in the compiled code.
+std::vector<Dwarf_Die> ScopesAt(Dwarf_Die* unit, Dwarf_Addr address) {
+  Dwarf_Die* found = nullptr;
+  const int count = ::dwarf_getscopes(unit, address, &found);
+  const std::unique_ptr<Dwarf_Die, FreeScopes> by_source(found);
+  if (count <= 0) return {};
+  // dwarf_getscopes goes on in the source of an inlined function; its own place is asked for here.
+  Dwarf_Die* outward = nullptr;
+  const int length = ::dwarf_getscopes_die(found, &outward);
+  const std::unique_ptr<Dwarf_Die, FreeScopes> by_code(outward);
+  if (length <= 0) return {};
+  return {outward, outward + length};
+}
+
+}  // namespace
+
+std::vector<Frame> Symbolizer::Name(const RawFrame& frame) {
+  const std::uint64_t lookup = frame.lookup();
+  auto found = known_.find(lookup);
+  if (found == known_.end()) found = known_.emplace(lookup, Find(frame)).first;
+  std::vector<Frame> frames = found->second;
+  for (Frame& one : frames) {
+    one.pc = frame.pc;
+    one.origin = frame.origin;
+  }
+  return frames;
+}
+
+std::vector<Frame> Symbolizer::Find(const RawFrame& frame) {
+  std::vector<Frame> frames;
+  Frame outer{.pc = frame.pc};
+  const auto module = modules_.Find(frame.lookup());
+  if (module) {
+    outer.module = module;
+    outer.module_offset = modules_.OffsetOf(*module, frame.pc);
+    if (frame.trampoline) {
+      outer.function = kSignalHandlerCalled;
+    } else {
+      NameByDebug(*module, frame.lookup(), frames);
+      if (frames.empty()) frames.emplace_back();
+      NameBySymbol(*module, frame.lookup(), frame.pc, frames.back());
+      for (Frame& one : frames) {
+        one.pc = outer.pc;
+        one.module = outer.module;
+        one.module_offset = outer.module_offset;
+      }
+    }
+  }
+  if (frames.empty()) frames.push_back(outer);
+  return frames;
+}
+
+/// By .debug_aranges; where that fails by the units' own ranges.
+bool Symbolizer::UnitOf(std::uint32_t module, Dwarf* debug, Dwarf_Addr address, Dwarf_Die& unit) {
+  if (::dwarf_addrdie(debug, address, &unit) != nullptr && ::dwarf_haspc(&unit, address) == 1) return true;
+  auto [known, is_new] = units_.try_emplace(module);
+  Units& units = known->second;
+  if (is_new) {
+    Dwarf_CU* next = nullptr;
+    Dwarf_Die die;
+    while (units.ranges.size() < kUnitRangesMax &&
+           ::dwarf_get_units(debug, next, &next, nullptr, nullptr, &die, nullptr) == 0) {
+      Dwarf_Addr base = 0, begin = 0, end = 0;
+      for (std::ptrdiff_t at = 0; (at = ::dwarf_ranges(&die, at, &base, &begin, &end)) > 0;)
+        units.ranges.push_back({begin, end, ::dwarf_dieoffset(&die)});
+    }
+    std::ranges::sort(units.ranges, {}, &Units::Range::begin);
+  }
+  auto after = std::ranges::upper_bound(units.ranges, address, {}, &Units::Range::begin);
+  if (after == units.ranges.begin() || address >= (--after)->end) return false;
+  return ::dwarf_offdie(debug, after->unit, &unit) != nullptr;
+}
+
+void Symbolizer::NameByDebug(std::uint32_t module, std::uint64_t lookup, std::vector<Frame>& frames) {
+  Dwarf_Addr bias = 0;
+  Dwarf* debug = modules_.Debug(module, bias);
+  Dwarf_Die unit;
+  if (debug == nullptr || !UnitOf(module, debug, lookup - bias, unit)) return;
+  std::string file;
+  std::uint32_t line = 0;
+  if (Dwarf_Line* source = ::dwarf_getsrc_die(&unit, lookup - bias)) {
+    int number = 0;
+    file = Bounded(::dwarf_linesrc(source, nullptr, nullptr));
+    if (::dwarf_lineno(source, &number) == 0 && number > 0) line = static_cast<std::uint32_t>(number);
+  }
+  Dwarf_Files* files = nullptr;
+  std::size_t file_count = 0;
+  if (::dwarf_getsrcfiles(&unit, &files, &file_count) != 0) file_count = 0;
+  for (Dwarf_Die& scope : ScopesAt(&unit, lookup - bias)) {
+    const int tag = ::dwarf_tag(&scope);
+    if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram && tag != DW_TAG_entry_point) continue;
+    Frame& frame = frames.emplace_back();
+    SetName(&scope, frame);
+    frame.file = file;
+    frame.line = line;
+    if (tag != DW_TAG_inlined_subroutine || frames.size() > kInlinedMax) return;
+    frame.inlined = true;
+    // Where the call was, is where the outer function is.
+    const std::uint32_t call_file = UnsignedAttribute(&scope, DW_AT_call_file);
+    file = call_file < file_count ? Bounded(::dwarf_filesrc(files, call_file, nullptr, nullptr)) : "";
+    line = UnsignedAttribute(&scope, DW_AT_call_line);
+  }
+  if (frames.empty() && !file.empty()) {  // assembler: lines without functions
+    frames.emplace_back().file = file;
+    frames.back().line = line;
+  } else if (!frames.empty() && frames.back().inlined) {
+    frames.emplace_back();
+  }
+}
+
+void Symbolizer::NameBySymbol(std::uint32_t module, std::uint64_t lookup, std::uint64_t pc, Frame& frame) {
+  Dwfl_Module* handle = modules_.handle(module);
+  if (handle == nullptr) return;
+  GElf_Off offset = 0;
+  GElf_Sym symbol{};
+  const char* name =
+      ::dwfl_module_addrinfo(handle, lookup, &offset, &symbol, nullptr, nullptr, nullptr);
+  // A symbol that ends before the address is the nearest, not the function's own.
+  if (name == nullptr || (symbol.st_size != 0 && offset >= symbol.st_size)) return;
+  frame.offset = offset + (pc - lookup);
+  if (!frame.function.empty()) return;
+  frame.symbol = Bounded(name);
+  frame.function = Demangle(frame.symbol);
+  if (frame.function == frame.symbol) frame.symbol.clear();
+}
+
+}  // namespace obit

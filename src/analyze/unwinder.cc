@@ -1,0 +1,205 @@
+#include "analyze/unwinder.h"
+
+#include <array>
+#include <cstdlib>
+
+#include "analyze/expression.h"
+
+namespace obit {
+namespace {
+
+constexpr std::size_t kRowsMax = 1 << 20;
+constexpr std::uint64_t kScanBytes = 4096;
+constexpr int kScansMax = 3;  // in one stack: guesses on guesses help nobody
+
+struct Free {
+  void operator()(Dwarf_Frame* frame) const { std::free(frame); }
+};
+
+}  // namespace
+
+/// What call frame information says of one address. libdw computes it once; frames of one function are many.
+struct Unwinder::Row {
+  std::unique_ptr<Dwarf_Frame, Free> frame;  // null: there is no information
+  bool signal = false;
+  int return_register = -1;
+};
+
+Unwinder::Unwinder(CoreImage& image, Modules& modules) : image_(image), modules_(modules) {}
+Unwinder::~Unwinder() = default;
+
+const Unwinder::Row* Unwinder::RowOf(std::uint64_t address) {
+  if (const auto found = rows_.find(address); found != rows_.end()) return found->second.get();
+  if (rows_.size() >= kRowsMax) rows_.clear();
+  auto row = std::make_unique<Row>();
+  const auto index = modules_.Find(address);
+  Dwfl_Module* module = index ? modules_.handle(*index) : nullptr;
+  if (module != nullptr) {
+    Dwarf_Frame* frame = nullptr;
+    for (auto* get : {::dwfl_module_eh_cfi, ::dwfl_module_dwarf_cfi}) {
+      Dwarf_Addr bias = 0;
+      Dwarf_CFI* cfi = get(module, &bias);
+      if (cfi != nullptr && ::dwarf_cfi_addrframe(cfi, address - bias, &frame) == 0) break;
+      frame = nullptr;
+    }
+    row->frame.reset(frame);
+    if (frame != nullptr) row->return_register = ::dwarf_frame_info(frame, nullptr, nullptr, &row->signal);
+    if (row->return_register < 0) row->frame.reset();
+  }
+  return rows_.emplace(address, std::move(row)).first->second.get();
+}
+
+Unwinder::Step Unwinder::StepByCfi(const Row& row, const Registers& callee, Registers& caller) const {
+  const ReadMemoryWord read = [this](std::uint64_t address) { return image_.ReadWord(address); };
+  Dwarf_Op* operations = nullptr;
+  std::size_t count = 0;
+  if (::dwarf_frame_cfa(row.frame.get(), &operations, &count) != 0 || count == 0) return Step::kUnknown;
+  const auto cfa = Evaluate({operations, count}, callee, std::nullopt, read);
+  if (!cfa) return Step::kUnknown;
+  for (unsigned number = 0; number < Registers::kCount; ++number) {
+    std::array<Dwarf_Op, 3> memory{};
+    if (::dwarf_frame_register(row.frame.get(), static_cast<int>(number), memory.data(), &operations, &count) != 0)
+      continue;
+    const bool is_return = static_cast<int>(number) == row.return_register;
+    if (count == 0) {
+      // libdw's way to tell apart "same value" (no operations at all) and "undefined" (its caller's memory).
+      if (operations == nullptr) {
+        if (const auto same = callee.Get(number)) caller.Set(number, *same);
+      } else if (is_return) {
+        return Step::kOutermost;
+      }
+      continue;
+    }
+    const auto location = Evaluate({operations, count}, callee, cfa->value, read);
+    const auto value = !location                ? std::nullopt
+                       : location->is_address ? image_.ReadWord(location->value)
+                                              : std::optional(location->value);
+    if (value) caller.Set(is_return ? Registers::kPc : number, *value);
+    if (!value && is_return) return Step::kUnknown;
+  }
+  // The ABI defines the CFA as the caller's stack pointer; a signal frame says otherwise by a rule of its own.
+  if (!row.signal || !caller.Get(Registers::kRsp)) caller.Set(Registers::kRsp, cfa->value);
+  if (!caller.Get(Registers::kPc)) return Step::kUnknown;
+  return caller.pc() == 0 ? Step::kOutermost : Step::kCaller;
+}
+
+/// A call pushes the address behind itself: the bytes before it must be a call.
+bool Unwinder::IsReturnAddress(std::uint64_t address) const {
+  constexpr std::size_t kCallMax = 7;
+  if (address < kCallMax || !image_.IsExecutable(address - 1)) return false;
+  std::array<std::byte, kCallMax> bytes;
+  if (image_.Read(address - kCallMax, bytes) != kCallMax) return false;
+  const auto at = [&](std::size_t before) { return std::to_integer<unsigned>(bytes[kCallMax - before]); };
+  if (at(5) == 0xe8) return true;  // call rel32
+  for (const std::size_t length : {2, 3, 4, 6, 7}) {  // call r/m64: ff /2, maybe behind a prefix
+    if (at(length) == 0xff && (at(length - 1) >> 3 & 7) == 2) return true;
+  }
+  return false;
+}
+
+/// Behind a call that went nowhere the return address is on top of the stack: nothing has been pushed since.
+bool Unwinder::StepByReturnAddress(const Registers& callee, Registers& caller) const {
+  const auto address = image_.ReadWord(callee.sp());
+  if (!address || !IsReturnAddress(*address)) return false;
+  caller = callee;
+  caller.Set(Registers::kPc, *address);
+  caller.Set(Registers::kRsp, callee.sp() + sizeof *address);
+  return true;
+}
+
+bool Unwinder::StepByFramePointer(const Registers& callee, Registers& caller) const {
+  const auto pointer = callee.Get(Registers::kRbp);
+  if (!pointer || *pointer < callee.sp() || *pointer % sizeof(std::uint64_t) != 0) return false;
+  const CoreImage::Segment* stack = image_.Find(callee.sp());
+  if (stack == nullptr || image_.Find(*pointer) != stack) return false;
+  const auto saved = image_.ReadWord(*pointer), address = image_.ReadWord(*pointer + 8);
+  if (!saved || !address || !IsReturnAddress(*address)) return false;
+  caller.Set(Registers::kRbp, *saved);
+  caller.Set(Registers::kPc, *address);
+  caller.Set(Registers::kRsp, *pointer + 16);
+  return true;
+}
+
+bool Unwinder::StepByScan(const Registers& callee, Registers& caller) const {
+  for (std::uint64_t at = callee.sp(); at - callee.sp() < kScanBytes; at += sizeof(std::uint64_t)) {
+    const auto address = image_.ReadWord(at);
+    if (!address) return false;
+    if (!IsReturnAddress(*address)) continue;
+    if (const auto pointer = callee.Get(Registers::kRbp)) caller.Set(Registers::kRbp, *pointer);
+    caller.Set(Registers::kPc, *address);
+    caller.Set(Registers::kRsp, at + sizeof(std::uint64_t));
+    return true;
+  }
+  return false;
+}
+
+std::string Unwinder::WhyNot(const RawFrame& frame) const {
+  const CoreImage::Segment* segment = image_.Find(frame.sp);
+  if (segment == nullptr || frame.sp - segment->begin >= segment->bytes)
+    return fmt::format("the stack at {:#x} is not in the core", frame.sp);
+  if (!image_.IsExecutable(frame.pc)) return fmt::format("{:#x} is not code: the stack is damaged", frame.pc);
+  const auto index = modules_.Find(frame.pc);
+  if (!index) return fmt::format("{:#x} is code without a file, made at run time", frame.pc);
+  const Module& module = modules_.files(*index).module;
+  if (!module.problem.empty()) return fmt::format("{}: {}", module.path, module.problem);
+  return fmt::format("{} says nothing of the caller of {:#x}", module.path, frame.pc);
+}
+
+RawStack Unwinder::Unwind(const Registers& innermost) {
+  RawStack stack;
+  if (!innermost.Get(Registers::kPc)) {
+    stack.end = "its registers are not known";
+    return stack;
+  }
+  Registers registers = innermost;
+  RawFrame frame{.pc = registers.pc(), .sp = registers.sp(), .exact = true};
+  int scans = 0;
+  for (;;) {
+    const Row& row = *RowOf(frame.lookup());
+    frame.trampoline = row.frame != nullptr && row.signal;
+    stack.frames.push_back(frame);
+    if (stack.registers.size() < RawStack::kRegistersKept) stack.registers.push_back(registers);
+    if (stack.frames.size() >= kFramesMax) {
+      stack.end = "there are more frames";
+      return stack;
+    }
+    Registers caller;
+    FrameOrigin origin = FrameOrigin::kCfi;
+    Step step = Step::kUnknown;
+    if (row.frame != nullptr) step = StepByCfi(row, registers, caller);
+    if (step == Step::kOutermost) return stack;
+    if (step == Step::kUnknown) {
+      const auto guess = [&](auto method, FrameOrigin by) {
+        caller = Registers();
+        if (!(this->*method)(registers, caller)) return false;
+        origin = by;
+        return true;
+      };
+      const bool first = stack.frames.size() == 1;
+      bool found = first && !image_.IsExecutable(frame.pc) &&
+                   guess(&Unwinder::StepByReturnAddress, FrameOrigin::kReturnAddress);
+      found = found || guess(&Unwinder::StepByFramePointer, FrameOrigin::kFramePointer);
+      if (!found && scans < kScansMax) {
+        found = guess(&Unwinder::StepByScan, FrameOrigin::kScan);
+        ++scans;
+      }
+      if (!found) {
+        stack.end = WhyNot(frame);
+        return stack;
+      }
+    }
+    // A caller's frame lies above; only a signal handler may have a stack of its own.
+    if (caller.sp() <= registers.sp() && !frame.trampoline) {
+      stack.end = fmt::format("the stack pointer does not move at {:#x}", frame.pc);
+      return stack;
+    }
+    frame = {.pc = caller.pc(), .sp = caller.sp(), .origin = origin, .exact = frame.trampoline};
+    registers = caller;
+    if (origin == FrameOrigin::kCfi && !image_.IsExecutable(frame.lookup())) {
+      stack.end = fmt::format("{:#x} is not code: the stack is damaged", frame.pc);
+      return stack;
+    }
+  }
+}
+
+}  // namespace obit
