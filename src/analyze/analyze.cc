@@ -158,7 +158,8 @@ class Reporter {
     std::array<std::byte, 15> code{};
     const auto bytes = std::span(code).first(image_.Read(known.pc(), code));
     const std::optional<Instruction> instruction = Decode(bytes, known.pc());
-    if (!bytes.empty()) {
+    // Where a signal was sent, the thread may have been anywhere.
+    if (!bytes.empty() && !record_.signal.sender_pid) {
       report_.instruction = Report::Instruction{.address = known.pc(), .text = instruction ? instruction->text : ""};
       for (const std::byte byte : bytes.first(instruction ? instruction->size : bytes.size()))
         report_.instruction->bytes += fmt::format("{:02x}", std::to_integer<unsigned>(byte));

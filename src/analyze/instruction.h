@@ -13,7 +13,7 @@ struct Instruction {
   std::string text;  ///< AT&T syntax: "movl $1, 0x18(%rdi)"
   std::size_t size = 0;
 
-  enum class Kind { kOther, kCall, kJump, kReturn, kTrap, kBreakpoint, kDivide, kPrivileged };
+  enum class Kind { kOther, kCall, kJump, kReturn, kDivide, kPrivileged };
   Kind kind = Kind::kOther;
 
   /// An operand in memory. Registers are named by index in struct user_regs_struct (sys/user.h).

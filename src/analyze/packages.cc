@@ -15,7 +15,7 @@ namespace obit {
 namespace {
 
 constexpr const char* kDpkg = "/var/lib/dpkg";
-constexpr std::size_t kListMax = 16 << 20, kStatusMax = 64 << 20;
+constexpr std::size_t kListMax = 4 << 20, kStatusMax = 64 << 20;
 
 /// "NAME VERSION" from the JSON in .note.package; empty if it is odd.
 std::string FromNote(const std::string& text) {
@@ -44,12 +44,17 @@ std::map<std::string, std::vector<ModuleFiles*>> FindOwners(const Owners& wanted
   const auto names = info ? ListDirectory(*info) : Result<std::vector<std::string>>();
   if (!names) return found;
   std::size_t left = wanted.size();
+  std::string buffer(kListMax, '\0');  // one for thousands of lists: most of the time would go into fresh pages
   for (const std::string& name : *names) {
     if (left == 0) break;
     if (!name.ends_with(".list")) continue;
-    const auto list = ReadFileAt(*info, name, kListMax);
-    if (!list) continue;
-    for (const std::string_view line : Split(list->text, '\n')) {
+    const auto file = OpenAt(*info, name, O_RDONLY | O_NONBLOCK);
+    const auto got = file ? ReadFull(*file, std::as_writable_bytes(std::span(buffer))) : Result<std::size_t>(0);
+    if (!got) continue;
+    std::string_view list = std::string_view(buffer).substr(0, *got);
+    while (!list.empty()) {
+      const std::string_view line = list.substr(0, list.find('\n'));
+      list.remove_prefix(std::min(line.size() + 1, list.size()));
       const auto owner = wanted.find(WithoutUsr(line));
       if (owner == wanted.end()) continue;
       const std::string package = name.substr(0, name.size() - std::string_view(".list").size());

@@ -95,10 +95,12 @@ namespace {
 
 Result<FileText> ReadOpened(const Fd& fd, const std::string& name, std::size_t max) {
   FileText file;
-  constexpr std::size_t kStep = 16384;  // /proc files have no size to reserve by
+  // /proc files have no size to go by. Steps grow, since each byte of a step is written twice.
+  constexpr std::size_t kFirstStep = 4096;
   while (file.text.size() <= max) {
     const std::size_t had = file.text.size();
-    const std::size_t ask = std::min(kStep, max + 1 - had);  // one byte more than wanted tells "truncated"
+    // One byte more than wanted tells "truncated".
+    const std::size_t ask = std::min(std::max(kFirstStep, had), max + 1 - had);
     file.text.resize(had + ask);
     const auto n =
         OBIT_TRY_IN(ReadFull(fd, std::as_writable_bytes(std::span(file.text)).subspan(had)), "{}", name);
