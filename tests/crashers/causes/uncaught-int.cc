@@ -1,0 +1,7 @@
+#include "cause.h"
+
+FUNCTION long order() {
+  throw 42;  // dies here
+}
+
+DIES_IN(order)
