@@ -91,7 +91,7 @@ class AbortFinder {
     if (!Calls("rust_panic") && !Calls("std::panicking::") && !Calls("core::panicking::") && !Calls("rust_begin_unwind"))
       return false;
     cause.kind = CauseKind::kRustPanic;
-    cause.message = FindPanicMessage(scene_.image, scene_.raw);
+    cause.message = FindPanicMessage(scene_.image, scene_.raw, scene_.stack);
     cause.sentence = cause.message.empty() ? "panic" + InFunction(FirstOwnFrame(scene_)) : "panic: " + cause.message;
     return true;
   }

@@ -34,13 +34,21 @@ std::string_view ClassOf(CauseKind kind) {
   }
 }
 
+/// "libfoo.so" of "/usr/lib/libfoo.so.1.2": versions and folders differ where the code does not.
+std::string ShortName(const Module& module) {
+  std::string name = module.path.substr(module.path.rfind('/') + 1);
+  if (const std::size_t at = name.find(".so."); at != std::string::npos) name.resize(at + 3);
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (name.ends_with(kDeleted)) name.resize(name.size() - kDeleted.size());
+  return name;
+}
+
+/// "libfoo.so!parse": functions of different programs have the same names, "main" above all.
 std::string NameFor(const Frame& frame, const std::vector<Module>& modules) {
-  if (!frame.function.empty()) return PlainName(frame.function);
   if (!frame.module) return "?";  // made at run time, or no code at all: its address says nothing
   const Module& module = modules[*frame.module];
-  const std::string who =
-      module.build_id.empty() ? module.path.substr(module.path.rfind('/') + 1) : module.build_id;
-  return fmt::format("{}+{:#x}", who, frame.module_offset);
+  if (!frame.function.empty()) return ShortName(module) + "!" + PlainName(frame.function);
+  return fmt::format("{}+{:#x}", module.build_id.empty() ? ShortName(module) : module.build_id, frame.module_offset);
 }
 
 /// Functions of a recursion, beginning with the first by name: where in the cycle the stack ended is chance.

@@ -88,6 +88,60 @@ std::vector<std::uint64_t> StackWords(CoreImage& image, std::uint64_t from, std:
   return words;
 }
 
+// Rust panics.
+
+/// Rust 1.81 and later put the whole text into a buffer on the stack before they write it to standard error:
+/// "thread 'main' (4711) panicked at src/main.rs:5:9:\nMESSAGE\nnote: ...". The buffer's frame is gone, its bytes may
+/// be there.
+std::string FindPrintedPanic(CoreImage& image, const RawStack& raw) {
+  if (raw.frames.empty()) return {};
+  const std::uint64_t sp = raw.frames.front().sp;
+  const CoreImage::Segment* segment = image.Find(sp);
+  if (segment == nullptr) return {};
+  const std::uint64_t begin = std::max(segment->begin, sp - std::min(sp, kStackSearched));
+  std::string memory(std::min(segment->end - begin, 2 * kStackSearched), '\0');
+  memory.resize(image.Read(begin, std::as_writable_bytes(std::span(memory))));
+  constexpr std::string_view kPanicked = " panicked at ";
+  for (std::size_t at = 0; (at = memory.find(kPanicked, at)) != std::string::npos; ++at) {
+    const std::size_t line_end = memory.find_first_of(std::string_view("\n\0", 2), at);
+    if (line_end == std::string::npos || memory[line_end] != '\n' || memory[line_end - 1] != ':') continue;
+    const std::size_t end = memory.find_first_of(std::string_view("\n\0", 2), line_end + 1);
+    if (end == std::string::npos || end - line_end > kMessageMax) continue;
+    return memory.substr(line_end + 1, end - line_end - 1);
+  }
+  return {};
+}
+
+bool IsPrintable(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = Utf8Length(text);
+    const auto first = static_cast<unsigned char>(text.front());
+    if (length == 0 || first == 0x7f || (first < 0x20 && first != '\n' && first != '\t')) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+/// What the panic handler got is a string, a pointer and a length, in its frame.
+std::string FindPanicPayload(CoreImage& image, const RawStack& raw, const Stack& stack) {
+  constexpr std::uint64_t kFrameMax = 4096;
+  for (std::size_t i = 0; i + 1 < raw.frames.size(); ++i) {
+    const bool handles = std::ranges::any_of(stack.frames, [&](const Frame& frame) {
+      return frame.pc == raw.frames[i].pc && (frame.function.find("panic_handler") != std::string::npos ||
+                                              frame.function.find("begin_panic") != std::string::npos);
+    });
+    if (!handles) continue;
+    const std::uint64_t from = raw.frames[i].sp, to = raw.frames[i + 1].sp;
+    const auto words = StackWords(image, from, std::min(to - std::min(from, to), kFrameMax));
+    for (std::size_t at = 0; at + 1 < words.size(); ++at) {
+      if (words[at + 1] == 0 || words[at + 1] > kMessageMax) continue;
+      std::string text(words[at + 1], '\0');
+      if (image.Read(words[at], std::as_writable_bytes(std::span(text))) == text.size() && IsPrintable(text)) return text;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string FindAbortMessage(CoreImage& image, Modules& modules) {
@@ -123,22 +177,9 @@ std::optional<ThrownException> FindException(CoreImage& image, const RawStack& s
   return std::nullopt;
 }
 
-std::string FindPanicMessage(CoreImage& image, const RawStack& stack) {
-  if (stack.frames.empty()) return {};
-  const std::uint64_t sp = stack.frames.front().sp;
-  const CoreImage::Segment* segment = image.Find(sp);
-  if (segment == nullptr) return {};
-  const std::uint64_t begin = std::max(segment->begin, sp - std::min(sp, kStackSearched));
-  std::string memory(std::min(segment->end - begin, 2 * kStackSearched), '\0');
-  memory.resize(image.Read(begin, std::as_writable_bytes(std::span(memory))));
-  // Rust 1.81 and later put the whole text into a buffer on the stack before they write it.
-  constexpr std::string_view kPanicked = "' panicked at ";
-  const std::size_t at = memory.find(kPanicked);
-  if (at == std::string::npos) return {};
-  const std::size_t line_end = memory.find(":\n", at);
-  if (line_end == std::string::npos || line_end - at > kMessageMax) return {};
-  const std::size_t from = line_end + 2;
-  return memory.substr(from, std::min(memory.find_first_of(std::string_view("\n\0", 2), from) - from, kMessageMax));
+std::string FindPanicMessage(CoreImage& image, const RawStack& raw, const Stack& stack) {
+  std::string text = FindPrintedPanic(image, raw);
+  return text.empty() ? FindPanicPayload(image, raw, stack) : text;
 }
 
 }  // namespace obit

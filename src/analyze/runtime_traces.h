@@ -6,6 +6,7 @@
 #include "analyze/core_image.h"
 #include "analyze/modules.h"
 #include "analyze/unwinder.h"
+#include "crash/report.h"
 
 namespace obit {
 
@@ -20,8 +21,8 @@ struct ThrownException {
 /// Looks for it in the registers and on the stack of the crashing thread, where the unwinder left pointers to it.
 [[nodiscard]] std::optional<ThrownException> FindException(CoreImage& image, const RawStack& stack);
 
-/// The words of a Rust panic. They went to standard error; what is left of them lies in dead parts of the stack.
+/// The words of a Rust panic: what is left of them on the stack, since they went to standard error.
 /// Empty if they are not found.
-[[nodiscard]] std::string FindPanicMessage(CoreImage& image, const RawStack& stack);
+[[nodiscard]] std::string FindPanicMessage(CoreImage& image, const RawStack& raw, const Stack& stack);
 
 }  // namespace obit
