@@ -9,10 +9,19 @@ namespace obit {
 namespace {
 
 /// Texts of glibc's malloc (malloc/malloc.c) begin so.
-constexpr std::string_view kHeapMessages[] = {
-    "free(): ", "malloc(): ", "realloc(): ", "calloc(): ", "double free or corruption", "corrupted ", "munmap_chunk(): ",
-    "mremap_chunk(): ", "malloc_consolidate(): ", "invalid fastbin entry", "break adjusted to free malloc space",
-    "Fatal error: glibc detected an invalid stdio handle", "tcache_"};
+constexpr std::string_view kHeapMessages[] = {"free(): ",
+                                              "malloc(): ",
+                                              "realloc(): ",
+                                              "calloc(): ",
+                                              "double free or corruption",
+                                              "corrupted ",
+                                              "munmap_chunk(): ",
+                                              "mremap_chunk(): ",
+                                              "malloc_consolidate(): ",
+                                              "invalid fastbin entry",
+                                              "break adjusted to free malloc space",
+                                              "Fatal error: glibc detected an invalid stdio handle",
+                                              "tcache_"};
 
 class AbortFinder {
  public:
@@ -41,7 +50,8 @@ class AbortFinder {
       const std::size_t from = at + std::string_view("Assertion `").size();
       const std::size_t end = message.rfind("' failed.");
       cause.kind = CauseKind::kAssert;
-      cause.sentence = "assertion failed: " + message.substr(from, end == std::string::npos ? end : end - from);
+      cause.sentence =
+          "assertion failed: " + message.substr(from, end == std::string::npos ? end : end - from);
       return true;
     }
     if (message.find("stack smashing detected") != std::string::npos) {
@@ -56,7 +66,8 @@ class AbortFinder {
       cause.sentence = what + InFunction(FirstOwnFrame(scene_));
       return true;
     }
-    const bool heap = std::ranges::any_of(kHeapMessages, [&](std::string_view text) { return message.starts_with(text); });
+    const bool heap =
+        std::ranges::any_of(kHeapMessages, [&](std::string_view text) { return message.starts_with(text); });
     if (!heap) return false;
     cause.kind = CauseKind::kHeapCorruption;
     cause.sentence = "heap corruption: " + message;
@@ -70,7 +81,8 @@ class AbortFinder {
       return true;
     }
     const bool throws = Calls("__cxa_throw") || Calls("__cxa_rethrow");
-    if (!throws && !Calls("std::terminate") && !Calls("__cxxabiv1::") && !Calls("__gnu_cxx::__verbose_terminate"))
+    if (!throws && !Calls("std::terminate") && !Calls("__cxxabiv1::") &&
+        !Calls("__gnu_cxx::__verbose_terminate"))
       return false;
     const auto exception = FindException(scene_.image, scene_.raw);
     if (!exception) {
@@ -78,7 +90,8 @@ class AbortFinder {
       cause.sentence = "std::terminate called" + InFunction(FirstOwnFrame(scene_));
       return true;
     }
-    const bool no_memory = exception->type == "std::bad_alloc" || exception->type == "std::bad_array_new_length";
+    const bool no_memory =
+        exception->type == "std::bad_alloc" || exception->type == "std::bad_array_new_length";
     cause.kind = no_memory ? CauseKind::kOutOfMemory : CauseKind::kUncaughtException;
     cause.sentence = (no_memory ? "out of memory: uncaught " : "uncaught exception ") + exception->type;
     if (!exception->what.empty()) cause.sentence += ": " + exception->what;
@@ -88,11 +101,13 @@ class AbortFinder {
   }
 
   bool FindRust(Report::Cause& cause) const {
-    if (!Calls("rust_panic") && !Calls("std::panicking::") && !Calls("core::panicking::") && !Calls("rust_begin_unwind"))
+    if (!Calls("rust_panic") && !Calls("std::panicking::") && !Calls("core::panicking::") &&
+        !Calls("rust_begin_unwind"))
       return false;
     cause.kind = CauseKind::kRustPanic;
     cause.message = FindPanicMessage(scene_.image, scene_.raw, scene_.stack);
-    cause.sentence = cause.message.empty() ? "panic" + InFunction(FirstOwnFrame(scene_)) : "panic: " + cause.message;
+    cause.sentence =
+        cause.message.empty() ? "panic" + InFunction(FirstOwnFrame(scene_)) : "panic: " + cause.message;
     return true;
   }
 

@@ -18,7 +18,8 @@ std::uint64_t Auxiliary(const CoreImage& image, std::uint64_t type) {
 
 }  // namespace
 
-AddressNames::AddressNames(const CoreImage& image, const Modules& modules) : image_(image), modules_(modules) {
+AddressNames::AddressNames(const CoreImage& image, const Modules& modules)
+    : image_(image), modules_(modules) {
   main_stack_ = Auxiliary(image, AT_RANDOM);  // the kernel puts these bytes above the first frame
   for (const CoreNotes::Thread& thread : image.notes().threads) {
     const CoreImage::Segment* segment = thread.sp ? image.Find(*thread.sp) : nullptr;
@@ -49,7 +50,8 @@ std::string AddressNames::MappingName(std::uint64_t address) const {
   if (holds(main_stack_)) return "[stack]";
   if (holds(heap_)) return "[heap]";
   const auto stack = std::ranges::lower_bound(stacks_, segment->begin, {}, &Stack::begin);
-  if (stack != stacks_.end() && stack->begin == segment->begin) return fmt::format("[stack of thread {}]", stack->tid);
+  if (stack != stacks_.end() && stack->begin == segment->begin)
+    return fmt::format("[stack of thread {}]", stack->tid);
   return {};
 }
 

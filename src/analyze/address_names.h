@@ -16,9 +16,9 @@ class AddressNames {
  public:
   AddressNames(const CoreImage& image, const Modules& modules);
 
-  /// The mapping that `address` lies in: a path, "[stack]", "[stack of thread 4711]", "[heap]"; empty if it has no
-  /// name or there is none. A core does not name mappings without a file: stacks are known by the threads' stack
-  /// pointers, the heap by its place behind the program.
+  /// The mapping that `address` lies in: a path, "[stack]", "[stack of thread 4711]", "[heap]"; empty if it
+  /// has no name or there is none. A core does not name mappings without a file: stacks are known by the
+  /// threads' stack pointers, the heap by its place behind the program.
   [[nodiscard]] std::string MappingName(std::uint64_t address) const;
   /// What a register points to: "libc.so.6 +0x1234", "[stack]", "anonymous memory"; empty if to nothing.
   [[nodiscard]] std::string Describe(std::uint64_t address) const;
@@ -30,7 +30,7 @@ class AddressNames {
   };
   const CoreImage& image_;
   const Modules& modules_;
-  std::vector<Stack> stacks_;  // by begin
+  std::vector<Stack> stacks_;                // by begin
   std::uint64_t main_stack_ = 0, heap_ = 0;  // addresses in them; 0: not known
 };
 

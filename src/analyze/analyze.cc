@@ -22,7 +22,8 @@
 namespace obit {
 namespace {
 
-constexpr std::size_t kFramesOfStack = 512;   // that a report keeps of one stack; its innermost and its outermost
+constexpr std::size_t kFramesOfStack =
+    512;  // that a report keeps of one stack; its innermost and its outermost
 constexpr std::size_t kFramesOfReport = 20'000;
 constexpr std::uint64_t kMemoryBefore = 64, kMemoryBytes = 256;  // around an address
 /// After that no more names are looked up: what there is, is worth more than a deadline that takes all.
@@ -87,7 +88,8 @@ class Reporter {
   }
 
  private:
-  /// Threads with the same pcs are one stack. The first thread of the core, the one that crashed, has its own.
+  /// Threads with the same pcs are one stack. The first thread of the core, the one that crashed, has its
+  /// own.
   void UnwindThreads() {
     std::map<std::vector<std::uint64_t>, std::size_t> alike;
     for (const CoreNotes::Thread& thread : image_.notes().threads) {
@@ -153,21 +155,24 @@ class Reporter {
     const Registers known(registers);
     for (const UserRegister& one : kUserRegisters) {
       const std::uint64_t value = registers[one.index];
-      report_.registers.push_back({std::string(one.name), value, one.name == "eflags" ? "" : names_.Describe(value)});
+      report_.registers.push_back(
+          {std::string(one.name), value, one.name == "eflags" ? "" : names_.Describe(value)});
     }
     std::array<std::byte, 15> code{};
     const auto bytes = std::span(code).first(image_.Read(known.pc(), code));
     const std::optional<Instruction> instruction = Decode(bytes, known.pc());
     // Where a signal was sent, the thread may have been anywhere.
     if (!bytes.empty() && !record_.signal.sender_pid) {
-      report_.instruction = Report::Instruction{.address = known.pc(), .text = instruction ? instruction->text : ""};
+      report_.instruction =
+          Report::Instruction{.address = known.pc(), .text = instruction ? instruction->text : ""};
       for (const std::byte byte : bytes.first(instruction ? instruction->size : bytes.size()))
         report_.instruction->bytes += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
     }
     AddMemory("pc", known.pc());
     AddMemory("sp", known.sp());
     if (record_.signal.address) AddMemory("fault", *record_.signal.address);
-    CrashScene scene{image_, modules_, names_, record_, registers, crashed_, report_.stacks.front(), instruction};
+    CrashScene scene{image_,     modules_, names_, record_, registers, crashed_, report_.stacks.front(),
+                     instruction};
     report_.cause = FindCause(scene);
   }
 
@@ -195,8 +200,10 @@ class Reporter {
 
   void ListMappings() {
     report_.mappings_total = image_.segments().size();
-    for (const CoreImage::Segment& segment : image_.segments().first(std::min(report_.mappings_total, Report::kMappingsMax)))
-      report_.mappings.push_back({segment.begin, segment.end, AccessOf(segment.flags), names_.MappingName(segment.begin)});
+    for (const CoreImage::Segment& segment :
+         image_.segments().first(std::min(report_.mappings_total, Report::kMappingsMax)))
+      report_.mappings.push_back(
+          {segment.begin, segment.end, AccessOf(segment.flags), names_.MappingName(segment.begin)});
   }
 
   CoreImage& image_;

@@ -17,7 +17,8 @@ struct AnalysisJob {
   CrashRecord record;
   Fd core;  ///< core.zst
   Fd exe;   ///< exe.zst, if there is one
-  /// A file that the process had mapped, opened while it was still there: right whatever its name leads to now.
+  /// A file that the process had mapped, opened while it was still there: right whatever its name leads to
+  /// now.
   struct MappedFile {
     std::uint64_t begin = 0;  ///< an address of one of its mappings
     Fd file;
@@ -27,8 +28,8 @@ struct AnalysisJob {
 };
 
 /// A core to threads, frames, cause and fingerprint, in two steps with a jail between them: the first opens
-/// files and reads of them and of the core no more than notes and section names, with parsers of this project;
-/// the second opens nothing, and gives all of it to libdw.
+/// files and reads of them and of the core no more than notes and section names, with parsers of this
+/// project; the second opens nothing, and gives all of it to libdw.
 class Analysis {
  public:
   /// Opens the files of all modules, and their debug files.

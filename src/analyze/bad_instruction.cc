@@ -47,8 +47,10 @@ Report::Cause FindBadInstruction(CrashScene& scene) {
     return {.kind = CauseKind::kTrap, .sentence = int3 ? "breakpoint trap (int3)" : "trap"};
   }
   if (byte_at(scene.pc()) == 0x0f) {
-    if (byte_at(scene.pc() + 1) == 0x0b) return {.kind = CauseKind::kTrap, .sentence = "deliberate trap (ud2)"};
-    if (byte_at(scene.pc() + 1) == 0xb9) return {.kind = CauseKind::kTrap, .sentence = "deliberate trap (ud1)"};
+    if (byte_at(scene.pc() + 1) == 0x0b)
+      return {.kind = CauseKind::kTrap, .sentence = "deliberate trap (ud2)"};
+    if (byte_at(scene.pc() + 1) == 0xb9)
+      return {.kind = CauseKind::kTrap, .sentence = "deliberate trap (ud1)"};
   }
   Report::Cause cause{.kind = CauseKind::kIllegalInstruction, .sentence = "illegal instruction"};
   std::array<std::byte, 8> bytes{};
@@ -57,7 +59,8 @@ Report::Cause FindBadInstruction(CrashScene& scene) {
     cause.sentence += ": " + scene.instruction->text;
   } else if (got > 0) {
     cause.sentence += ": bytes";
-    for (std::size_t i = 0; i < got; ++i) cause.sentence += fmt::format(" {:02x}", std::to_integer<unsigned>(bytes[i]));
+    for (std::size_t i = 0; i < got; ++i)
+      cause.sentence += fmt::format(" {:02x}", std::to_integer<unsigned>(bytes[i]));
   }
   return cause;
 }

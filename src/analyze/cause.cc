@@ -38,7 +38,8 @@ Report::Cause FindSender(const CrashScene& scene) {
   const auto& process = scene.record.process;
   if (signal.sender_pid == 0) {  // of another pid namespace, or the kernel's own
     cause.sentence = fmt::format("killed by {} from outside its pid namespace", name);
-  } else if (signal.sender_pid && (signal.sender_pid == process.pid || signal.sender_pid == process.own_pid)) {
+  } else if (signal.sender_pid &&
+             (signal.sender_pid == process.pid || signal.sender_pid == process.own_pid)) {
     cause.sentence = fmt::format("killed itself with {}", name);
   } else if (signal.sender_pid) {
     cause.sentence = fmt::format("killed by {} from process {}", name, *signal.sender_pid);
@@ -66,9 +67,12 @@ std::string InFunction(const Frame* frame) {
 Report::Cause FindCause(CrashScene& scene) {
   const auto& signal = scene.record.signal;
   const bool sent = signal.sender_pid.has_value();  // by kill(2) and its kin
-  const bool by_itself =
-      sent && (signal.sender_pid == scene.record.process.pid || signal.sender_pid == scene.record.process.own_pid);
-  if (sent && !(by_itself && signal.number == SIGABRT)) return FindSender(scene);
+  const bool by_itself = sent && (signal.sender_pid == scene.record.process.pid ||
+                                  signal.sender_pid == scene.record.process.own_pid);
+  // The kernel sends SIGXFSZ in the name of the process that wrote (generic_write_check_limits() of
+  // fs/read_write.c).
+  const bool means_more = signal.number == SIGABRT || (signal.number == SIGXFSZ && signal.code == SI_USER);
+  if (sent && !(by_itself && means_more)) return FindSender(scene);
   switch (signal.number) {
     case SIGSEGV:
     case SIGBUS:

@@ -16,8 +16,8 @@
 
 namespace obit {
 
-/// A stored core as the memory of the process that it was: what is asked for is unpacked, no more. The core is
-/// untrusted. 64-bit only.
+/// A stored core as the memory of the process that it was: what is asked for is unpacked, no more. The core
+/// is untrusted. 64-bit only.
 class CoreImage {
  public:
   /// A mapping: PT_LOAD. The core has its first `bytes` bytes, from `offset` on; the rest was not dumped.
@@ -37,8 +37,8 @@ class CoreImage {
   [[nodiscard]] const Segment* Find(std::uint64_t address) const;
   [[nodiscard]] bool IsExecutable(std::uint64_t address) const;
 
-  /// Bytes of `file`, from `offset` on, stand for [begin, end) where the core has none: program text is not dumped,
-  /// since it can be read there. `file` outlives this object.
+  /// Bytes of `file`, from `offset` on, stand for [begin, end) where the core has none: program text is not
+  /// dumped, since it can be read there. `file` outlives this object.
   void AddFile(std::uint64_t begin, std::uint64_t end, std::uint64_t offset, const Fd& file);
 
   /// Fills `out` from `address` on; returns how many bytes are known without a gap.
@@ -59,7 +59,7 @@ class CoreImage {
   CoreReader core_;
   CoreNotes notes_;
   std::vector<Segment> segments_;
-  std::map<std::uint64_t, File> files_;  // by begin
+  std::map<std::uint64_t, File> files_;                               // by begin
   std::unordered_map<std::uint64_t, std::vector<std::byte>> blocks_;  // by number
   std::uint64_t last_number_ = UINT64_MAX;
   const std::vector<std::byte>* last_block_ = nullptr;

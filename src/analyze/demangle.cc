@@ -29,12 +29,15 @@ constexpr std::string_view kOperator = "operator";
 std::size_t OperatorSign(std::string_view text) {
   std::size_t at = kOperator.size();
   if (text.substr(at).starts_with("()")) return at + 2;
-  if (text.substr(at).starts_with(' ')) return std::min(text.find('(', at), text.size());  // new, delete, a type
+  if (text.substr(at).starts_with(' '))
+    return std::min(text.find('(', at), text.size());  // new, delete, a type
   while (at < text.size() && std::string_view("+-*/%^&|~!=<>,[]").contains(text[at])) ++at;
   return at;
 }
 
-bool IsWord(char c) { return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool IsWord(char c) {
+  return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
 }  // namespace
 
@@ -82,7 +85,7 @@ std::string PlainName(std::string_view function) {
     } else if (rest[0] == '.' && at > 0) {
       break;
     } else if (rest[0] == ' ') {
-      out.clear();  // what came was the return type
+      if (!rest.starts_with(" <")) out.clear();  // what came was the return type; but "operator< <char>"
       ++at;
     } else {
       out += rest[0];

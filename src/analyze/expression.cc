@@ -37,7 +37,8 @@ class Machine {
           if (*condition == 0) continue;
         }
         // The operand counts bytes from the next operation on; Dwarf_Op says where each one begins.
-        const auto target = std::ranges::find(operations, operation.offset + 3 + operation.number, &Dwarf_Op::offset);
+        const auto target =
+            std::ranges::find(operations, operation.offset + 3 + operation.number, &Dwarf_Op::offset);
         if (target == operations.end()) return std::nullopt;
         next = static_cast<std::size_t>(target - operations.begin());
       } else if (!Step(operation)) {
@@ -83,7 +84,8 @@ class Machine {
 
   bool Step(const Dwarf_Op& operation) {
     const std::uint64_t number = operation.number;
-    if (operation.atom >= DW_OP_lit0 && operation.atom <= DW_OP_lit31) return Push(operation.atom - DW_OP_lit0);
+    if (operation.atom >= DW_OP_lit0 && operation.atom <= DW_OP_lit31)
+      return Push(operation.atom - DW_OP_lit0);
     if (operation.atom >= DW_OP_breg0 && operation.atom <= DW_OP_breg31)
       return PushRegister(operation.atom - DW_OP_breg0, number);
     using U = std::uint64_t;

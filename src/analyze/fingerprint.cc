@@ -15,7 +15,8 @@ namespace {
 /// As many as it takes to tell callers apart, and not so many that where the request came from matters.
 constexpr std::size_t kFrames = 5;
 
-/// A use after free may read, write or run into unmapped memory: one bug. The other kinds are bugs of their own.
+/// A use after free may read, write or run into unmapped memory: one bug. The other kinds are bugs of their
+/// own.
 std::string_view ClassOf(CauseKind kind) {
   switch (kind) {
     case CauseKind::kUnknown:
@@ -48,7 +49,8 @@ std::string NameFor(const Frame& frame, const std::vector<Module>& modules) {
   if (!frame.module) return "?";  // made at run time, or no code at all: its address says nothing
   const Module& module = modules[*frame.module];
   if (!frame.function.empty()) return ShortName(module) + "!" + PlainName(frame.function);
-  return fmt::format("{}+{:#x}", module.build_id.empty() ? ShortName(module) : module.build_id, frame.module_offset);
+  return fmt::format("{}+{:#x}", module.build_id.empty() ? ShortName(module) : module.build_id,
+                     frame.module_offset);
 }
 
 /// Functions of a recursion, beginning with the first by name: where in the cycle the stack ended is chance.
@@ -60,7 +62,8 @@ std::vector<std::string> CycleNames(const Report& report, const Stack::Fold& fol
   return names;
 }
 
-/// FNV-1a, 64 bits: short, the same everywhere, and nobody gains by a collision but a wrong neighbour in a list.
+/// FNV-1a, 64 bits: short, the same everywhere, and nobody gains by a collision but a wrong neighbour in a
+/// list.
 std::uint64_t Hash(const std::vector<std::string>& words) {
   std::uint64_t hash = 0xcbf29ce484222325;
   const auto add = [&](unsigned char byte) { hash = (hash ^ byte) * 0x100000001b3; };

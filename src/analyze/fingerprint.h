@@ -4,8 +4,9 @@
 
 namespace obit {
 
-/// What makes two crashes the same: the functions that the crashing thread was in, without the runtime's own, and the
-/// kind of cause where it is not just a bad memory access. Needs cause, stacks and modules of the report.
+/// What makes two crashes the same: the functions that the crashing thread was in, without the runtime's own,
+/// and the kind of cause where it is not just a bad memory access. Needs cause, stacks and modules of the
+/// report.
 [[nodiscard]] Report::Fingerprint FindFingerprint(const Report& report);
 
 }  // namespace obit

@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::size_t kFsBase = 21, kGsBase = 22;  // indexes in struct user_regs_struct
 
-/// A general register, from Zydis' number of the 64-bit one on, to its index in struct user_regs_struct. Of a part of a
-/// register too, since an address may be built of that.
+/// A general register, from Zydis' number of the 64-bit one on, to its index in struct user_regs_struct. Of a
+/// part of a register too, since an address may be built of that.
 std::optional<std::size_t> UserIndex(ZydisRegister reg) {
   // rax rcx rdx rbx rsp rbp rsi rdi r8 ... r15
   constexpr std::size_t kIndex[] = {10, 11, 12, 5, 19, 4, 13, 14, 9, 8, 7, 6, 3, 2, 1, 0};
@@ -25,7 +25,8 @@ std::string NameOf(ZydisRegister reg) {
   return name == nullptr ? "" : name;
 }
 
-Instruction::MemoryOperand MemoryOf(const ZydisDecodedInstruction& instruction, const ZydisDecodedOperand& operand) {
+Instruction::MemoryOperand MemoryOf(const ZydisDecodedInstruction& instruction,
+                                    const ZydisDecodedOperand& operand) {
   Instruction::MemoryOperand out;
   out.base = UserIndex(operand.mem.base);
   out.index = UserIndex(operand.mem.index);
@@ -39,8 +40,10 @@ Instruction::MemoryOperand MemoryOf(const ZydisDecodedInstruction& instruction, 
   out.writes = (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
   if (out.base) out.base_name = NameOf(operand.mem.base);
   // What is pushed goes below the stack pointer; Zydis names the register as it was before.
-  const bool pushes = instruction.meta.category == ZYDIS_CATEGORY_PUSH || instruction.meta.category == ZYDIS_CATEGORY_CALL;
-  if (pushes && out.writes && operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN) out.displacement -= out.size;
+  const bool pushes =
+      instruction.meta.category == ZYDIS_CATEGORY_PUSH || instruction.meta.category == ZYDIS_CATEGORY_CALL;
+  if (pushes && out.writes && operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN)
+    out.displacement -= out.size;
   return out;
 }
 
@@ -69,8 +72,8 @@ std::string TextOf(const ZydisDecodedInstruction& instruction, std::span<const Z
   std::array<char, 256> text{};
   if (!ZYAN_SUCCESS(::ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_ATT)) ||
       !ZYAN_SUCCESS(::ZydisFormatterFormatInstruction(&formatter, &instruction, operands.data(),
-                                                      instruction.operand_count_visible, text.data(), text.size(), address,
-                                                      nullptr)))
+                                                      instruction.operand_count_visible, text.data(),
+                                                      text.size(), address, nullptr)))
     return {};
   return text.data();
 }

@@ -35,8 +35,8 @@ struct Instruction {
 /// Decodes the instruction that `bytes` (up to 15 are looked at) begin with. Nothing: it is none.
 [[nodiscard]] std::optional<Instruction> Decode(std::span<const std::byte> bytes, std::uint64_t address);
 
-/// The address of `operand` with these registers (a whole struct user_regs_struct); `next` is the address behind
-/// the instruction.
+/// The address of `operand` with these registers (a whole struct user_regs_struct); `next` is the address
+/// behind the instruction.
 [[nodiscard]] std::uint64_t AddressOf(const Instruction::MemoryOperand& operand,
                                       std::span<const std::uint64_t> registers, std::uint64_t next);
 

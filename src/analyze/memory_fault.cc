@@ -53,7 +53,8 @@ std::string InMapping(const CrashScene& scene, std::uint64_t address) {
   return name.empty() ? "" : fmt::format(" ({})", name);
 }
 
-Report::Cause NullPointer(const CrashScene& scene, std::uint64_t address, const Instruction::MemoryOperand* operand) {
+Report::Cause NullPointer(const CrashScene& scene, std::uint64_t address,
+                          const Instruction::MemoryOperand* operand) {
   const Access access = AccessOf(operand);
   Report::Cause cause{.kind = access == Access::kWrite ? CauseKind::kNullWrite : CauseKind::kNullRead,
                       .sentence = access == Access::kWrite ? "null pointer write" : "null pointer read",
@@ -73,16 +74,16 @@ Report::Cause BadCall(const CrashScene& scene, std::uint64_t address) {
   if (!IsCanonical(address))
     return {.kind = CauseKind::kWildPointer, .sentence = "call through a wild pointer: " + At(address)};
   if (scene.image.Find(address) == nullptr)
-    return {.kind = CauseKind::kExecuteNonExecutable, .sentence = "call of unmapped memory at " + At(address)};
+    return {.kind = CauseKind::kExecuteNonExecutable,
+            .sentence = "call of unmapped memory at " + At(address)};
   return {.kind = CauseKind::kExecuteNonExecutable,
           .sentence = "execution of non-executable memory at " + At(address) + InMapping(scene, address)};
 }
 
 /// The frames that go round, as far as they reach: "52,103 calls deep in recurse".
 std::string Recursion(const CrashScene& scene) {
-  const auto deepest = std::ranges::max_element(scene.stack.folds, {}, [](const Stack::Fold& fold) {
-    return fold.times * fold.count;
-  });
+  const auto deepest = std::ranges::max_element(
+      scene.stack.folds, {}, [](const Stack::Fold& fold) { return fold.times * fold.count; });
   if (deepest == scene.stack.folds.end()) return "";
   std::vector<std::string> names;
   for (std::uint32_t i = deepest->first; i < deepest->first + deepest->count; ++i) {
@@ -91,7 +92,8 @@ std::string Recursion(const CrashScene& scene) {
   }
   // en_US grouping by hand: the locale is nobody's business here.
   std::string times = std::to_string(deepest->times);
-  for (int at = static_cast<int>(times.size()) - 3; at > 0; at -= 3) times.insert(static_cast<std::size_t>(at), ",");
+  for (int at = static_cast<int>(times.size()) - 3; at > 0; at -= 3)
+    times.insert(static_cast<std::size_t>(at), ",");
   if (names.size() == 1) return fmt::format(": {} calls deep in {}", times, names.front());
   return fmt::format(": {} times {}", times, fmt::join(names, " < "));
 }
@@ -123,12 +125,14 @@ Report::Cause StackOverflow(const CrashScene& scene) {
 Report::Cause ProtectedMemory(const CrashScene& scene, std::uint64_t address, Access access) {
   const CoreImage::Segment* segment = scene.image.Find(address);
   const std::string where = " at " + At(address) + InMapping(scene, address);
-  if (access != Access::kRead && segment != nullptr && (segment->flags & PF_R) != 0 && (segment->flags & PF_W) == 0)
+  if (access != Access::kRead && segment != nullptr && (segment->flags & PF_R) != 0 &&
+      (segment->flags & PF_W) == 0)
     return {.kind = CauseKind::kWriteReadOnly,
             .sentence = "write to read-only memory" + where,
             .guess = access == Access::kUnknown};
   return {.kind = CauseKind::kReadProtected,
-          .sentence = (access == Access::kWrite ? "write to protected memory" : "read of protected memory") + where,
+          .sentence =
+              (access == Access::kWrite ? "write to protected memory" : "read of protected memory") + where,
           .guess = access == Access::kUnknown};
 }
 
@@ -137,11 +141,13 @@ Report::Cause GeneralProtection(const CrashScene& scene) {
   if (!scene.instruction) return {.sentence = "general protection fault", .guess = true};
   const Instruction& instruction = *scene.instruction;
   if (instruction.kind == Instruction::Kind::kPrivileged)
-    return {.kind = CauseKind::kIllegalInstruction, .sentence = "privileged instruction: " + instruction.text};
+    return {.kind = CauseKind::kIllegalInstruction,
+            .sentence = "privileged instruction: " + instruction.text};
   if (instruction.kind == Instruction::Kind::kReturn) {
     const auto target = scene.image.ReadWord(scene.sp());
     return {.kind = CauseKind::kWildPointer,
-            .sentence = "return to a wild address" + (target ? ": " + At(*target) : "") + ": the stack was overwritten"};
+            .sentence = "return to a wild address" + (target ? ": " + At(*target) : "") +
+                        ": the stack was overwritten"};
   }
   for (const auto& operand : instruction.memory) {
     const std::uint64_t address = AddressOf(operand, scene.registers, scene.pc() + instruction.size);
@@ -153,7 +159,8 @@ Report::Cause GeneralProtection(const CrashScene& scene) {
                                               At(scene.registers[*operand.base]))
                                 : fmt::format("{} through a wild pointer: {}", how, At(address))};
   }
-  const bool jumps = instruction.kind == Instruction::Kind::kCall || instruction.kind == Instruction::Kind::kJump;
+  const bool jumps =
+      instruction.kind == Instruction::Kind::kCall || instruction.kind == Instruction::Kind::kJump;
   if (jumps && instruction.register_operand)
     return {.kind = CauseKind::kWildPointer,
             .sentence = fmt::format("call through a wild pointer in {}: {}", instruction.register_name,
@@ -165,8 +172,14 @@ Report::Cause BusError(const CrashScene& scene, std::uint64_t address) {
   if (scene.record.signal.code == BUS_ADRERR) {
     for (const CoreNotes::File& file : scene.image.notes().files)
       if (address >= file.begin && address < file.end)
-        return {.kind = CauseKind::kTruncatedFile, .sentence = "mapped file is shorter than its mapping: " + file.path};
+        return {.kind = CauseKind::kTruncatedFile,
+                .sentence = "mapped file is shorter than its mapping: " + file.path};
   }
+  // An alignment check (#AC) tells no address: that of the operand it is.
+  if (scene.record.signal.code == BUS_ADRALN && address == 0 && scene.instruction &&
+      !scene.instruction->memory.empty())
+    address =
+        AddressOf(scene.instruction->memory.front(), scene.registers, scene.pc() + scene.instruction->size);
   const bool broken = scene.record.signal.code == BUS_MCEERR_AR || scene.record.signal.code == BUS_MCEERR_AO;
   return {.kind = CauseKind::kBusError,
           .sentence = (broken ? "the hardware lost memory at " : "bus error at ") + At(address)};
@@ -176,12 +189,12 @@ Report::Cause BusError(const CrashScene& scene, std::uint64_t address) {
 
 Report::Cause FindMemoryFault(CrashScene& scene) {
   const auto& signal = scene.record.signal;
-  if (!signal.address) return signal.number == SIGSEGV ? GeneralProtection(scene)
-                                                       : Report::Cause{.kind = CauseKind::kBusError, .sentence = "bus error"};
+  if (!signal.address)
+    return signal.number == SIGSEGV ? GeneralProtection(scene)
+                                    : Report::Cause{.kind = CauseKind::kBusError, .sentence = "bus error"};
   const std::uint64_t address = *signal.address;
   if (signal.number == SIGBUS) return BusError(scene, address);
-  if (scene.registers.empty())
-    return {.sentence = "memory fault at " + At(address), .guess = true};
+  if (scene.registers.empty()) return {.sentence = "memory fault at " + At(address), .guess = true};
   if (address == scene.pc() && !scene.image.IsExecutable(address)) return BadCall(scene, address);
   if (IsStackOverflow(scene, address)) return StackOverflow(scene);
   const Instruction::MemoryOperand* operand = OperandAt(scene, address);
@@ -192,7 +205,9 @@ Report::Cause FindMemoryFault(CrashScene& scene) {
   if (scene.image.Find(address) != nullptr && signal.code != SEGV_MAPERR)
     return ProtectedMemory(scene, address, access);
   return {.kind = access == Access::kWrite ? CauseKind::kUnmappedWrite : CauseKind::kUnmappedRead,
-          .sentence = (access == Access::kWrite ? "write to unmapped memory at " : "read of unmapped memory at ") + At(address),
+          .sentence =
+              (access == Access::kWrite ? "write to unmapped memory at " : "read of unmapped memory at ") +
+              At(address),
           .guess = access == Access::kUnknown};
 }
 

@@ -18,7 +18,8 @@ namespace obit {
 namespace {
 
 constexpr std::size_t kModulesMax = 4096;
-constexpr std::size_t kHeadBytes = 4096;  // coredump_filter bit 4: the kernel dumps the first page of an ELF mapping
+constexpr std::size_t kHeadBytes =
+    4096;  // coredump_filter bit 4: the kernel dumps the first page of an ELF mapping
 constexpr std::uint64_t kVdsoMax = 256 * 1024;
 constexpr std::uint64_t kUnpackedMax = 512ULL << 20;  // of exe.zst
 
@@ -42,7 +43,8 @@ std::vector<ModuleFiles> ListModules(const CoreImage& image) {
     modules.back().module.end = file.end;
     modules.back().ranges.push_back({file.begin, file.end, file.offset});
   }
-  // Data files have no code. (Code may be there without a file's name: a program that moved it to huge pages.)
+  // Data files have no code. (Code may be there without a file's name: a program that moved it to huge
+  // pages.)
   std::erase_if(modules, [&](const ModuleFiles& one) {
     return std::ranges::none_of(image.segments(), [&](const CoreImage::Segment& segment) {
       return (segment.flags & PF_X) != 0 && segment.begin < one.module.end && segment.end > one.module.begin;
@@ -184,7 +186,8 @@ void FindDebugFiles(ModuleFiles& module, const std::vector<std::string>& directo
   if (!sections->has_debug_info) {
     for (const std::string& directory : directories)
       if (!module.debug)
-        module.debug = OpenWithBuildId(BuildIdPath(directory, module.module.build_id), module.module.build_id);
+        module.debug =
+            OpenWithBuildId(BuildIdPath(directory, module.module.build_id), module.module.build_id);
     if (!module.debug) module.debug = OpenByLink(module, *sections, directories);
     if (!module.debug) return;
     sections = ReadDebugSections(module.debug);
@@ -192,8 +195,8 @@ void FindDebugFiles(ModuleFiles& module, const std::vector<std::string>& directo
   }
   for (const std::string& directory : directories)
     if (!module.alternate && !sections->alternate.empty())
-      module.alternate = OpenWithBuildId(BuildIdPath(directory, sections->alternate_build_id),
-                                         sections->alternate_build_id);
+      module.alternate =
+          OpenWithBuildId(BuildIdPath(directory, sections->alternate_build_id), sections->alternate_build_id);
   if (!module.alternate && sections->alternate.starts_with('/'))
     module.alternate = OpenWithBuildId(sections->alternate, sections->alternate_build_id);
 }

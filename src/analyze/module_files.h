@@ -23,9 +23,9 @@ struct ModuleFiles {
   Fd alternate;  ///< what several debug files share (dwz)
 };
 
-/// The modules of a core in the order of their addresses, each with the files there are: those that were opened
-/// while the process was there, then those of the same name or build-id on this host. Never a file of another
-/// build.
+/// The modules of a core in the order of their addresses, each with the files there are: those that were
+/// opened while the process was there, then those of the same name or build-id on this host. Never a file of
+/// another build.
 [[nodiscard]] std::vector<ModuleFiles> FindModuleFiles(CoreImage& image, AnalysisJob& job);
 
 }  // namespace obit

@@ -12,8 +12,8 @@ namespace {
 int FindNoElf(Dwfl_Module*, void**, const char*, Dwarf_Addr, char**, Elf**) { return -1; }
 
 /// libdwfl asks for a file; the one that was opened before the jail closed is all there is.
-int FindOpenedDebugFile(Dwfl_Module*, void** user, const char*, Dwarf_Addr, const char*, const char*, GElf_Word,
-                        char** name) {
+int FindOpenedDebugFile(Dwfl_Module*, void** user, const char*, Dwarf_Addr, const char*, const char*,
+                        GElf_Word, char** name) {
   const auto* files = static_cast<const ModuleFiles*>(*user);
   if (files == nullptr || !files->debug) return -1;
   auto copy = Duplicate(files->debug);
@@ -22,8 +22,10 @@ int FindOpenedDebugFile(Dwfl_Module*, void** user, const char*, Dwarf_Addr, cons
   return copy->Release();
 }
 
-constexpr Dwfl_Callbacks kCallbacks{.find_elf = FindNoElf, .find_debuginfo = FindOpenedDebugFile,
-                                    .section_address = nullptr, .debuginfo_path = nullptr};
+constexpr Dwfl_Callbacks kCallbacks{.find_elf = FindNoElf,
+                                    .find_debuginfo = FindOpenedDebugFile,
+                                    .section_address = nullptr,
+                                    .debuginfo_path = nullptr};
 
 }  // namespace
 
@@ -59,8 +61,8 @@ void Modules::Report(std::uint32_t index) {
 }
 
 std::optional<std::uint32_t> Modules::Find(std::uint64_t address) const {
-  auto after = std::ranges::upper_bound(files_, address, {},
-                                        [](const ModuleFiles& one) { return one.module.begin; });
+  auto after =
+      std::ranges::upper_bound(files_, address, {}, [](const ModuleFiles& one) { return one.module.begin; });
   if (after == files_.begin() || address >= (--after)->module.end) return std::nullopt;
   return static_cast<std::uint32_t>(after - files_.begin());
 }

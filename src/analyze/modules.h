@@ -18,8 +18,8 @@ namespace obit {
 /// The modules of a core as libdwfl knows them. From here on their bytes go through libdw: only in the jail.
 class Modules {
  public:
-  /// `files` outlives this object; what is learnt of a module goes into its `module`. Also tells `image` what the
-  /// files hold.
+  /// `files` outlives this object; what is learnt of a module goes into its `module`. Also tells `image` what
+  /// the files hold.
   Modules(std::vector<ModuleFiles>& files, CoreImage& image);
 
   /// Index of the module that `address` lies in, by its mappings.

@@ -44,12 +44,14 @@ std::map<std::string, std::vector<ModuleFiles*>> FindOwners(const Owners& wanted
   const auto names = info ? ListDirectory(*info) : Result<std::vector<std::string>>();
   if (!names) return found;
   std::size_t left = wanted.size();
-  std::string buffer(kListMax, '\0');  // one for thousands of lists: most of the time would go into fresh pages
+  std::string buffer(kListMax,
+                     '\0');  // one for thousands of lists: most of the time would go into fresh pages
   for (const std::string& name : *names) {
     if (left == 0) break;
     if (!name.ends_with(".list")) continue;
     const auto file = OpenAt(*info, name, O_RDONLY | O_NONBLOCK);
-    const auto got = file ? ReadFull(*file, std::as_writable_bytes(std::span(buffer))) : Result<std::size_t>(0);
+    const auto got =
+        file ? ReadFull(*file, std::as_writable_bytes(std::span(buffer))) : Result<std::size_t>(0);
     if (!got) continue;
     std::string_view list = std::string_view(buffer).substr(0, *got);
     while (!list.empty()) {

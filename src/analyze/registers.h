@@ -8,8 +8,8 @@
 
 namespace obit {
 
-/// Registers of x86-64 by their DWARF numbers (System V ABI, AMD64 supplement, figure 3.36). Those of a caller are
-/// known only as far as its callee saved them.
+/// Registers of x86-64 by their DWARF numbers (System V ABI, AMD64 supplement, figure 3.36). Those of a
+/// caller are known only as far as its callee saved them.
 class Registers {
  public:
   static constexpr unsigned kRax = 0, kRdx = 1, kRcx = 2, kRbx = 3, kRsi = 4, kRdi = 5, kRbp = 6, kRsp = 7,
@@ -40,8 +40,8 @@ struct UserRegister {
   std::size_t index;
 };
 inline constexpr UserRegister kUserRegisters[] = {
-    {"rax", 10}, {"rbx", 5}, {"rcx", 11}, {"rdx", 12}, {"rsi", 13}, {"rdi", 14}, {"rbp", 4},
-    {"rsp", 19}, {"r8", 9},  {"r9", 8},   {"r10", 7},  {"r11", 6},  {"r12", 3},  {"r13", 2},
+    {"rax", 10}, {"rbx", 5}, {"rcx", 11}, {"rdx", 12},    {"rsi", 13},     {"rdi", 14},    {"rbp", 4},
+    {"rsp", 19}, {"r8", 9},  {"r9", 8},   {"r10", 7},     {"r11", 6},      {"r12", 3},     {"r13", 2},
     {"r14", 1},  {"r15", 0}, {"rip", 16}, {"eflags", 18}, {"fs_base", 21}, {"gs_base", 22}};
 inline constexpr std::size_t kUserRegisterCount = 27;
 

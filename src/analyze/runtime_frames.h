@@ -7,10 +7,10 @@
 
 namespace obit {
 
-/// Number of innermost frames that belong to the runtime and not to the program's own logic: C and C++ libraries,
-/// abort and what leads to it, panic machinery, allocators' checks, signal trampolines. All of them if there are no
-/// others.
-[[nodiscard]] std::size_t CountRuntimeFrames(const std::vector<Frame>& frames, const std::vector<Module>& modules);
-
+/// Number of innermost frames that belong to the runtime and not to the program's own logic: C and C++
+/// libraries, abort and what leads to it, panic machinery, allocators' checks, signal trampolines. All of
+/// them if there are no others.
+[[nodiscard]] std::size_t CountRuntimeFrames(const std::vector<Frame>& frames,
+                                             const std::vector<Module>& modules);
 
 }  // namespace obit

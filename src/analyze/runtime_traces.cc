@@ -21,8 +21,8 @@ bool IsCLibrary(const Modules& modules, std::uint32_t index) {
   return name.starts_with("libc.so") || name.starts_with("libc-2.");
 }
 
-// C++ exceptions. struct __cxa_exception (libstdc++-v3/libsupc++/unwind-cxx.h): the type comes first, the unwinder's
-// header last, and behind that the thrown object.
+// C++ exceptions. struct __cxa_exception (libstdc++-v3/libsupc++/unwind-cxx.h): the type comes first, the
+// unwinder's header last, and behind that the thrown object.
 
 constexpr std::uint64_t kTypeToHeader = 80, kHeaderBytes = 32;
 constexpr std::uint64_t kGnuCpp = 0x474e5543432b2b00;           // "GNUCC++\0"
@@ -45,8 +45,8 @@ std::string DemangleType(const std::string& name) {
   return text.starts_with("_ZTS") ? name : text;
 }
 
-/// Follows single inheritance (abi::__si_class_type_info: its base is the third word) up to a standard class that
-/// keeps its text behind its vtable pointer.
+/// Follows single inheritance (abi::__si_class_type_info: its base is the third word) up to a standard class
+/// that keeps its text behind its vtable pointer.
 bool KeepsText(CoreImage& image, std::uint64_t type, const std::string& name) {
   std::string current = name;
   for (int i = 0; i < kBasesMax; ++i) {
@@ -60,7 +60,8 @@ bool KeepsText(CoreImage& image, std::uint64_t type, const std::string& name) {
   return false;
 }
 
-std::string ExceptionText(CoreImage& image, std::uint64_t object, std::uint64_t type, const std::string& name) {
+std::string ExceptionText(CoreImage& image, std::uint64_t object, std::uint64_t type,
+                          const std::string& name) {
   if (name == "i" || name == "j") {
     const auto value = image.ReadWord(object);
     return value ? std::to_string(static_cast<std::int32_t>(*value)) : "";
@@ -91,8 +92,8 @@ std::vector<std::uint64_t> StackWords(CoreImage& image, std::uint64_t from, std:
 // Rust panics.
 
 /// Rust 1.81 and later put the whole text into a buffer on the stack before they write it to standard error:
-/// "thread 'main' (4711) panicked at src/main.rs:5:9:\nMESSAGE\nnote: ...". The buffer's frame is gone, its bytes may
-/// be there.
+/// "thread 'main' (4711) panicked at src/main.rs:5:9:\nMESSAGE\nnote: ...". The buffer's frame is gone, its
+/// bytes may be there.
 std::string FindPrintedPanic(CoreImage& image, const RawStack& raw) {
   if (raw.frames.empty()) return {};
   const std::uint64_t sp = raw.frames.front().sp;
@@ -136,7 +137,8 @@ std::string FindPanicPayload(CoreImage& image, const RawStack& raw, const Stack&
     for (std::size_t at = 0; at + 1 < words.size(); ++at) {
       if (words[at + 1] == 0 || words[at + 1] > kMessageMax) continue;
       std::string text(words[at + 1], '\0');
-      if (image.Read(words[at], std::as_writable_bytes(std::span(text))) == text.size() && IsPrintable(text)) return text;
+      if (image.Read(words[at], std::as_writable_bytes(std::span(text))) == text.size() && IsPrintable(text))
+        return text;
     }
   }
   return {};

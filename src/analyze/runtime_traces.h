@@ -16,9 +16,11 @@ namespace obit {
 /// An exception that was being thrown (Itanium C++ ABI, as in GCC's runtime).
 struct ThrownException {
   std::string type;  ///< demangled
-  std::string what;  ///< of std::runtime_error and std::logic_error and what derives from them; of texts and numbers
+  std::string
+      what;  ///< of std::runtime_error and std::logic_error and what derives from them; of texts and numbers
 };
-/// Looks for it in the registers and on the stack of the crashing thread, where the unwinder left pointers to it.
+/// Looks for it in the registers and on the stack of the crashing thread, where the unwinder left pointers to
+/// it.
 [[nodiscard]] std::optional<ThrownException> FindException(CoreImage& image, const RawStack& stack);
 
 /// The words of a Rust panic: what is left of them on the stack, since they went to standard error.

@@ -1,8 +1,6 @@
 #include "analyze/symbolizer.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
 #include <string>
 
 #include <dwarf.h>
@@ -15,7 +13,9 @@ namespace {
 constexpr std::size_t kUnitRangesMax = 1 << 22, kInlinedMax = 256, kTextMax = 4096;
 constexpr const char* kSignalHandlerCalled = "<signal handler called>";
 
-std::string Bounded(const char* text) { return text == nullptr ? "" : std::string(text, ::strnlen(text, kTextMax)); }
+std::string Bounded(const char* text) {
+  return text == nullptr ? "" : std::string(text, ::strnlen(text, kTextMax));
+}
 
 std::string LinkageName(Dwarf_Die* die) {
   Dwarf_Attribute memory;
@@ -30,7 +30,7 @@ std::string LinkageName(Dwarf_Die* die) {
 void SetName(Dwarf_Die* die, Frame& frame) {
   frame.symbol = LinkageName(die);
   if (frame.symbol.empty()) {
-    frame.function = Bounded(::dwarf_diename(die));
+    frame.function = QualifiedName(die);
     return;
   }
   frame.function = Demangle(frame.symbol);
@@ -43,24 +43,6 @@ std::uint32_t UnsignedAttribute(Dwarf_Die* die, unsigned name) {
   Dwarf_Attribute* attribute = ::dwarf_attr(die, name, &memory);
   if (attribute == nullptr || ::dwarf_formudata(attribute, &value) != 0 || value > UINT32_MAX) return 0;
   return static_cast<std::uint32_t>(value);
-}
-
-struct FreeScopes {
-  void operator()(Dwarf_Die* scopes) const { std::free(scopes); }
-};
-
-/// The scopes around `address`, innermost first, as they lie in each other in the compiled code.
-std::vector<Dwarf_Die> ScopesAt(Dwarf_Die* unit, Dwarf_Addr address) {
-  Dwarf_Die* found = nullptr;
-  const int count = ::dwarf_getscopes(unit, address, &found);
-  const std::unique_ptr<Dwarf_Die, FreeScopes> by_source(found);
-  if (count <= 0) return {};
-  // dwarf_getscopes goes on in the source of an inlined function; its own place is asked for here.
-  Dwarf_Die* outward = nullptr;
-  const int length = ::dwarf_getscopes_die(found, &outward);
-  const std::unique_ptr<Dwarf_Die, FreeScopes> by_code(outward);
-  if (length <= 0) return {};
-  return {outward, outward + length};
 }
 
 }  // namespace
@@ -137,14 +119,13 @@ void Symbolizer::NameByDebug(std::uint32_t module, std::uint64_t lookup, std::ve
   Dwarf_Files* files = nullptr;
   std::size_t file_count = 0;
   if (::dwarf_getsrcfiles(&unit, &files, &file_count) != 0) file_count = 0;
-  for (Dwarf_Die& scope : ScopesAt(&unit, lookup - bias)) {
-    const int tag = ::dwarf_tag(&scope);
-    if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram && tag != DW_TAG_entry_point) continue;
+  const auto functions = functions_.try_emplace(unit.addr, unit).first;
+  for (Dwarf_Die& scope : functions->second.At(lookup - bias)) {
     Frame& frame = frames.emplace_back();
     SetName(&scope, frame);
     frame.file = file;
     frame.line = line;
-    if (tag != DW_TAG_inlined_subroutine || frames.size() > kInlinedMax) return;
+    if (::dwarf_tag(&scope) != DW_TAG_inlined_subroutine || frames.size() > kInlinedMax) return;
     frame.inlined = true;
     // Where the call was, is where the outer function is.
     const std::uint32_t call_file = UnsignedAttribute(&scope, DW_AT_call_file);
@@ -164,12 +145,14 @@ void Symbolizer::NameBySymbol(std::uint32_t module, std::uint64_t lookup, std::u
   if (handle == nullptr) return;
   GElf_Off offset = 0;
   GElf_Sym symbol{};
-  const char* name =
-      ::dwfl_module_addrinfo(handle, lookup, &offset, &symbol, nullptr, nullptr, nullptr);
+  const char* name = ::dwfl_module_addrinfo(handle, lookup, &offset, &symbol, nullptr, nullptr, nullptr);
   // A symbol that ends before the address is the nearest, not the function's own.
   if (name == nullptr || (symbol.st_size != 0 && offset >= symbol.st_size)) return;
   frame.offset = offset + (pc - lookup);
-  if (!frame.function.empty()) return;
+  // A C++ function that only its file knows has no linkage name in its debug information, but a symbol with
+  // all of it.
+  const bool says_more = frame.symbol.empty() && std::string_view(name).starts_with("_Z");
+  if (!frame.function.empty() && !says_more) return;
   frame.symbol = Bounded(name);
   frame.function = Demangle(frame.symbol);
   if (frame.function == frame.symbol) frame.symbol.clear();

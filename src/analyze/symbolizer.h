@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "analyze/modules.h"
+#include "analyze/unit_functions.h"
 #include "analyze/unwinder.h"
 #include "crash/report.h"
 
 namespace obit {
 
-/// Names for addresses: functions by debug information, else by symbol tables; source lines; inlined functions.
+/// Names for addresses: functions by debug information, else by symbol tables; source lines; inlined
+/// functions.
 class Symbolizer {
  public:
   explicit Symbolizer(Modules& modules) : modules_(modules) {}
@@ -37,6 +39,7 @@ class Symbolizer {
   Modules& modules_;
   std::unordered_map<std::uint64_t, std::vector<Frame>> known_;  // by lookup address
   std::map<std::uint32_t, Units> units_;
+  std::unordered_map<void*, UnitFunctions> functions_;  // by the unit's entry
 };
 
 }  // namespace obit

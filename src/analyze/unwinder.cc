@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <cstring>
 
 #include "analyze/expression.h"
 
@@ -58,7 +59,8 @@ Unwinder::Step Unwinder::StepByCfi(const Row& row, const Registers& callee, Regi
   if (!cfa) return Step::kUnknown;
   for (unsigned number = 0; number < Registers::kCount; ++number) {
     std::array<Dwarf_Op, 3> memory{};
-    if (::dwarf_frame_register(row.frame.get(), static_cast<int>(number), memory.data(), &operations, &count) != 0)
+    if (::dwarf_frame_register(row.frame.get(), static_cast<int>(number), memory.data(), &operations,
+                               &count) != 0)
       continue;
     const bool is_return = static_cast<int>(number) == row.return_register;
     if (count == 0) {
@@ -71,13 +73,14 @@ Unwinder::Step Unwinder::StepByCfi(const Row& row, const Registers& callee, Regi
       continue;
     }
     const auto location = Evaluate({operations, count}, callee, cfa->value, read);
-    const auto value = !location                ? std::nullopt
+    const auto value = !location              ? std::nullopt
                        : location->is_address ? image_.ReadWord(location->value)
                                               : std::optional(location->value);
     if (value) caller.Set(is_return ? Registers::kPc : number, *value);
     if (!value && is_return) return Step::kUnknown;
   }
-  // The ABI defines the CFA as the caller's stack pointer; a signal frame says otherwise by a rule of its own.
+  // The ABI defines the CFA as the caller's stack pointer; a signal frame says otherwise by a rule of its
+  // own.
   if (!row.signal || !caller.Get(Registers::kRsp)) caller.Set(Registers::kRsp, cfa->value);
   if (!caller.Get(Registers::kPc)) return Step::kUnknown;
   return caller.pc() == 0 ? Step::kOutermost : Step::kCaller;
@@ -90,7 +93,7 @@ bool Unwinder::IsReturnAddress(std::uint64_t address) const {
   std::array<std::byte, kCallMax> bytes;
   if (image_.Read(address - kCallMax, bytes) != kCallMax) return false;
   const auto at = [&](std::size_t before) { return std::to_integer<unsigned>(bytes[kCallMax - before]); };
-  if (at(5) == 0xe8) return true;  // call rel32
+  if (at(5) == 0xe8) return true;                     // call rel32
   for (const std::size_t length : {2, 3, 4, 6, 7}) {  // call r/m64: ff /2, maybe behind a prefix
     if (at(length) == 0xff && (at(length - 1) >> 3 & 7) == 2) return true;
   }
@@ -105,6 +108,21 @@ bool Unwinder::StepByReturnAddress(const Registers& callee, Registers& caller) c
   caller.Set(Registers::kPc, *address);
   caller.Set(Registers::kRsp, callee.sp() + sizeof *address);
   return true;
+}
+
+/// A function that makes no frame leaves the stack as the call left it. The call says where it went: nearby,
+/// before `pc`, with no other call's target between.
+bool Unwinder::StepOutOfLeaf(const Registers& callee, Registers& caller) const {
+  constexpr std::uint64_t kFunctionMax = 4096;
+  const auto address = image_.ReadWord(callee.sp());
+  if (!address || !IsReturnAddress(*address)) return false;
+  std::array<std::byte, 5> call;  // e8 and the distance
+  if (image_.Read(*address - call.size(), call) != call.size() || call[0] != std::byte{0xe8}) return false;
+  std::int32_t distance = 0;
+  std::memcpy(&distance, call.data() + 1, sizeof distance);
+  const std::uint64_t target = *address + static_cast<std::uint64_t>(static_cast<std::int64_t>(distance));
+  if (target > callee.pc() || callee.pc() - target >= kFunctionMax) return false;
+  return StepByReturnAddress(callee, caller);
 }
 
 bool Unwinder::StepByFramePointer(const Registers& callee, Registers& caller) const {
@@ -176,8 +194,9 @@ RawStack Unwinder::Unwind(const Registers& innermost) {
         return true;
       };
       const bool first = stack.frames.size() == 1;
-      bool found = first && !image_.IsExecutable(frame.pc) &&
-                   guess(&Unwinder::StepByReturnAddress, FrameOrigin::kReturnAddress);
+      bool found = first && (image_.IsExecutable(frame.pc)
+                                 ? guess(&Unwinder::StepOutOfLeaf, FrameOrigin::kReturnAddress)
+                                 : guess(&Unwinder::StepByReturnAddress, FrameOrigin::kReturnAddress));
       found = found || guess(&Unwinder::StepByFramePointer, FrameOrigin::kFramePointer);
       if (!found && scans < kScansMax) {
         found = guess(&Unwinder::StepByScan, FrameOrigin::kScan);

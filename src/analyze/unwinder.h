@@ -21,8 +21,8 @@ struct RawFrame {
   std::uint64_t pc = 0;
   std::uint64_t sp = 0;
   FrameOrigin origin = FrameOrigin::kRegisters;
-  /// `pc` is the instruction that was to be executed: in the innermost frame, and where a signal came. Else it is a
-  /// return address, behind the call.
+  /// `pc` is the instruction that was to be executed: in the innermost frame, and where a signal came. Else
+  /// it is a return address, behind the call.
   bool exact = false;
   bool trampoline = false;  ///< what a signal handler returns to; the next frame was interrupted
 
@@ -31,14 +31,14 @@ struct RawFrame {
 };
 
 struct RawStack {
-  std::vector<RawFrame> frames;  ///< innermost first
+  std::vector<RawFrame> frames;      ///< innermost first
   std::vector<Registers> registers;  ///< of the first kRegistersKept frames
   std::string end;                   ///< why there are not more; empty if the outermost is there
   static constexpr std::size_t kRegistersKept = 32;
 };
 
-/// Finds the callers of a thread's innermost function: by call frame information where there is any, else by frame
-/// pointers and return addresses, which is a guess.
+/// Finds the callers of a thread's innermost function: by call frame information where there is any, else by
+/// frame pointers and return addresses, which is a guess.
 class Unwinder {
  public:
   Unwinder(CoreImage& image, Modules& modules);
@@ -57,6 +57,7 @@ class Unwinder {
   const Row* RowOf(std::uint64_t address);
   Step StepByCfi(const Row& row, const Registers& callee, Registers& caller) const;
   bool StepByReturnAddress(const Registers& callee, Registers& caller) const;
+  bool StepOutOfLeaf(const Registers& callee, Registers& caller) const;
   bool StepByFramePointer(const Registers& callee, Registers& caller) const;
   bool StepByScan(const Registers& callee, Registers& caller) const;
   [[nodiscard]] bool IsReturnAddress(std::uint64_t address) const;

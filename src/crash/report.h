@@ -52,7 +52,8 @@ enum class FrameOrigin {
   kRegisters,
   kCfi,            ///< call frame information, .eh_frame or .debug_frame
   kFramePointer,   ///< the chain of saved frame pointers: a guess
-  kReturnAddress,  ///< the word on top of the stack, behind a call that went nowhere
+  kReturnAddress,  ///< the word on top of the stack: behind a call that went nowhere, or into a function without
+                   ///< a frame of its own (a guess)
   kScan,           ///< a word on the stack that looks like a return address: a guess
 };
 [[nodiscard]] std::string_view NameOf(FrameOrigin origin);

@@ -13,7 +13,8 @@ namespace obit {
 /// an untrusted file. EBADMSG: not an ELF file of this machine's byte order.
 [[nodiscard]] Result<std::string> ReadBuildId(const Fd& file);
 
-/// The same from the beginning of a 64-bit ELF file, as it lies in memory; empty also if `head` ends before it.
+/// The same from the beginning of a 64-bit ELF file, as it lies in memory; empty also if `head` ends before
+/// it.
 [[nodiscard]] std::string FindBuildIdInHead(std::span<const std::byte> head);
 
 }  // namespace obit

@@ -71,8 +71,7 @@ Result<DebugSections> ReadDebugSections(const Fd& file) {
   DebugSections out;
   if (header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shoff > INT64_MAX / 2) return out;
   std::vector<Elf64_Shdr> sections(std::min<std::size_t>(header.e_shnum, kSectionsMax));
-  const auto got =
-      OBIT_TRY(ReadFullAt(file, std::as_writable_bytes(std::span(sections)), header.e_shoff));
+  const auto got = OBIT_TRY(ReadFullAt(file, std::as_writable_bytes(std::span(sections)), header.e_shoff));
   sections.resize(got / sizeof(Elf64_Shdr));
   if (header.e_shstrndx >= sections.size()) return out;
   const auto names = OBIT_TRY(ReadContent(file, sections[header.e_shstrndx], kNamesMax));
@@ -80,7 +79,8 @@ Result<DebugSections> ReadDebugSections(const Fd& file) {
     if (section.sh_name >= names.size()) continue;
     const auto name = ByteReader(std::span(names).subspan(section.sh_name)).TakeCString();
     if (!name) continue;
-    if (*name == ".debug_info" || *name == ".zdebug_info") out.has_debug_info |= section.sh_type != SHT_NOBITS;
+    if (*name == ".debug_info" || *name == ".zdebug_info")
+      out.has_debug_info |= section.sh_type != SHT_NOBITS;
     if (*name == ".symtab") out.has_symbols |= section.sh_type != SHT_NOBITS;
     if (*name == ".gnu_debuglink") ReadLink(OBIT_TRY(ReadContent(file, section, kContentMax)), out);
     if (*name == ".gnu_debugaltlink") ReadAlternate(OBIT_TRY(ReadContent(file, section, kContentMax)), out);

@@ -22,7 +22,8 @@ struct DebugSections {
   std::string package;             ///< .note.package: its JSON (https://systemd.io/ELF_PACKAGE_METADATA)
 };
 
-/// Bounded reads of an untrusted file. EBADMSG: not such an ELF file. Sections that are cut or odd read as absent.
+/// Bounded reads of an untrusted file. EBADMSG: not such an ELF file. Sections that are cut or odd read as
+/// absent.
 [[nodiscard]] Result<DebugSections> ReadDebugSections(const Fd& file);
 
 }  // namespace obit

@@ -1,0 +1,85 @@
+#include "analyze/unwinder.h"
+
+#include "analyze/test_support.h"
+
+namespace obit {
+namespace {
+
+using namespace testing;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+/// An address behind a call: kCode + 0x105, 0x205, ...
+constexpr std::uint64_t Caller(unsigned number) { return kCode + number * 0x100 + 5; }
+
+DeadProcess WithCalls() {
+  DeadProcess dead;
+  for (unsigned i = 1; i <= 4; ++i) dead.Code({0xe8, 0, 0, 0, 0}, i * 0x100);
+  dead.Signal(SIGSEGV, SEGV_MAPERR, 0);
+  return dead;
+}
+
+std::vector<std::uint64_t> Pcs(const Report& report) {
+  std::vector<std::uint64_t> pcs;
+  for (const Frame& frame : report.stacks.at(0).frames) pcs.push_back(frame.pc);
+  return pcs;
+}
+
+TEST(Unwinder, FollowsFramePointersWithoutOtherInformation) {
+  DeadProcess dead = WithCalls();
+  const std::uint64_t sp = dead.registers().rsp;
+  dead.registers().rbp = sp + 16;
+  dead.Word(sp + 16, sp + 64).Word(sp + 24, Caller(1)).Word(sp + 64, 0).Word(sp + 72, Caller(2));
+  const Report report = dead.Analyze();
+  EXPECT_THAT(Pcs(report), ElementsAre(kCode, Caller(1), Caller(2)));
+  EXPECT_EQ(report.stacks[0].frames[1].origin, FrameOrigin::kFramePointer);
+  EXPECT_THAT(report.stacks[0].end, HasSubstr("code without a file")) << "an end is never silent";
+}
+
+TEST(Unwinder, TakesTheReturnAddressOfACallThatWentNowhere) {
+  DeadProcess dead = WithCalls();
+  dead.registers().rip = 0;
+  dead.Word(dead.registers().rsp, Caller(3));
+  const Report report = dead.Analyze();
+  EXPECT_THAT(Pcs(report), ElementsAre(0, Caller(3)));
+  EXPECT_EQ(report.stacks[0].frames[1].origin, FrameOrigin::kReturnAddress);
+}
+
+TEST(Unwinder, ScansForWhatLooksLikeAReturnAddress) {
+  DeadProcess dead = WithCalls();
+  dead.Word(dead.registers().rsp + 40, kCode + 0x80)  // code, but no call before it
+      .Word(dead.registers().rsp + 80, Caller(4));
+  const Report report = dead.Analyze();
+  EXPECT_THAT(Pcs(report), ElementsAre(kCode, Caller(4)));
+  EXPECT_EQ(report.stacks[0].frames[1].origin, FrameOrigin::kScan);
+}
+
+TEST(Unwinder, DoesNotGoRoundInFramePointers) {
+  DeadProcess dead = WithCalls();
+  const std::uint64_t sp = dead.registers().rsp;
+  dead.registers().rbp = sp + 16;
+  dead.Word(sp + 16, sp + 16).Word(sp + 24, Caller(1));
+  EXPECT_LE(dead.Analyze().stacks[0].frames.size(), 2u);
+}
+
+TEST(Unwinder, SaysThatTheStackIsNotThere) {
+  DeadProcess dead = WithCalls();
+  dead.registers().rsp = 0x10;
+  EXPECT_THAT(dead.Analyze().stacks[0].end, HasSubstr("the stack at 0x10 is not in the core"));
+}
+
+TEST(Unwinder, ThreadsWithTheSameFramesAreOneStack) {
+  DeadProcess dead = WithCalls();
+  user_regs_struct other = dead.registers();
+  other.rip = kCode + 0x40;
+  for (pid_t tid = 5001; tid <= 5003; ++tid) dead.AddThread(tid, other);
+  dead.AddThread(5004, dead.registers());
+  const Report report = dead.Analyze();
+  ASSERT_EQ(report.stacks.size(), 3u);
+  EXPECT_THAT(report.stacks[0].tids, ElementsAre(4711)) << "the one that crashed stays alone";
+  EXPECT_THAT(report.stacks[1].tids, ElementsAre(5001, 5002, 5003));
+  EXPECT_EQ(report.threads, 5u);
+}
+
+}  // namespace
+}  // namespace obit
