@@ -73,14 +73,10 @@ class ObjectReader {
   void Get(const char* key, T& out) {
     const Json* value = Find(key);
     if (value == nullptr) return;
-    if (value->is_number_unsigned()) {
-      if (const auto number = value->get<std::uint64_t>(); std::in_range<T>(number))
-        return void(out = static_cast<T>(number));
-    } else if (value->is_number_integer()) {
-      if (const auto number = value->get<std::int64_t>(); std::in_range<T>(number))
-        return void(out = static_cast<T>(number));
-    }
-    Wrong(key, "a whole number in range");
+    if (const auto number = NumberOf<T>(*value))
+      out = *number;
+    else
+      Wrong(key, "a whole number in range");
   }
   template <class T>
   void Get(const char* key, std::optional<T>& out) {
@@ -111,6 +107,18 @@ class ObjectReader {
       out = *value;
     else
       Wrong(key, "a known word");
+  }
+  template <class T>
+    requires std::is_integral_v<T>
+  void Get(const char* key, std::vector<T>& out) {
+    const Json* value = Find(key);
+    if (value == nullptr) return;
+    if (!value->is_array()) return Wrong(key, "an array");
+    for (const Json& item : *value) {
+      const auto number = NumberOf<T>(item);
+      if (!number) return Wrong(key, "an array of whole numbers in range");
+      out.push_back(*number);
+    }
   }
   void Get(const char* key, std::vector<std::string>& out) {
     const Json* value = Find(key);
@@ -145,6 +153,18 @@ class ObjectReader {
   }
 
  private:
+  template <class T>
+  static std::optional<T> NumberOf(const Json& value) {
+    if (value.is_number_unsigned()) {
+      if (const auto number = value.get<std::uint64_t>(); std::in_range<T>(number))
+        return static_cast<T>(number);
+    } else if (value.is_number_integer()) {
+      if (const auto number = value.get<std::int64_t>(); std::in_range<T>(number))
+        return static_cast<T>(number);
+    }
+    return std::nullopt;
+  }
+
   const Json& object_;
   std::string where_;
   std::string& wrong_;

@@ -72,6 +72,7 @@ struct Frame {
   FrameOrigin origin = FrameOrigin::kRegisters;
   std::optional<std::uint32_t> module;  ///< index in Report::modules
   std::uint64_t module_offset = 0;      ///< of pc, as in the module's own file
+  bool operator==(const Frame&) const = default;
 };
 
 /// The frames of one thread, or of several that have the same ones.
@@ -82,9 +83,11 @@ struct Stack {
   struct Fold {
     std::uint32_t first = 0, count = 0;
     std::uint64_t times = 0;
+    bool operator==(const Fold&) const = default;
   };
   std::vector<Fold> folds;
   std::string end;  ///< why it is not complete; empty if it is
+  bool operator==(const Stack&) const = default;
 };
 
 /// A file that was mapped as program or library.
@@ -96,6 +99,7 @@ struct Module {
   std::string symbols;  ///< where names came from: "debug file", "module", "memory"; empty: nowhere
   bool lines = false;   ///< source lines are known
   std::string problem;  ///< why it could not be used: "replaced since", "not found"
+  bool operator==(const Module&) const = default;
 };
 
 /// What the analysis of a core said: plain data, report.json (docs/store-format.md describes each field
@@ -114,6 +118,7 @@ struct Report {
     std::string sentence;  ///< "null pointer read at 0x18: the object in rdi is null"
     bool guess = false;
     std::string message;  ///< the runtime's own words: of an assert, abort or panic
+    bool operator==(const Cause&) const = default;
   } cause;
 
   /// Of the crashing thread's frames; empty if there are none to go by. Reports with one version and one
@@ -123,6 +128,7 @@ struct Report {
     int version = kVersion;
     std::string value;                ///< 16 hex digits
     std::vector<std::string> frames;  ///< what it is made of
+    bool operator==(const Fingerprint&) const = default;
   } fingerprint;
 
   std::vector<Stack> stacks;  ///< the first one crashed
@@ -132,6 +138,7 @@ struct Report {
     std::string name;
     std::uint64_t value = 0;
     std::string about;  ///< what it points into; empty if nothing
+    bool operator==(const Register&) const = default;
   };
   std::vector<Register> registers;  ///< of the crashing thread
 
@@ -139,6 +146,7 @@ struct Report {
     std::uint64_t address = 0;
     std::string bytes;  ///< hex
     std::string text;   ///< "mov 0x18(%rdi),%rax"; empty if it is none
+    bool operator==(const Instruction&) const = default;
   };
   std::optional<Instruction> instruction;  ///< the one that faulted
 
@@ -146,6 +154,7 @@ struct Report {
     std::string label;  ///< "pc", "sp", "fault"
     std::uint64_t address = 0;
     std::string bytes;  ///< raw
+    bool operator==(const Memory&) const = default;
   };
   std::vector<Memory> memory;
 
@@ -155,10 +164,12 @@ struct Report {
     std::uint64_t begin = 0, end = 0;
     std::string access;  ///< "r-x"
     std::string name;    ///< of the file, "[stack]", "[heap]"; empty if unknown
+    bool operator==(const Mapping&) const = default;
   };
   static constexpr std::size_t kMappingsMax = 4096;
   std::vector<Mapping> mappings;  ///< the first kMappingsMax
   std::uint64_t mappings_total = 0;
+  bool operator==(const Report&) const = default;
 };
 
 }  // namespace obit

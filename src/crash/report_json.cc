@@ -67,7 +67,7 @@ Json CrashedThreadJson(const Report& report) {
   out["registers"] = Json::array();
   for (const auto& reg : report.registers) {
     Json item = Json::object();
-    item["name"] = reg.name;
+    item["name"] = BytesToUtf8(reg.name);
     PutAddress(item, "value", reg.value);
     Put(item, "about", reg.about);
     out["registers"].push_back(std::move(item));
@@ -75,7 +75,7 @@ Json CrashedThreadJson(const Report& report) {
   out["memory"] = Json::array();
   for (const auto& memory : report.memory) {
     Json item = Json::object();
-    item["label"] = memory.label;
+    item["label"] = BytesToUtf8(memory.label);
     PutAddress(item, "address", memory.address);
     item["bytes"] = ToHex(memory.bytes);
     out["memory"].push_back(std::move(item));
@@ -89,7 +89,7 @@ Json MappingsJson(const std::vector<Report::Mapping>& mappings) {
     Json item = Json::object();
     PutAddress(item, "begin", mapping.begin);
     PutAddress(item, "end", mapping.end);
-    item["access"] = mapping.access;
+    item["access"] = BytesToUtf8(mapping.access);
     Put(item, "name", mapping.name);
     out.push_back(std::move(item));
   }
@@ -107,10 +107,11 @@ std::uint64_t AddressOf(ObjectReader& in, const char* key) {
 std::string BytesOf(ObjectReader& in, const char* key) {
   std::string hex, bytes;
   in.Get(key, hex);
+  if (hex.size() % 2 != 0) in.Wrong(key, "pairs of hex digits");
   for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
     const auto byte = ParseUnsigned(std::string_view(hex).substr(i, 2), 16);
     if (!byte) {
-      in.Wrong(key, "hex digits");
+      in.Wrong(key, "pairs of hex digits");
       return {};
     }
     bytes += static_cast<char>(*byte);
@@ -137,21 +138,18 @@ Frame ReadFrame(ObjectReader in, std::size_t modules) {
 
 Stack ReadStack(ObjectReader in, std::size_t modules) {
   Stack stack;
-  if (const Json* tids = in.Find("tids"); tids != nullptr && tids->is_array())
-    for (const Json& tid : *tids) {
-      if (!tid.is_number_integer() || !std::in_range<pid_t>(tid.get<std::int64_t>()))
-        in.Wrong("tids", "an array of thread ids");
-      else
-        stack.tids.push_back(static_cast<pid_t>(tid.get<std::int64_t>()));
-    }
+  in.Get("tids", stack.tids);
   in.ForEach("frames", [&](ObjectReader item) { stack.frames.push_back(ReadFrame(item, modules)); });
+  std::uint64_t folded = 0;  // frames up to here are in folds already
   in.ForEach("folds", [&](ObjectReader item) {
     Stack::Fold fold;
     item.Get("first", fold.first);
     item.Get("count", fold.count);
     item.Get("times", fold.times);
-    if (fold.count == 0 || std::uint64_t{fold.first} + fold.count > stack.frames.size())
-      item.Wrong("first", "the index of a frame");
+    const std::uint64_t behind = std::uint64_t{fold.first} + fold.count;
+    if (fold.count == 0 || behind > stack.frames.size()) item.Wrong("first", "the index of a frame");
+    if (fold.first < folded) item.Wrong("first", "behind the fold before");
+    folded = behind;
     stack.folds.push_back(fold);
   });
   in.Get("end", stack.end);
@@ -258,6 +256,7 @@ Result<Report> ReportFromJson(std::string_view text) {
   in.GetTime("time", time);
   report.time = time.value_or(0);
   in.Get("seconds", report.seconds);
+  if (report.seconds < 0) in.Wrong("seconds", "a time of 0 or more");
   in.Get("failure", report.failure);
   ReadCause(in.Object("cause"), report.cause);
   ReadFingerprint(in.Object("fingerprint"), report.fingerprint);
@@ -276,6 +275,13 @@ Result<Report> ReportFromJson(std::string_view text) {
   in.Get("mappings_total", report.mappings_total);
   if (!wrong.empty()) return Refuse(EBADMSG, "report: {}", wrong);
   return report;
+}
+
+Result<Report> ReportHeadFromJson(std::string_view beginning) {
+  // A line of its own begins each member of the outermost object, and no string has a newline in it.
+  const std::size_t end = beginning.find(",\n \"crashed\":");
+  if (end == std::string_view::npos) return Refuse(EBADMSG, "report: its head does not end");
+  return ReportFromJson(std::string(beginning.substr(0, end)) + "\n}\n");
 }
 
 }  // namespace obit

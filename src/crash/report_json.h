@@ -20,4 +20,12 @@ inline constexpr std::size_t kReportJsonMax = 16 << 20;
 /// version that this obit does not know. Unknown fields are ignored.
 [[nodiscard]] Result<Report> ReportFromJson(std::string_view text);
 
+/// The first so many bytes of a report hold all that ReportHeadFromJson reads, unless a message is very long.
+inline constexpr std::size_t kReportHeadMax = 64 << 10;
+
+/// Cause, fingerprint and what else ReportToJson puts before the stacks; the rest stays empty. For lists:
+/// `beginning` may be cut anywhere behind that. Fails as ReportFromJson; EBADMSG if the text is not in the
+/// form of ReportToJson, or is cut too early: then the whole report is the one to ask.
+[[nodiscard]] Result<Report> ReportHeadFromJson(std::string_view beginning);
+
 }  // namespace obit
