@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "crash/record_json.h"
+#include "crash/report_json.h"
 
 namespace obit {
 namespace {
@@ -72,6 +73,15 @@ bool IsAt(const Fd& dir, const Fd& parent, const std::string& name) {
 }
 
 bool TryLock(const Fd& fd) { return ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0; }
+
+/// A file that root made in the folder of another user becomes that user's: its server reads it too.
+Result<void> GiveToOwner(const Fd& dir, const char* name) {
+  struct stat owner{};
+  if (::geteuid() == 0 && ::fstat(dir.get(), &owner) == 0 && owner.st_uid != 0 &&
+      ::fchownat(dir.get(), name, owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+    return Fail(errno, "set the owner of {}", name);
+  return {};
+}
 
 }  // namespace
 
@@ -179,6 +189,18 @@ Result<CrashRecord> Store::Load(const CrashLocation& crash) const {
   return record;
 }
 
+Result<Report> Store::LoadReport(const CrashLocation& crash) const {
+  const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "crash {}", crash.id);
+  const Fd dir = OBIT_TRY_IN(OpenFolder(day, crash.id), "crash {}", crash.id);
+  const auto file = OBIT_TRY_IN(ReadFileAt(dir, kReportFile, kReportJsonMax), "crash {}", crash.id);
+  if (file.truncated)
+    return Refuse(EBADMSG, "crash {}: {} is larger than {} bytes", crash.id, kReportFile, kReportJsonMax);
+  auto report = OBIT_TRY_IN(ReportFromJson(file.text), "crash {}: {}", crash.id, kReportFile);
+  if (report.id != crash.id)
+    return Refuse(EBADMSG, "crash {}: its {} is of crash {}", crash.id, kReportFile, report.id);
+  return report;
+}
+
 Result<Fd> Store::OpenFile(const CrashLocation& crash, const std::string& name) const {
   const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "crash {}", crash.id);
   const Fd dir = OBIT_TRY_IN(OpenFolder(day, crash.id), "crash {}", crash.id);
@@ -187,6 +209,22 @@ Result<Fd> Store::OpenFile(const CrashLocation& crash, const std::string& name) 
 
 std::string Store::PathOf(const CrashLocation& crash) const {
   return fmt::format("{}/{}/{}/{}", path_, kCrashes, crash.day, crash.id);
+}
+
+Result<void> Store::WriteReport(const CrashLocation& crash, const Report& report) const {
+  const std::string goal = fmt::format("report of crash {}", crash.id);
+  if (report.id != crash.id) return Refuse(EINVAL, "{}: it is of crash {}", goal, report.id);
+  const std::string text = ReportToJson(report);
+  if (text.size() > kReportJsonMax)
+    return Refuse(EFBIG, "{}: it is larger than {} bytes", goal, kReportJsonMax);
+  const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "{}", goal);
+  const Fd dir = OBIT_TRY_IN(OpenFolder(day, crash.id), "{}", goal);
+  if (!TryLock(dir)) return Refuse(EBUSY, "{}: another process writes it", goal);
+  OBIT_TRY_IN(WriteFileAtomically(dir, kReportFile, text, 0600), "{}", goal);
+  OBIT_TRY_IN(GiveToOwner(dir, kReportFile), "{}", goal);
+  // Only after the report can be read: who sees the new time then sees the report too.
+  if (::futimens(day.get(), nullptr) < 0) return Fail(errno, "{}: touch {}", goal, crash.day);
+  return {};
 }
 
 Result<void> Store::Remove(const CrashLocation& crash) const {

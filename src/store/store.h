@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "crash/record.h"
+#include "crash/report.h"
 
 namespace obit {
 
@@ -14,6 +15,7 @@ inline constexpr const char* kDefaultStore = "/var/lib/obit";
 
 // Names in a crash directory and beside (docs/store-format.md).
 inline constexpr const char* kRecordFile = "crash.json";
+inline constexpr const char* kReportFile = "report.json";
 inline constexpr const char* kCoreFile = "core.zst";
 inline constexpr const char* kExeFile = "exe.zst";
 inline constexpr const char* kBegunFile = "begun.json";  ///< the record as far as known when a capture began
@@ -33,7 +35,7 @@ struct IncomingCrash {
 };
 
 /// A folder of crashes. The folder is the truth: no other state. Several processes may use one at a time;
-/// what is committed changes only by removal.
+/// what is committed changes only by a new report and by removal.
 class Store {
  public:
   /// Opens a store and makes the folders that it lacks, mode 0700.
@@ -70,9 +72,17 @@ class Store {
   [[nodiscard]] std::int64_t DayChanged(const std::string& day) const;
   /// ENOENT: no such crash. EBADMSG, EPROTONOSUPPORT: as RecordFromJson, or the record is of another crash.
   [[nodiscard]] Result<CrashRecord> Load(const CrashLocation& crash) const;
+  /// What the last analysis of a crash said. ENOENT: there was none. EBADMSG, EPROTONOSUPPORT: as
+  /// ReportFromJson, or the report is of another crash.
+  [[nodiscard]] Result<Report> LoadReport(const CrashLocation& crash) const;
   /// A file of a crash, opened for reading.
   [[nodiscard]] Result<Fd> OpenFile(const CrashLocation& crash, const std::string& name) const;
   [[nodiscard]] std::string PathOf(const CrashLocation& crash) const;
+
+  /// Puts the report of a crash into its folder, in the place of an earlier one, and makes its day look
+  /// changed: indexes look at reports where a day has changed. EBUSY: another process is about to do the
+  /// same.
+  [[nodiscard]] Result<void> WriteReport(const CrashLocation& crash, const Report& report) const;
 
   /// Removes a crash at once for readers; a removal that is cut short goes on at the next TakeAbandoned.
   [[nodiscard]] Result<void> Remove(const CrashLocation& crash) const;

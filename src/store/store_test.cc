@@ -19,6 +19,7 @@ using ::testing::IsEmpty;
 using testing::kOneDay;
 using testing::kSomeTime;
 using testing::SampleRecord;
+using testing::SampleReport;
 using testing::Succeeds;
 using testing::TemporaryFolder;
 
@@ -101,6 +102,61 @@ TEST_F(StoreTest, ACrashIsSeenOnceItIsCommitted) {
   ASSERT_THAT(loaded, Succeeds());
   EXPECT_EQ(RecordToJson(*loaded), RecordToJson(record));
   EXPECT_EQ(store_.PathOf(*crash), Path("crashes/2026-11-23/" + record.id));
+}
+
+TEST_F(StoreTest, AReportCanBeReadOnceItIsWrittenAndReplaced) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  EXPECT_THAT(store_.LoadReport(crash), FailsWith(ENOENT));
+  Report report = SampleReport(crash.id);
+  for (const char* sentence : {"null pointer read", "another\xff"}) {
+    report.cause.sentence = sentence;
+    ASSERT_THAT(store_.WriteReport(crash, report), Succeeds());
+    const auto read = store_.LoadReport(crash);
+    ASSERT_THAT(read, Succeeds());
+    EXPECT_EQ(read->cause.sentence, sentence);
+  }
+  struct stat status{};
+  ASSERT_EQ(::stat((store_.PathOf(crash) + "/report.json").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
+}
+
+TEST_F(StoreTest, AReportMakesItsDayLookChanged) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  const timespec long_ago[] = {{1, 0}, {1, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, Path("crashes/" + crash.day).c_str(), long_ago, 0), 0);
+  ASSERT_THAT(store_.WriteReport(crash, SampleReport(crash.id)), Succeeds());
+  EXPECT_NE(store_.DayChanged(crash.day), 1'000'000'000);
+}
+
+TEST_F(StoreTest, AReportOfAnotherCrashIsRefused) {
+  const CrashLocation one = CommitCrash(store_, SampleRecord()), two = CommitCrash(store_, SampleRecord());
+  EXPECT_THAT(store_.WriteReport(one, SampleReport(two.id)), FailsWith(EINVAL));
+  ASSERT_THAT(store_.WriteReport(two, SampleReport(two.id)), Succeeds());
+  std::filesystem::copy_file(store_.PathOf(two) + "/report.json", store_.PathOf(one) + "/report.json");
+  EXPECT_THAT(store_.LoadReport(one), FailsWith(EBADMSG));
+}
+
+TEST_F(StoreTest, AReportOfACrashThatIsGoneIsENOENT) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  ASSERT_THAT(store_.Remove(crash), Succeeds());
+  EXPECT_THAT(store_.WriteReport(crash, SampleReport(crash.id)), FailsWith(ENOENT));
+}
+
+TEST_F(StoreTest, AReportThatIsBeingWrittenIsEBUSY) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  const auto dir = Open(store_.PathOf(crash), O_RDONLY | O_DIRECTORY);
+  ASSERT_THAT(dir, Succeeds());
+  ASSERT_EQ(::flock(dir->get(), LOCK_EX), 0);
+  EXPECT_THAT(store_.WriteReport(crash, SampleReport(crash.id)), FailsWith(EBUSY));
+}
+
+TEST_F(StoreTest, AReportThatIsTooLargeIsNotWritten) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  ASSERT_THAT(store_.WriteReport(crash, SampleReport(crash.id)), Succeeds());
+  Report large = SampleReport(crash.id);
+  large.cause.message.assign(17 << 20, 'x');
+  EXPECT_THAT(store_.WriteReport(crash, large), FailsWith(EFBIG));
+  EXPECT_THAT(store_.LoadReport(crash), Succeeds());
 }
 
 TEST_F(StoreTest, BeginOfACrashThatIsBeingWrittenIsEBUSY) {

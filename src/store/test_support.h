@@ -11,6 +11,7 @@
 
 #include "base/test_support.h"
 #include "crash/record_json.h"
+#include "crash/report.h"
 #include "store/core_writer.h"
 #include "store/store.h"
 
@@ -70,6 +71,17 @@ inline CrashRecord SampleRecord(std::int64_t time = kSomeTime) {
   record.capture.detail = Detail::kEvent;
   record.capture.outcome = CrashOutcome::kEvent;
   return record;
+}
+
+inline Report SampleReport(const std::string& id) {
+  Report report;
+  report.id = id;
+  report.time = kSomeTime;
+  report.cause.kind = CauseKind::kNullRead;
+  report.cause.sentence = "null pointer read at 0x18 in img\xff";
+  report.fingerprint.value = "a71c0900b04d6e58";
+  report.fingerprint.frames = {"Cache::find"};
+  return report;
 }
 
 /// Makes a crash of `record` in the store, in the way that a server does.
