@@ -16,7 +16,9 @@ FUNCTION long recurse(long depth) {
 
 static void* run_thread(void* unused) {
   (void)unused;
-  return (void*)recurse(0);
+  void* const result = (void*)recurse(0);
+  STAY();
+  return result;
 }
 
 FUNCTION long wait_for_thread(void) {
