@@ -9,7 +9,6 @@
 namespace obit {
 namespace {
 
-constexpr std::size_t kNameKept = 256;       // bytes of a name
 constexpr std::size_t kLineMax = 64 * 1024;  // a path has at most 4096 bytes, four characters each if escaped
 
 /// The text up to `separator`, which is taken from `line` too.
@@ -30,10 +29,12 @@ bool ParseHeader(std::string_view line, Mapping& mapping) {
   if (!begin || !end || *end <= *begin || permissions.size() != 4 || !major || !minor || !inode) return false;
   mapping.begin = *begin;
   mapping.end = *end;
+  mapping.executable = permissions[2] == 'x';
   mapping.shared = permissions[3] == 's';
   mapping.device_major = static_cast<std::uint32_t>(*major);
+  mapping.device_minor = static_cast<std::uint32_t>(*minor);
   mapping.inode = *inode;
-  mapping.name = line.substr(std::min(line.find_first_not_of(' '), line.size())).substr(0, kNameKept);
+  mapping.name = line.substr(std::min(line.find_first_not_of(' '), line.size())).substr(0, kMappingNameMax);
   return true;
 }
 

@@ -13,15 +13,18 @@ namespace obit {
 /// One mapping of a process, as /proc/PID/maps or smaps lists it (proc_pid_maps(5), proc_pid_smaps(5)).
 struct Mapping {
   std::uint64_t begin = 0, end = 0;  ///< addresses
-  bool shared = false;
-  std::uint32_t device_major =
-      0;                    ///< of the file system; 0: memory (tmpfs, memfd, SysV, hugetlb) or a stacked one
+  bool shared = false, executable = false;
+  /// Of the file system; major 0: memory (tmpfs, memfd, SysV, hugetlb) or a stacked one.
+  std::uint32_t device_major = 0, device_minor = 0;
   std::uint64_t inode = 0;  ///< 0: no file behind it
-  std::string name;         ///< path or "[stack]"; may hold anything, newlines are "\012"
+  /// Path or "[stack]", the first kMappingNameMax bytes; may hold anything, newlines are "\012".
+  std::string name;
   /// A missing page is for user space to fill (userfaultfd): reading it waits for that. Known from smaps
   /// only.
   bool user_faults = false;
 };
+
+inline constexpr std::size_t kMappingNameMax = 256;
 
 /// Mappings that obit looks at, at most; a process may have vm.max_map_count of them (default 65,530).
 inline constexpr std::size_t kMappingsMax = 1 << 18;

@@ -24,6 +24,8 @@ TEST(Mappings, OfMaps) {
   EXPECT_EQ((*mappings)[0].begin, 0x55d0a8c00000u);
   EXPECT_EQ((*mappings)[0].end, 0x55d0a8c02000u);
   EXPECT_EQ((*mappings)[0].device_major, 0xfeu);
+  EXPECT_EQ((*mappings)[0].device_minor, 0u);
+  EXPECT_TRUE((*mappings)[0].executable);
   EXPECT_EQ((*mappings)[0].inode, 131077u);
   EXPECT_EQ((*mappings)[0].name, "/usr/bin/a b");
   EXPECT_FALSE((*mappings)[0].shared);
@@ -31,6 +33,8 @@ TEST(Mappings, OfMaps) {
   EXPECT_EQ((*mappings)[1].inode, 0u);
   EXPECT_TRUE((*mappings)[2].shared);
   EXPECT_EQ((*mappings)[2].device_major, 0u);
+  EXPECT_EQ((*mappings)[2].device_minor, 1u);
+  EXPECT_FALSE((*mappings)[2].executable);
   EXPECT_EQ((*mappings)[3].name, "[stack]");
   EXPECT_EQ((*mappings)[4].begin, 0xffffffffff600000u);
 }
