@@ -28,17 +28,21 @@ Result<Fd> OpenFolder(const Fd& dir, const std::string& name) {
   return OpenAt(dir, name, O_RDONLY | O_DIRECTORY);
 }
 
+/// Made by root, `name` would lock out the server that owns the store.
+Result<void> GiveToOwner(const Fd& dir, const std::string& name) {
+  struct stat owner{};
+  if (::geteuid() == 0 && ::fstat(dir.get(), &owner) == 0 && owner.st_uid != 0 &&
+      ::fchownat(dir.get(), name.c_str(), owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+    return Fail(errno, "set the owner of {}", name);
+  return {};
+}
+
 Result<void> MakeFolder(const Fd& dir, const std::string& name) {
   if (::mkdirat(dir.get(), name.c_str(), 0700) < 0) {
     if (errno == EEXIST) return {};
     return Fail(errno, "make folder {}", name);
   }
-  // Made by root, it would lock out the server that owns the store.
-  struct stat owner{};
-  if (::geteuid() == 0 && ::fstat(dir.get(), &owner) == 0 && owner.st_uid != 0 &&
-      ::fchownat(dir.get(), name.c_str(), owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-    return Fail(errno, "set the owner of folder {}", name);
-  return {};
+  return GiveToOwner(dir, name);
 }
 
 Result<void> Rename(const Fd& from, const std::string& old_name, const Fd& to, const std::string& new_name) {
@@ -50,7 +54,8 @@ Result<void> Rename(const Fd& from, const std::string& old_name, const Fd& to, c
 
 /// Removes a folder of plain files; one that is gone already is fine.
 Result<void> RemoveFolder(const Fd& parent, const std::string& name) {
-  {
+  constexpr int kTries = 3;  // a report may come in meanwhile
+  for (int tried = 0; tried < kTries; ++tried) {
     const auto opened = OpenFolder(parent, name);
     if (!opened && opened.error().code == ENOENT) return {};
     if (!opened) return std::unexpected(opened.error());
@@ -58,10 +63,10 @@ Result<void> RemoveFolder(const Fd& parent, const std::string& name) {
     for (const std::string& file : OBIT_TRY(ListDirectory(dir)))
       if (::unlinkat(dir.get(), file.c_str(), 0) < 0 && errno != ENOENT)
         return Fail(errno, "remove {}/{}", name, file);
+    if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+    if (errno != ENOTEMPTY) break;
   }
-  if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT)
-    return Fail(errno, "remove {}", name);
-  return {};
+  return Fail(errno, "remove {}", name);
 }
 
 /// True if `name` below `parent` is (still) the folder `dir`.
@@ -73,15 +78,6 @@ bool IsAt(const Fd& dir, const Fd& parent, const std::string& name) {
 }
 
 bool TryLock(const Fd& fd) { return ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0; }
-
-/// A file that root made in the folder of another user becomes that user's: its server reads it too.
-Result<void> GiveToOwner(const Fd& dir, const char* name) {
-  struct stat owner{};
-  if (::geteuid() == 0 && ::fstat(dir.get(), &owner) == 0 && owner.st_uid != 0 &&
-      ::fchownat(dir.get(), name, owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-    return Fail(errno, "set the owner of {}", name);
-  return {};
-}
 
 }  // namespace
 
@@ -180,9 +176,13 @@ std::int64_t Store::DayChanged(const std::string& day) const {
   return status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec;
 }
 
-Result<CrashRecord> Store::Load(const CrashLocation& crash) const {
+Result<Fd> Store::OpenCrash(const CrashLocation& crash) const {
   const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "crash {}", crash.id);
-  const Fd dir = OBIT_TRY_IN(OpenFolder(day, crash.id), "crash {}", crash.id);
+  return OBIT_TRY_IN(OpenFolder(day, crash.id), "crash {}", crash.id);
+}
+
+Result<CrashRecord> Store::Load(const CrashLocation& crash) const {
+  const Fd dir = OBIT_TRY(OpenCrash(crash));
   auto record = OBIT_TRY_IN(LoadRecord(dir, kRecordFile), "crash {}", crash.id);
   if (record.id != crash.id)
     return Refuse(EBADMSG, "crash {}: its {} is of crash {}", crash.id, kRecordFile, record.id);
@@ -190,8 +190,7 @@ Result<CrashRecord> Store::Load(const CrashLocation& crash) const {
 }
 
 Result<Report> Store::LoadReport(const CrashLocation& crash) const {
-  const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "crash {}", crash.id);
-  const Fd dir = OBIT_TRY_IN(OpenFolder(day, crash.id), "crash {}", crash.id);
+  const Fd dir = OBIT_TRY(OpenCrash(crash));
   const auto file = OBIT_TRY_IN(ReadFileAt(dir, kReportFile, kReportJsonMax), "crash {}", crash.id);
   if (file.truncated)
     return Refuse(EBADMSG, "crash {}: {} is larger than {} bytes", crash.id, kReportFile, kReportJsonMax);
@@ -202,8 +201,7 @@ Result<Report> Store::LoadReport(const CrashLocation& crash) const {
 }
 
 Result<Fd> Store::OpenFile(const CrashLocation& crash, const std::string& name) const {
-  const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "crash {}", crash.id);
-  const Fd dir = OBIT_TRY_IN(OpenFolder(day, crash.id), "crash {}", crash.id);
+  const Fd dir = OBIT_TRY(OpenCrash(crash));
   return OBIT_TRY_IN(OpenAt(dir, name, O_RDONLY | O_NONBLOCK), "crash {}", crash.id);
 }
 

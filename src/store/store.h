@@ -18,6 +18,7 @@ inline constexpr const char* kRecordFile = "crash.json";
 inline constexpr const char* kReportFile = "report.json";
 inline constexpr const char* kCoreFile = "core.zst";
 inline constexpr const char* kExeFile = "exe.zst";
+inline constexpr const char* kReportFile = "report.json";
 inline constexpr const char* kBegunFile = "begun.json";  ///< the record as far as known when a capture began
 
 /// Where a committed crash lies: crashes/DAY/ID.
@@ -91,6 +92,8 @@ class Store {
   [[nodiscard]] const Fd& root() const { return root_; }
 
  private:
+  [[nodiscard]] Result<Fd> OpenCrash(const CrashLocation& crash) const;
+
   std::string path_;
   Fd root_, crashes_, incoming_;
 };
