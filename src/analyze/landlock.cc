@@ -1,0 +1,52 @@
+#include "analyze/landlock.h"
+
+#include <cstdint>
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+namespace obit {
+namespace {
+
+// From include/uapi/linux/landlock.h of Linux 6.12; the headers of Debian 12 end before. A kernel takes a
+// larger structure than its own if the rest is zero.
+struct RulesetAttributes {
+  std::uint64_t handled_access_fs, handled_access_net, scoped;
+};
+static_assert(sizeof(RulesetAttributes) == 24);
+constexpr std::uint32_t kCreateRulesetVersion = 1 << 0;
+constexpr std::uint64_t kReadFile = 1 << 2, kReadDirectory = 1 << 3;
+
+/// All bits below 1 << `count`.
+constexpr std::uint64_t FirstBits(int count) { return (std::uint64_t{1} << count) - 1; }
+
+/// Everything that the kernel can deny, by the version of its interface.
+RulesetAttributes Everything(long version) {
+  RulesetAttributes all{.handled_access_fs = FirstBits(13)};  // execute, write, read, make, remove
+  if (version >= 2) all.handled_access_fs = FirstBits(14);    // rename or link into another folder
+  if (version >= 3) all.handled_access_fs = FirstBits(15);    // truncate
+  if (version >= 4) all.handled_access_net = FirstBits(2);    // bind and connect TCP
+  if (version >= 5) all.handled_access_fs = FirstBits(16);    // ioctl of devices
+  if (version >= 6) all.scoped = FirstBits(2);                // abstract sockets, signals
+  return all;
+}
+
+}  // namespace
+
+Result<bool> RestrictFiles(FileAccess access) {
+  const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kCreateRulesetVersion);
+  if (version < 1 && (errno == ENOSYS || errno == EOPNOTSUPP)) return false;
+  if (version < 1) return Fail(errno, "ask for the version of Landlock");
+  RulesetAttributes denied = Everything(version);
+  // What is not handled stays allowed. A rule could not say "anywhere": "/" is not the root of the files of
+  // a container.
+  if (access == FileAccess::kRead) denied.handled_access_fs &= ~(kReadFile | kReadDirectory);
+  const Fd ruleset(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &denied, sizeof denied, 0)));
+  if (!ruleset) return Fail(errno, "make a Landlock ruleset");
+  if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) < 0) return Fail(errno, "restrict itself");
+  return true;
+}
+
+}  // namespace obit
