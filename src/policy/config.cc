@@ -82,6 +82,21 @@ constexpr Setting kSettings[] = {
        config.no_core_limit = OBIT_TRY(CoreLimitZero(value));
        return {};
      }},
+    {"analysis", "enabled",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.analyze = OBIT_TRY(value.Boolean());
+       return {};
+     }},
+    {"analysis", "slots",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.analysis_slots = static_cast<unsigned>(OBIT_TRY(value.Integer(1, 64)));
+       return {};
+     }},
+    {"analysis", "timeout",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.analysis_timeout = std::chrono::seconds(OBIT_TRY(value.Integer(1, 3600)));
+       return {};
+     }},
     {"server", "stop_timeout",
      [](const Value& value, Config& config) -> Result<void> {
        config.stop_timeout = OBIT_TRY(value.Seconds());
@@ -159,7 +174,7 @@ Result<Config> ParseConfig(std::string_view text, const std::string& name) {
     const std::string line = fmt::format("{}:{}", name, key.source().begin.line);
     if (setting == std::end(kSettings))
       return Refuse(EINVAL, R"({}: unknown name "{}"{})", line, EscapeForTerminal(key.str()),
-                    Hint(key.str(), {"capture", "server"}));
+                    Hint(key.str(), {"capture", "analysis", "server"}));
     const toml::table* section = node.as_table();
     if (section == nullptr)
       return Refuse(EINVAL, "{}: {} must be a section, [{}]", line, key.str(), key.str());

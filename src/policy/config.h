@@ -26,6 +26,12 @@ struct Config {
   std::chrono::seconds stop_timeout{20};
   /// What is kept of a process with RLIMIT_CORE 0, which asked for no core.
   Detail no_core_limit = Detail::kEvent;
+  /// Each core is read after it was stored, and what it says is kept beside it.
+  bool analyze = true;
+  /// Analyses at once, while no crash waits for its capture.
+  unsigned analysis_slots = 1;
+  /// An analysis that takes longer is killed.
+  std::chrono::seconds analysis_timeout{60};
 };
 
 /// Reads a TOML file; what it does not mention keeps its default. ENOENT: no such file. EINVAL: a wrong key,

@@ -48,4 +48,10 @@ Result<ProcessMemory> KernelInspector::Memory(const Peer& peer) {
   return memory;
 }
 
+Result<std::vector<MappedFile>> KernelInspector::MappedFiles(const Peer& peer) {
+  auto files = OBIT_TRY(OpenMappedFiles(proc_, peer.info.pid));
+  if (!StillNamed(peer.pidfd)) return Refuse(ESRCH, "the process was gone before its files could be opened");
+  return files;
+}
+
 }  // namespace obit

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <vector>
+
 #include "base/fd.h"
 #include "base/result.h"
+#include "kernel/mapped_files.h"
 #include "kernel/pidfd.h"
 #include "kernel/process.h"
 #include "kernel/process_memory.h"
@@ -31,6 +34,8 @@ class PeerInspector {
   [[nodiscard]] virtual Result<Fd> Executable(const Peer& peer) = 0;
   /// For direct capture. EACCES, EPERM: obitd has no right to it. ESRCH: the process is gone.
   [[nodiscard]] virtual Result<ProcessMemory> Memory(const Peer& peer) = 0;
+  /// For the analysis. Fails as Memory.
+  [[nodiscard]] virtual Result<std::vector<MappedFile>> MappedFiles(const Peer& peer) = 0;
 };
 
 /// The running kernel.
@@ -42,6 +47,7 @@ class KernelInspector final : public PeerInspector {
   [[nodiscard]] Result<ProcessFacts> Inspect(const Peer& peer) override;
   [[nodiscard]] Result<Fd> Executable(const Peer& peer) override;
   [[nodiscard]] Result<ProcessMemory> Memory(const Peer& peer) override;
+  [[nodiscard]] Result<std::vector<MappedFile>> MappedFiles(const Peer& peer) override;
 
  private:
   explicit KernelInspector(Fd proc) : proc_(std::move(proc)) {}

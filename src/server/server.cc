@@ -29,12 +29,14 @@ void SetReason(WorkerJob& job, std::string_view reason) {
 }  // namespace
 
 Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const Config& config,
-               PeerInspector& inspector)
+               PeerInspector& inspector, std::string analyzer)
     : loop_(loop),
       store_(std::move(store)),
       config_(config),
       inspector_(inspector),
       released_(loop),
+      analyses_(loop, store_, std::move(analyzer), config,
+                [this](const CrashLocation& crash, const Report& report) { OnReport(crash, report); }),
       intake_(loop, std::move(listeners), config, inspector,
               {.capture = [this](Arrival arrival) { Enqueue(std::move(arrival)); },
                .record =
@@ -53,9 +55,11 @@ Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const 
 Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::Create(EventLoop& loop, Store store, Intake::Listeners listeners,
-                                               const Config& config, PeerInspector& inspector) {
+                                               const Config& config, PeerInspector& inspector,
+                                               std::string analyzer) {
   Fd lock = OBIT_TRY(store.LockForServer());
-  std::unique_ptr<Server> server(new Server(loop, std::move(store), std::move(listeners), config, inspector));
+  std::unique_ptr<Server> server(
+      new Server(loop, std::move(store), std::move(listeners), config, inspector, std::move(analyzer)));
   server->store_lock_ = std::move(lock);
   // The workers first: what is opened after the fork is not even inherited.
   server->pool_ = OBIT_TRY(WorkerPool::Create(
@@ -68,6 +72,7 @@ Result<std::unique_ptr<Server>> Server::Create(EventLoop& loop, Store store, Int
   else
     Log(Severity::kWarning, "no index, lists will be slower: {}", index.error().what);
   OBIT_TRY(server->RecoverAbandoned());
+  server->analyses_.AddUnanalysed();
   OBIT_TRY(server->intake_.Listen());
   return server;
 }
@@ -75,6 +80,7 @@ Result<std::unique_ptr<Server>> Server::Create(EventLoop& loop, Store store, Int
 Result<void> Server::Reconfigure(const Config& config) {
   config_ = config;
   intake_.Reconfigure(config);
+  analyses_.Reconfigure(config);
   OBIT_TRY(pool_->Resize(config.slots));
   StartQueued();
   return {};
@@ -115,6 +121,11 @@ void Server::Enqueue(Arrival arrival) {
 }
 
 void Server::StartQueued() {
+  StartTasks();
+  analyses_.Hold(!queue_.empty());
+}
+
+void Server::StartTasks() {
   while (!queue_.empty() && pool_->HasIdle()) {
     CaptureTask task = std::move(queue_.front());
     queue_.pop_front();
@@ -122,6 +133,7 @@ void Server::StartQueued() {
     task.job.capture_ns = std::chrono::nanoseconds(config_.capture_timeout).count();
     task.job.verify = config_.verify ? 1 : 0;
     if (task.job.kind == WorkerJob::Kind::kCapture && config_.direct) OpenMemory(task);
+    if (task.job.kind == WorkerJob::Kind::kCapture) OpenMappedFiles(task);
     if (auto back = pool_->Start(std::move(task))) {
       queue_.push_front(std::move(*back));
       return;  // until a worker is replaced
@@ -139,12 +151,18 @@ void Server::OpenMemory(CaptureTask& task) {
     SetReason(task.job, memory.error().what);
 }
 
+/// Before the process is released: names may lead to other files by the time of the analysis.
+void Server::OpenMappedFiles(CaptureTask& task) {
+  if (!task.peer.pidfd || !analyses_.WantsMappedFiles()) return;
+  if (auto mapped = inspector_.MappedFiles(task.peer)) task.mapped = std::move(*mapped);
+}
+
 void Server::OnTaskDone(CaptureTask task, TaskResult result) {
   task.connection.Reset();
   released_.Watch(std::move(task.peer.pidfd), task.id);
   switch (result.end) {
     case TaskResult::End::kStored:
-      Commit(task.id);
+      Commit(task.id, std::move(task.mapped));
       break;
     case TaskResult::End::kFailed:
       KeepWithoutCore(task.id, result.why);
@@ -187,7 +205,7 @@ void Server::KeepRecord(CrashRecord record) {
     const IncomingCrash incoming = OBIT_TRY(store_.Begin(record.id));
     return WriteRecord(incoming.dir, record);
   }();
-  if (written) return Commit(record.id);
+  if (written) return Commit(record.id, {});
   (void)store_.Discard(record.id);
   Lose(record, written.error().what);
 }
@@ -206,17 +224,18 @@ void Server::KeepWithoutCore(const std::string& id, const std::string& reason) {
     record.capture.reason = reason;
     return WriteRecord(incoming, record);
   }();
-  if (written) return Commit(id);
+  if (written) return Commit(id, {});
   (void)store_.Discard(id);
   Lose(record, fmt::format("{}; {}", reason, written.error().what));
 }
 
-void Server::Commit(const std::string& id) {
+void Server::Commit(const std::string& id, std::vector<MappedFile> mapped) {
   recovering_.erase(id);
+  CrashLocation location;
   const auto committed = [&]() -> Result<CrashRecord> {
     const Fd incoming = OBIT_TRY(OpenAt(store_.root(), "incoming/" + id, O_RDONLY | O_DIRECTORY));
     CrashRecord record = OBIT_TRY(LoadRecord(incoming, kRecordFile));
-    const CrashLocation location = OBIT_TRY(store_.Commit(id, record.time));
+    location = OBIT_TRY(store_.Commit(id, record.time));
     unsynced_days_.insert(location.day);
     return record;
   }();
@@ -228,6 +247,7 @@ void Server::Commit(const std::string& id) {
   ++counters_.committed;
   Log(Severity::kNotice, "{}", Headline(*committed));
   ScheduleSync();
+  if (!committed->files.core.empty()) analyses_.Add(location, std::move(mapped));
 }
 
 /// One sync for all that this turn of the loop commits: in a storm that is many.
@@ -249,6 +269,16 @@ void Server::SyncCommitted() {
   unsynced_days_.clear();
 }
 
+void Server::OnReport(const CrashLocation& crash, const Report& report) {
+  std::string line = fmt::format("{} analysed in {:.3f} s", crash.id, report.seconds);
+  for (const std::string* part : {&report.cause.sentence, &report.failure})
+    if (!part->empty()) line += ": " + *part;
+  Log(report.failure.empty() ? Severity::kNotice : Severity::kWarning, "{}", line);
+  if (!index_) return;
+  if (const auto refreshed = index_->Refresh(store_, crash.day); !refreshed)
+    Log(Severity::kWarning, "index: {}", refreshed.error().what);
+}
+
 /// Not even a record: the log line is all that remains, so it has what is known.
 void Server::Lose(const CrashRecord& record, const std::string& why) {
   ++counters_.lost;
@@ -262,6 +292,7 @@ void Server::Lose(const CrashRecord& record, const std::string& why) {
 void Server::Stop() {
   if (stopping_) return;
   stopping_ = true;
+  analyses_.Stop();
   intake_.StopListening();
   std::deque<CaptureTask> waiting;
   waiting.swap(queue_);

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "policy/config.h"
+#include "server/analysis_queue.h"
 #include "server/event_loop.h"
 #include "server/intake.h"
 #include "server/peer.h"
@@ -21,8 +22,8 @@
 
 namespace obit {
 
-/// The coredump server: what comes in is queued, captured by workers, committed to the store. Nothing here
-/// reads a core.
+/// The coredump server: what comes in is queued, captured by workers, committed to the store, analysed.
+/// Nothing here reads a core.
 class Server {
  public:
   struct Counters {
@@ -33,9 +34,11 @@ class Server {
 
   /// Takes the store for itself (EBUSY: another server has it), recovers what a dead one left, forks the
   /// workers and begins to listen. The caller has no other thread; `loop` and `inspector` outlive the server.
+  /// `analyzer` is the path of obit-analyze; empty: cores are only kept.
   [[nodiscard]] static Result<std::unique_ptr<Server>> Create(EventLoop& loop, Store store,
                                                               Intake::Listeners listeners,
-                                                              const Config& config, PeerInspector& inspector);
+                                                              const Config& config, PeerInspector& inspector,
+                                                              std::string analyzer);
   ~Server();
 
   /// Takes the new configuration for the crashes to come.
@@ -49,17 +52,20 @@ class Server {
 
  private:
   Server(EventLoop& loop, Store store, Intake::Listeners listeners, const Config& config,
-         PeerInspector& inspector);
+         PeerInspector& inspector, std::string analyzer);
 
   void Enqueue(Arrival arrival);
   void StartQueued();
+  void StartTasks();
   void OpenMemory(CaptureTask& task);
+  void OpenMappedFiles(CaptureTask& task);
   void OnTaskDone(CaptureTask task, TaskResult result);
   Result<void> RecoverAbandoned();
   void QueueRecovery(const std::string& id, Fd dir, const std::string& reason);
   void KeepRecord(CrashRecord record);
   void KeepWithoutCore(const std::string& id, const std::string& reason);
-  void Commit(const std::string& id);
+  void Commit(const std::string& id, std::vector<MappedFile> mapped);
+  void OnReport(const CrashLocation& crash, const Report& report);
   void ScheduleSync();
   void SyncCommitted();
   void Lose(const CrashRecord& record, const std::string& why);
@@ -72,6 +78,7 @@ class Server {
   Config config_;
   PeerInspector& inspector_;
   ReleasedProcesses released_;
+  AnalysisQueue analyses_;
   Intake intake_;
   std::unique_ptr<WorkerPool> pool_;
   EventSource sync_, stop_;

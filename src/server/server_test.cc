@@ -47,6 +47,11 @@ class FakeInspector final : public PeerInspector {
   }
   Result<Fd> Executable(const Peer&) override { return Open("/proc/self/exe", O_PATH); }
   Result<ProcessMemory> Memory(const Peer&) override { return Refuse(EPERM, "no right to its memory"); }
+  Result<std::vector<MappedFile>> MappedFiles(const Peer&) override {
+    std::vector<MappedFile> files;
+    files.push_back({0x400000, *Open("/proc/self/exe", O_PATH)});
+    return files;
+  }
 
   [[nodiscard]] pid_t crashed() const { return crashed_; }
 
@@ -75,7 +80,7 @@ class ServerTest : public testing::Test {
     auto pipe = ListenUnix(path_ + "/pipe.socket", SOCK_SEQPACKET, 64);
     ASSERT_TRUE(coredump && pipe);
     auto server = Server::Create(loop_, *Store::Create(path_ + "/store"),
-                                 {std::move(*coredump), std::move(*pipe)}, config, inspector_);
+                                 {std::move(*coredump), std::move(*pipe)}, config, inspector_, analyzer_);
     ASSERT_TRUE(server) << server.error().what;
     server_ = std::move(*server);
   }
@@ -118,6 +123,7 @@ class ServerTest : public testing::Test {
   EventLoop loop_ = *EventLoop::Create();
   FakeInspector inspector_;
   std::unique_ptr<Server> server_;
+  std::string analyzer_;
   EventSource poll_;
   std::vector<std::jthread> kernels_;
 };
@@ -307,7 +313,7 @@ TEST_F(ServerTest, ReplacesAWorkerThatDiesAndLosesNoneOfTheQueue) {
 TEST_F(ServerTest, RefusesASecondServerOnOneStore) {
   Start();
   EventLoop other = *EventLoop::Create();
-  const auto second = Server::Create(other, *Store::Create(path_ + "/store"), {}, {}, inspector_);
+  const auto second = Server::Create(other, *Store::Create(path_ + "/store"), {}, {}, inspector_, "");
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, EBUSY);
 }

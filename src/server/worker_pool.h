@@ -23,9 +23,10 @@ struct CaptureTask {
   WorkerJob job;
   Fd dir, connection, exe;  ///< of WorkerJob; empty ones are not sent
   std::optional<ProcessMemory> memory;
-  Peer peer;              ///< whose memory can be opened when the task's turn comes; not sent
-  bool is_socket = true;  ///< the connection can be shut down (not a pipe)
-  std::string id;         ///< of the crash, for messages
+  std::vector<MappedFile> mapped;  ///< for the analysis; not sent
+  Peer peer;                       ///< whose memory can be opened when the task's turn comes; not sent
+  bool is_socket = true;           ///< the connection can be shut down (not a pipe)
+  std::string id;                  ///< of the crash, for messages
 };
 
 /// How a task ended: stored; or failed with an error; or the worker died or was killed.

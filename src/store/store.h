@@ -18,7 +18,6 @@ inline constexpr const char* kRecordFile = "crash.json";
 inline constexpr const char* kReportFile = "report.json";
 inline constexpr const char* kCoreFile = "core.zst";
 inline constexpr const char* kExeFile = "exe.zst";
-inline constexpr const char* kReportFile = "report.json";
 inline constexpr const char* kBegunFile = "begun.json";  ///< the record as far as known when a capture began
 
 /// Where a committed crash lies: crashes/DAY/ID.

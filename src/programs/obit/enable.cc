@@ -1,10 +1,5 @@
-#include <climits>
-#include <cstdlib>
-
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "common.h"
@@ -13,27 +8,16 @@
 #include "kernel/version.h"
 #include "listener.h"
 #include "pattern_owner.h"
+#include "server/helper.h"
 #include "verbs.h"
 
 namespace obit {
 namespace {
 
-/// obit-pipe: beside obit itself (a build), or in its libexec folder (an installation). Without symlinks.
-Result<std::string> FindHelper() {
-  const Fd self = OBIT_TRY(Open("/proc/self", O_RDONLY | O_DIRECTORY));
-  const std::string exe = OBIT_TRY(ReadLinkAt(self, "exe"));
-  const std::string folder = exe.substr(0, exe.rfind('/'));
-  for (const char* place : {"/obit-pipe", "/../libexec/obit/obit-pipe", "/../lib/obit/obit-pipe"}) {
-    char resolved[PATH_MAX];
-    if (::realpath((folder + place).c_str(), resolved) != nullptr && ::access(resolved, X_OK) == 0)
-      return resolved;
-  }
-  return Refuse(ENOENT, "obit-pipe is neither beside {} nor in ../libexec/obit or ../lib/obit", exe);
-}
-
 /// The pattern for a transport, if everything that the kernel will need is in place.
 Result<std::string> MakePattern(Transport transport, const EnableOptions& options) {
-  if (transport == Transport::kPipe) return PipeCorePattern(OBIT_TRY(FindHelper()), options.pipe_socket);
+  if (transport == Transport::kPipe)
+    return PipeCorePattern(OBIT_TRY(FindHelper("obit-pipe")), options.pipe_socket);
   const KernelVersion version = OBIT_TRY(ParseKernelVersion(KernelRelease()));
   if (version < (transport == Transport::kSocket ? kFirstWithSocket : kFirstWithSocketRequest))
     return Refuse(ENOTSUP, "Linux {} does not know the transport {}: use --transport auto", KernelRelease(),

@@ -25,6 +25,7 @@ constexpr const char* kExamples = R"(Examples:
   obit gdb imgproxy                 opens the newest core of imgproxy in gdb
   obit gdb 3f9c -- -batch -ex bt    a stack trace of crash 3f9c..., for a script
   obit dump @2 -o core              the plain core of the crash before the newest
+  obit analyze --all                what killed the processes of all cores not read yet
   obit import core.4711.zst         takes a core file into the store
   sudo obit enable                  sends cores to obitd; obit disable undoes it
   sudo obit doctor --crash          tries it all with a real crash
@@ -111,6 +112,16 @@ class CommandLine {
   }
 
   void AddWriters() {
+    CLI::App* analyze = AddVerb("analyze", "Finds anew what killed a process, from its core",
+                                [this] { return Analyze(store_, analyze_); });
+    AddSelector(analyze, analyze_.selector);
+    analyze
+        ->add_option("--debug-directory", analyze_.debug_directories,
+                     "Also look there for debug information, in .build-id")
+        ->type_name("DIR")
+        ->allow_extra_args(false);
+    analyze->add_flag("--all", analyze_.all, "Every core without a report, or with one of an older obit")
+        ->excludes("SEL");
     CLI::App* import = AddVerb("import", "Takes core files into the store: plain, zst, lz4, xz, gz",
                                [this] { return Import(store_, import_); });
     import->add_option("FILE", import_, "Core files")->required()->type_name("");
@@ -148,6 +159,7 @@ class CommandLine {
   ShowOptions show_;
   DumpOptions dump_;
   DebugOptions debug_;
+  AnalyzeOptions analyze_;
   std::vector<std::string> import_, remove_;
   EnableOptions enable_{.socket = kDefaultSocket, .pipe_socket = kDefaultPipeSocket};
   DoctorOptions doctor_;

@@ -40,6 +40,14 @@ struct DebugOptions {
 /// Becomes the debugger; returns only if that fails.
 [[nodiscard]] ExitCode Debug(const std::string& store, const DebugOptions& options);
 
+struct AnalyzeOptions {
+  std::string selector = "@1";
+  bool all = false;                            ///< instead: every core that lacks a report of this version
+  std::vector<std::string> debug_directories;  ///< besides /usr/lib/debug
+};
+/// Replaces what the analysis before said.
+[[nodiscard]] ExitCode Analyze(const std::string& store, const AnalyzeOptions& options);
+
 /// All selectors are resolved before anything is removed.
 [[nodiscard]] ExitCode Remove(const std::string& store, const std::vector<std::string>& selectors);
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "options.h"
+#include "server/helper.h"
 #include "server/server.h"
 
 namespace obit {
@@ -119,8 +120,10 @@ Result<void> Serve(const ServerOptions& options) {
   KernelInspector inspector = OBIT_TRY(KernelInspector::Create());
   EventLoop loop = OBIT_TRY(EventLoop::Create());
   const bool has_pipe = static_cast<bool>(sockets.listeners.pipe);
-  const auto server =
-      OBIT_TRY(Server::Create(loop, std::move(store), std::move(sockets.listeners), config, inspector));
+  auto analyzer = FindHelper("obit-analyze");
+  if (!analyzer) Log(Severity::kWarning, "no core will be analysed: {}", analyzer.error().what);
+  const auto server = OBIT_TRY(Server::Create(loop, std::move(store), std::move(sockets.listeners), config,
+                                              inspector, analyzer ? std::move(*analyzer) : ""));
   const auto stop = [&] {
     sd_notify(0, "STOPPING=1");
     server->Stop();

@@ -1,0 +1,92 @@
+// obit-analyze: reads one core, in a jail, and writes its report. Started by obitd and by obit analyze
+// (server/analyzer_process.h).
+
+#include <csignal>
+#include <new>
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "analyze/analyze.h"
+#include "analyze/jail.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "crash/record_json.h"
+#include "crash/report_json.h"
+#include "options.h"
+
+namespace obit {
+namespace {
+
+Result<CrashRecord> ReadRecord(const Fd& file) {
+  std::string text(kRecordJsonMax + 1, '\0');
+  text.resize(OBIT_TRY(ReadFullAt(file, std::as_writable_bytes(std::span(text)), 0)));
+  if (text.size() > kRecordJsonMax) return Refuse(EBADMSG, "larger than {} bytes", kRecordJsonMax);
+  return RecordFromJson(text);
+}
+
+/// Opens for reading what an O_PATH descriptor stands for, if that is a regular file; else nothing.
+Fd Reopen(const Fd& path) {
+  struct stat status{};
+  if (::fstat(path.get(), &status) < 0 || !S_ISREG(status.st_mode)) return {};
+  auto file = Open(fmt::format("/proc/self/fd/{}", path.get()), O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  return file ? std::move(*file) : Fd();
+}
+
+AnalysisJob MakeJob(AnalyzeOptions& options, CrashRecord record) {
+  AnalysisJob job;
+  job.record = std::move(record);
+  job.core = std::move(options.core);
+  job.exe = std::move(options.exe);
+  for (const auto& module : options.modules)
+    if (Fd file = Reopen(module.file)) job.mapped.push_back({module.begin, std::move(file)});
+  options.modules.clear();
+  for (std::string& directory : options.debug_directories)
+    job.debug_directories.push_back(std::move(directory));
+  return job;
+}
+
+/// Both steps of the analysis, the second in the locked jail.
+Result<Report> Analyze(AnalysisJob job) {
+  try {
+    Analysis analysis = OBIT_TRY(Analysis::Prepare(std::move(job)));
+    OBIT_TRY_IN(LockJail(), "lock the jail");
+    return analysis.Run();
+  } catch (const std::bad_alloc&) {
+    return Refuse(ENOMEM, "it needs more memory than an analysis may have");
+  }
+}
+
+Result<void> Run(AnalyzeOptions options) {
+  OBIT_TRY_IN(EnterJail(), "enter the jail");
+  const std::int64_t begun = MonotonicNow();
+  CrashRecord record = OBIT_TRY_IN(ReadRecord(options.record), "read the record");
+  Report failed;
+  failed.id = record.id;
+  failed.time = RealtimeNow();
+  const auto report = Analyze(MakeJob(options, std::move(record)));
+  if (report) return WriteAll(options.report, ReportToJson(*report));
+  failed.failure = report.error().what;
+  failed.seconds = static_cast<double>(MonotonicNow() - begun) / 1e9;
+  return WriteAll(options.report, ReportToJson(failed));
+}
+
+}  // namespace
+}  // namespace obit
+
+int main(int argc, char** argv) {
+  obit::SetLogName("obit-analyze");
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  constexpr int kFailed = 1, kUsage = 2;
+  auto options = obit::TakeOptions(argc, argv);
+  if (!options) {
+    obit::Log(obit::Severity::kError, "{}", options.error().what);
+    return kUsage;
+  }
+  const auto done = obit::Run(std::move(*options));
+  if (!done) obit::Log(obit::Severity::kError, "{}", done.error().what);
+  ::_exit(done ? 0 : kFailed);  // nothing is left to tidy up, and the jail need not bear it
+}

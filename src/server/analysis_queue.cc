@@ -1,0 +1,139 @@
+#include "server/analysis_queue.h"
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+
+#include <sys/stat.h>
+
+#include "base/log.h"
+
+namespace obit {
+namespace {
+
+constexpr int kNiceness = 10;  // captures and all else of the host come first
+
+// At the start of the server.
+constexpr std::size_t kDaysLookedAt = 3, kCrashesLookedAt = 2000, kOldMax = 256;
+
+/// When the core of a crash was written, ns since 1970, if it has one and no report.
+std::optional<std::int64_t> UnanalysedSince(const Store& store, const CrashLocation& crash) {
+  struct stat status{};
+  const auto core = store.OpenFile(crash, kCoreFile);
+  if (!core || ::fstat(core->get(), &status) < 0 || store.OpenFile(crash, kReportFile)) return std::nullopt;
+  return status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec;
+}
+
+}  // namespace
+
+AnalysisQueue::AnalysisQueue(EventLoop& loop, const Store& store, std::string program, const Config& config,
+                             std::function<void(const CrashLocation&, const Report&)> stored)
+    : loop_(loop), store_(store), program_(std::move(program)), config_(config), stored_(std::move(stored)) {}
+
+AnalysisQueue::~AnalysisQueue() = default;
+
+void AnalysisQueue::Reconfigure(const Config& config) {
+  config_ = config;
+  if (!enabled()) {
+    waiting_.clear();
+    old_.clear();
+    holding_ = 0;
+  }
+  StartWaiting();
+}
+
+bool AnalysisQueue::WantsMappedFiles() const { return enabled() && holding_ < kHoldingMax; }
+
+void AnalysisQueue::Add(CrashLocation crash, std::vector<MappedFile> mapped) {
+  if (!enabled()) return;
+  if (waiting_.size() >= kWaitingMax) {
+    if (!full_)
+      Log(Severity::kWarning, "too many crashes wait for their analysis: obit analyze --all does the rest");
+    full_ = true;
+    return;
+  }
+  if (!WantsMappedFiles()) mapped.clear();
+  if (!mapped.empty()) ++holding_;
+  waiting_.push_back({std::move(crash), std::move(mapped)});
+  StartWaiting();
+}
+
+void AnalysisQueue::AddUnanalysed() {
+  auto days = store_.Days();
+  if (!enabled() || !days) return;
+  std::vector<std::pair<std::int64_t, CrashLocation>> found;
+  std::size_t left = kCrashesLookedAt;
+  for (std::size_t i = 0; i < std::min(days->size(), kDaysLookedAt); ++i) {
+    auto crashes = store_.CrashesOf((*days)[days->size() - 1 - i]);
+    if (!crashes) continue;
+    for (CrashLocation& crash : *crashes) {
+      if (left == 0) break;
+      --left;
+      if (const auto since = UnanalysedSince(store_, crash)) found.emplace_back(*since, std::move(crash));
+    }
+  }
+  std::ranges::sort(found, std::greater());
+  if (found.size() > kOldMax) found.resize(kOldMax);
+  for (auto& [since, crash] : found) old_.push_back(std::move(crash));
+  StartWaiting();
+}
+
+void AnalysisQueue::Hold(bool held) {
+  held_ = held;
+  if (!held_) StartWaiting();
+}
+
+void AnalysisQueue::Stop() {
+  stopped_ = true;
+  waiting_.clear();
+  old_.clear();
+  running_.clear();
+}
+
+void AnalysisQueue::StartWaiting() {
+  while (enabled() && !held_ && running_.size() < config_.analysis_slots) {
+    if (!waiting_.empty()) {
+      Waiting next = std::move(waiting_.front());
+      waiting_.pop_front();
+      if (!next.mapped.empty()) --holding_;
+      full_ = false;
+      Start(std::move(next));
+    } else if (!old_.empty()) {
+      Waiting next{std::move(old_.front()), {}};
+      old_.pop_front();
+      Start(std::move(next));
+    } else {
+      return;
+    }
+  }
+}
+
+void AnalysisQueue::Start(Waiting waiting) {
+  auto files = OpenForAnalysis(store_, waiting.crash);
+  if (!files && files.error().code == ENOENT) return;  // it was removed
+  const auto running = running_.insert(running_.end(), {waiting.crash, nullptr});
+  const auto started = [&]() -> Result<void> {
+    if (!files) return std::unexpected(files.error());
+    files->mapped = std::move(waiting.mapped);
+    running->process = OBIT_TRY(AnalyzerProcess::Start(
+        loop_, {.program = program_, .timeout = config_.analysis_timeout, .niceness = kNiceness}, *files,
+        [this, running](const Report& report) { OnDone(running, report); }));
+    return {};
+  }();
+  if (started) return;
+  running_.erase(running);
+  Log(Severity::kError, "{} is not analysed: {}", waiting.crash.id, started.error().what);
+}
+
+void AnalysisQueue::OnDone(std::list<Running>::iterator running, const Report& report) {
+  const CrashLocation crash = running->crash;
+  running_.erase(running);
+  const auto written = store_.WriteReport(crash, report);
+  if (written)
+    stored_(crash, report);
+  else if (written.error().code != ENOENT)
+    Log(Severity::kError, "no report: {}", written.error().what);
+  StartWaiting();
+}
+
+}  // namespace obit

@@ -1,0 +1,260 @@
+#include "server/analyzer_process.h"
+
+#include <array>
+#include <csignal>
+#include <optional>
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "crash/record.h"
+#include "crash/report_json.h"
+
+namespace obit {
+namespace {
+
+constexpr std::size_t kLastWordsMax = 1024;  // bytes of standard error that are looked at
+
+struct Pipe {
+  Fd read, write;
+};
+/// Its read end does not block.
+Result<Pipe> MakePipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) < 0) return Fail(errno, "make a pipe");
+  Pipe pipe{Fd(ends[0]), Fd(ends[1])};
+  if (::fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) return Fail(errno, "make a pipe");
+  return pipe;
+}
+
+/// A program to be started with some descriptors and nothing else of its parent: no environment, no signal
+/// mask, no ignored signal; in a process group of its own, so that ^C is for its parent to handle.
+class Command {
+ public:
+  explicit Command(const std::string& program) : arguments_{program} {
+    ::posix_spawn_file_actions_init(&actions_);
+    ::posix_spawnattr_init(&attributes_);
+  }
+  Command(Command&&) = delete;
+  ~Command() {
+    ::posix_spawn_file_actions_destroy(&actions_);
+    ::posix_spawnattr_destroy(&attributes_);
+  }
+
+  void Add(std::string argument) { arguments_.push_back(std::move(argument)); }
+  /// The number under which the program will have the descriptor.
+  Result<int> Pass(const Fd& fd) {
+    int number = fd.get();
+    if (number <= STDERR_FILENO) {
+      moved_.emplace_back(::fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+      number = moved_.back().get();
+      if (number < 0) return Fail(errno, "duplicate a descriptor");
+    }
+    Note(
+        ::posix_spawn_file_actions_adddup2(&actions_, number, number));  // takes O_CLOEXEC away, in the child
+    return number;
+  }
+  Result<pid_t> Start(const Fd& words) {
+    const int error = OBIT_TRY(Pass(words));
+    Note(::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0));
+    Note(::posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, "/dev/null", O_WRONLY, 0));
+    Note(::posix_spawn_file_actions_adddup2(&actions_, error, STDERR_FILENO));
+    Note(::posix_spawn_file_actions_addclose(&actions_, error));
+    sigset_t none, all;
+    ::sigemptyset(&none);
+    ::sigfillset(&all);
+    Note(::posix_spawnattr_setsigmask(&attributes_, &none));
+    Note(::posix_spawnattr_setsigdefault(&attributes_, &all));
+    Note(::posix_spawnattr_setpgroup(&attributes_, 0));
+    Note(::posix_spawnattr_setflags(&attributes_,
+                                    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP));
+    std::vector<char*> argv;
+    for (std::string& argument : arguments_) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    char* environment[] = {nullptr};
+    pid_t pid = -1;
+    if (error_ == 0) error_ = ::posix_spawn(&pid, argv[0], &actions_, &attributes_, argv.data(), environment);
+    if (error_ != 0) return Fail(error_, "start {}", arguments_.front());
+    return pid;
+  }
+
+ private:
+  void Note(int error) {
+    if (error_ == 0) error_ = error;
+  }
+
+  std::vector<std::string> arguments_;
+  std::vector<Fd> moved_;
+  posix_spawn_file_actions_t actions_{};
+  posix_spawnattr_t attributes_{};
+  int error_ = 0;
+};
+
+Result<pid_t> StartAnalyzer(const AnalyzerOptions& options, const AnalyzerFiles& files, const Fd& report,
+                            const Fd& words) {
+  Command command(options.program);
+  const auto pass = [&](const char* option, const Fd& fd) -> Result<void> {
+    if (fd) command.Add(fmt::format("--{}={}", option, OBIT_TRY(command.Pass(fd))));
+    return {};
+  };
+  OBIT_TRY(pass("core", files.core));
+  OBIT_TRY(pass("record", files.record));
+  OBIT_TRY(pass("exe", files.exe));
+  OBIT_TRY(pass("report", report));
+  for (const MappedFile& mapped : files.mapped)
+    command.Add(fmt::format("--module={:x}:{}", mapped.begin, OBIT_TRY(command.Pass(mapped.file))));
+  for (const std::string& directory : options.debug_directories)
+    command.Add("--debug-directory=" + directory);
+  const pid_t pid = OBIT_TRY(command.Start(words));
+  if (options.niceness != 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(pid), options.niceness);
+  return pid;
+}
+
+/// Appends what is there to read, at most 64 KiB. False: nothing is. Drops `source` at the end of file.
+bool ReadSome(const Fd& fd, std::string& text, EventSource& source) {
+  std::array<char, 64 * 1024> buffer;
+  ssize_t n = 0;
+  do {
+    n = ::read(fd.get(), buffer.data(), buffer.size());
+  } while (n < 0 && errno == EINTR);
+  if (n == 0 || (n < 0 && errno != EAGAIN)) source = EventSource();
+  if (n <= 0) return false;
+  text.append(buffer.data(), static_cast<std::size_t>(n));
+  return true;
+}
+
+/// The last line that says something, without the name of the program.
+std::string LastLine(std::string_view text) {
+  text = Trim(text);
+  std::string_view line = text.substr(text.rfind('\n') + 1);
+  if (constexpr std::string_view kName = "obit-analyze: "; line.starts_with(kName))
+    line.remove_prefix(kName.size());
+  return std::string(line);
+}
+
+}  // namespace
+
+Result<AnalyzerFiles> OpenForAnalysis(const Store& store, const CrashLocation& crash) {
+  AnalyzerFiles files;
+  files.id = crash.id;
+  files.core = OBIT_TRY(store.OpenFile(crash, kCoreFile));
+  files.record = OBIT_TRY(store.OpenFile(crash, kRecordFile));
+  if (auto exe = store.OpenFile(crash, kExeFile)) files.exe = std::move(*exe);
+  return files;
+}
+
+AnalyzerProcess::AnalyzerProcess(EventLoop& loop, std::string id, std::function<void(Report)> done)
+    : loop_(loop), id_(std::move(id)), done_(std::move(done)) {}
+
+Result<std::unique_ptr<AnalyzerProcess>> AnalyzerProcess::Start(EventLoop& loop,
+                                                                const AnalyzerOptions& options,
+                                                                const AnalyzerFiles& files,
+                                                                std::function<void(Report)> done) {
+  Pipe report = OBIT_TRY(MakePipe());
+  Pipe words = OBIT_TRY(MakePipe());
+  std::unique_ptr<AnalyzerProcess> process(new AnalyzerProcess(loop, files.id, std::move(done)));
+  process->report_ = std::move(report.read);
+  process->words_ = std::move(words.read);
+  process->started_ = MonotonicNow();
+  process->pid_ = OBIT_TRY(StartAnalyzer(options, files, report.write, words.write));
+  OBIT_TRY(process->Watch(options.timeout));
+  return process;
+}
+
+Result<void> AnalyzerProcess::Watch(std::chrono::seconds timeout) {
+  report_readable_ = OBIT_TRY(loop_.OnReadable(report_, [this] { TakeReport(); }));
+  words_readable_ = OBIT_TRY(loop_.OnReadable(words_, [this] { TakeWords(); }));
+  death_ = OBIT_TRY(loop_.OnChild(pid_, [this](int status) { OnDeath(status); }));
+  deadline_ = OBIT_TRY(loop_.After(timeout, [this, timeout] {
+    Kill(fmt::format("the analyzer did not end within {} s", timeout.count()));
+  }));
+  return {};
+}
+
+AnalyzerProcess::~AnalyzerProcess() {
+  death_ = EventSource();  // it would reap too
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+bool AnalyzerProcess::TakeReport() {
+  if (!report_readable_ || !ReadSome(report_, text_, report_readable_)) return false;
+  if (text_.size() <= kReportJsonMax) return true;
+  report_readable_ = EventSource();
+  Kill(fmt::format("the analyzer wrote a report of more than {} bytes", kReportJsonMax));
+  return false;
+}
+
+bool AnalyzerProcess::TakeWords() {
+  if (!words_readable_ || !ReadSome(words_, last_words_, words_readable_)) return false;
+  if (last_words_.size() > kLastWordsMax) last_words_.erase(0, last_words_.size() - kLastWordsMax);
+  return true;
+}
+
+void AnalyzerProcess::Kill(std::string why) {
+  if (!killed_.empty()) return;
+  killed_ = std::move(why);
+  if (pid_ <= 0) return;  // it is dead already
+  ::kill(pid_, SIGKILL);  // its death is the end
+  if (auto timer = loop_.After(kGrace, [this] {
+        death_ = EventSource();
+        pid_ = -1;  // a zombie in the end, if ever
+        Finish(Failed(killed_ + ", and cannot be killed"));
+      }))
+    deadline_ = std::move(*timer);
+}
+
+void AnalyzerProcess::OnDeath(int status) {
+  pid_ = -1;
+  deadline_ = EventSource();
+  while (TakeReport()) continue;
+  TakeWords();
+  Finish(Outcome(status));
+}
+
+/// The callback by copy: it may drop this object.
+void AnalyzerProcess::Finish(Report report) {
+  const auto done = done_;
+  done(std::move(report));
+}
+
+Report AnalyzerProcess::Failed(std::string why) const {
+  if (const std::string line = LastLine(last_words_); !line.empty()) why += ": " + line;
+  Report report;
+  report.id = id_;
+  report.time = RealtimeNow();
+  report.seconds = static_cast<double>(MonotonicNow() - started_) / 1e9;
+  report.failure = std::move(why);
+  return report;
+}
+
+Report AnalyzerProcess::Outcome(int status) const {
+  if (!killed_.empty()) return Failed(killed_);
+  if (WIFSIGNALED(status)) return Failed("the analyzer was killed by " + SignalName(WTERMSIG(status)));
+  if (WEXITSTATUS(status) != 0)
+    return Failed(fmt::format("the analyzer ended with status {}", WEXITSTATUS(status)));
+  auto report = ReportFromJson(text_);
+  if (!report) return Failed("the analyzer wrote no report: " + report.error().what);
+  if (report->id != id_) return Failed("the analyzer wrote a report of another crash");
+  return std::move(*report);
+}
+
+Result<Report> AnalyzeAndWait(const AnalyzerOptions& options, const AnalyzerFiles& files) {
+  EventLoop loop = OBIT_TRY(EventLoop::Create());
+  std::optional<Report> report;
+  const auto process = OBIT_TRY(AnalyzerProcess::Start(loop, options, files, [&](Report made) {
+    report = std::move(made);
+    loop.Stop();
+  }));
+  OBIT_TRY(loop.Run());
+  if (!report) return Refuse(ECANCELED, "the analysis was stopped");
+  return std::move(*report);
+}
+
+}  // namespace obit

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "crash/report.h"
+#include "kernel/mapped_files.h"
+#include "server/event_loop.h"
+#include "store/store.h"
+
+namespace obit {
+
+/// How a core is analysed.
+struct AnalyzerOptions {
+  std::string program;  ///< obit-analyze
+  std::chrono::seconds timeout{60};
+  int niceness = 0;                            ///< setpriority(2)
+  std::vector<std::string> debug_directories;  ///< besides the usual ones
+};
+
+/// What is analysed.
+struct AnalyzerFiles {
+  std::string id;                  ///< of the crash
+  Fd core, record, exe;            ///< core.zst, crash.json, exe.zst; the last may be empty
+  std::vector<MappedFile> mapped;  ///< may be empty
+};
+/// The files of a stored crash. ENOENT: it is gone, or has no core.
+[[nodiscard]] Result<AnalyzerFiles> OpenForAnalysis(const Store& store, const CrashLocation& crash);
+
+/// One run of obit-analyze: a process that has a hostile core in its hands. Whatever becomes of it, there is
+/// a report in the end. If it dies, hangs past the timeout, or writes anything but a report of this crash,
+/// then it is one whose `failure` says so.
+class AnalyzerProcess {
+ public:
+  /// `done` is called once, on the loop, and may drop the process. Fails if it cannot be started.
+  [[nodiscard]] static Result<std::unique_ptr<AnalyzerProcess>> Start(EventLoop& loop,
+                                                                      const AnalyzerOptions& options,
+                                                                      const AnalyzerFiles& files,
+                                                                      std::function<void(Report)> done);
+  /// Kills it if it still runs.
+  ~AnalyzerProcess();
+  AnalyzerProcess(AnalyzerProcess&&) = delete;
+
+  /// How long a killed process may take to die before it is left behind: it may wait for a dead file server.
+  static constexpr std::chrono::seconds kGrace{5};
+
+ private:
+  AnalyzerProcess(EventLoop& loop, std::string id, std::function<void(Report)> done);
+  Result<void> Watch(std::chrono::seconds timeout);
+  bool TakeReport();
+  bool TakeWords();
+  void OnDeath(int status);
+  void Kill(std::string why);
+  void Finish(Report report);
+  [[nodiscard]] Report Outcome(int status) const;
+  [[nodiscard]] Report Failed(std::string why) const;
+
+  EventLoop& loop_;
+  std::string id_;
+  std::function<void(Report)> done_;
+  pid_t pid_ = -1;
+  Fd report_, words_;  // what it writes: the report; standard error
+  EventSource report_readable_, words_readable_, death_, deadline_;
+  std::int64_t started_ = 0;  // CLOCK_MONOTONIC, ns
+  std::string text_;          // of the report
+  std::string last_words_;    // the end of what it said
+  std::string killed_;        // why this object killed it
+};
+
+/// The same, and waits for it.
+[[nodiscard]] Result<Report> AnalyzeAndWait(const AnalyzerOptions& options, const AnalyzerFiles& files);
+
+}  // namespace obit
