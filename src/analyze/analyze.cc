@@ -144,7 +144,7 @@ class Reporter {
     } else {
       frames = symbolizer_.Name(frame);
     }
-    frames.back().interrupted = index > 0 && raw.frames[index - 1].trampoline;
+    frames.front().interrupted = index > 0 && raw.frames[index - 1].trampoline;
     frames_ += frames.size();
     stack.frames.insert(stack.frames.end(), frames.begin(), frames.end());
   }

@@ -18,13 +18,16 @@ namespace obit {
 namespace {
 
 constexpr std::size_t kModulesMax = 4096;
+constexpr std::uint64_t kSegmentGapMax = 64 << 20;
 constexpr std::size_t kHeadBytes =
     4096;  // coredump_filter bit 4: the kernel dumps the first page of an ELF mapping
 constexpr std::uint64_t kVdsoMax = 256 * 1024;
 constexpr std::uint64_t kUnpackedMax = 512ULL << 20;  // of exe.zst
 
 bool SameFileGoesOn(const ModuleFiles& last, const CoreNotes::File& next, const CoreImage& image) {
-  if (last.module.path != next.path) return false;
+  if (last.module.path != next.path || next.begin < last.module.end) return false;
+  // A piece of it that was mapped far away is none of its segments: node does that.
+  if (next.begin - last.module.end > kSegmentGapMax) return false;
   // From its beginning again, and not just the page that text and data share: it is mapped once more.
   return next.offset != 0 || next.begin == last.module.end || !image.IsExecutable(last.module.begin);
 }
