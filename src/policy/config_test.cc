@@ -17,6 +17,9 @@ void ExpectDefaults(const Config& config) {
   EXPECT_EQ(config.capture_timeout, defaults.capture_timeout);
   EXPECT_EQ(config.stop_timeout, defaults.stop_timeout);
   EXPECT_EQ(config.no_core_limit, defaults.no_core_limit);
+  EXPECT_EQ(config.analyze, defaults.analyze);
+  EXPECT_EQ(config.analysis_slots, defaults.analysis_slots);
+  EXPECT_EQ(config.analysis_timeout, defaults.analysis_timeout);
 }
 
 /// The message about a wrong file; empty if it was taken.
@@ -38,7 +41,7 @@ TEST(ParseConfig, WhatIsNotMentionedKeepsItsDefault) {
 TEST(ParseConfig, TakesEveryKey) {
   const auto config = ParseConfig(
       "[capture]\nslots = 7\nprogress_timeout = 1\ntimeout = 86400\ncore_limit_zero = \"reject\"\n"
-      "[server]\nstop_timeout = 3\n",
+      "[analysis]\nenabled = false\nslots = 2\ntimeout = 3600\n[server]\nstop_timeout = 3\n",
       "obit.toml");
   ASSERT_THAT(config, Succeeds());
   EXPECT_EQ(config->slots, 7u);
@@ -46,6 +49,9 @@ TEST(ParseConfig, TakesEveryKey) {
   EXPECT_EQ(config->capture_timeout, 86400s);
   EXPECT_EQ(config->no_core_limit, Detail::kReject);
   EXPECT_EQ(config->stop_timeout, 3s);
+  EXPECT_FALSE(config->analyze);
+  EXPECT_EQ(config->analysis_slots, 2u);
+  EXPECT_EQ(config->analysis_timeout, 3600s);
 }
 
 TEST(ParseConfig, TakesEveryWordForNoCore) {
@@ -81,6 +87,10 @@ TEST(ParseConfig, RefusesNumbersOutOfRange) {
   for (const char* value : {"0", "257", "-1", "9223372036854775807"})
     EXPECT_EQ(Refusal(fmt::format("[capture]\nslots = {}\n", value)),
               "obit.toml:2: capture.slots must be a whole number from 1 to 256");
+  EXPECT_EQ(Refusal("analysis.slots = 65\n"),
+            "obit.toml:1: analysis.slots must be a whole number from 1 to 64");
+  EXPECT_EQ(Refusal("analysis.timeout = 3601\n"),
+            "obit.toml:1: analysis.timeout must be a whole number from 1 to 3600");
   for (const char* key : {"capture.progress_timeout", "capture.timeout", "server.stop_timeout"})
     for (const char* value : {"0", "86401", "-5"})
       EXPECT_EQ(Refusal(fmt::format("{} = {}\n", key, value)),

@@ -10,15 +10,20 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "capture/capture.h"
 #include "capture/fake_kernel.h"
 #include "crash/record_json.h"
 #include "kernel/pipe_message.h"
+#include "server/fake_analyzer.h"
 #include "store/core_reader.h"
 
 namespace obit {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::FailsWith;
+using testing::kWriteReport;
+using testing::MakeFakeAnalyzer;
 
 /// Believes what the test says of a peer: no test can make the real kernel call a live process crashed.
 class FakeInspector final : public PeerInspector {
@@ -63,7 +68,7 @@ class FakeInspector final : public PeerInspector {
   pid_t crashed_;  // the process behind every connection
 };
 
-class ServerTest : public testing::Test {
+class ServerTest : public ::testing::Test {
  protected:
   ServerTest() {
     std::string name = "/dev/shm/obit-server-test.XXXXXX";
@@ -316,6 +321,44 @@ TEST_F(ServerTest, RefusesASecondServerOnOneStore) {
   const auto second = Server::Create(other, *Store::Create(path_ + "/store"), {}, {}, inspector_, "");
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, EBUSY);
+}
+
+TEST_F(ServerTest, AnalysesWhatItStored) {
+  analyzer_ = MakeFakeAnalyzer(path_ + "/analyzer", kWriteReport);
+  Start();
+  Crash(Dumping(SmallCore(10'000)));
+  const Store store = *Store::Open(path_ + "/store");
+  const auto crash = [&]() -> std::optional<CrashLocation> {
+    const auto list = ListFolders(store);
+    return list && !list->crashes.empty() ? std::optional(list->crashes[0].location) : std::nullopt;
+  };
+  RunUntil([&] { return crash() && store.LoadReport(*crash()); });
+  EXPECT_THAT(ReadFile(path_ + "/analyzer.arguments", 4096)->text, ::testing::HasSubstr("--module=400000:"));
+}
+
+TEST_F(ServerTest, AnalysesNoEvent) {
+  analyzer_ = MakeFakeAnalyzer(path_ + "/analyzer", kWriteReport);
+  inspector_.facts.core_limit = 0;
+  Start();
+  Crash([](Fd& server) {
+    if (Negotiate(server, {})) AwaitRelease(server);
+  });
+  EXPECT_EQ(Records(1).size(), 1u);
+  EXPECT_THAT(ReadFile(path_ + "/analyzer.arguments", 4096), FailsWith(ENOENT)) << "nothing was started";
+}
+
+TEST_F(ServerTest, AnalysesWhatAServerBeforeItDidNot) {
+  const Store store = *Store::Create(path_ + "/store");
+  CrashRecord record;
+  record.id = "00000000000000aa";
+  record.time = RealtimeNow();
+  const IncomingCrash incoming = *store.Begin(record.id);
+  ASSERT_TRUE(WriteFileAtomically(incoming.dir, kCoreFile, "core", 0600));
+  ASSERT_TRUE(WriteRecord(incoming.dir, record));
+  const CrashLocation crash = *store.Commit(record.id, record.time);
+  analyzer_ = MakeFakeAnalyzer(path_ + "/analyzer", kWriteReport);
+  Start();
+  RunUntil([&] { return store.LoadReport(crash).has_value(); });
 }
 
 TEST_F(ServerTest, RecoversWhatADeadServerLeft) {

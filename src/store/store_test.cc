@@ -364,5 +364,55 @@ TEST_F(StoreTest, CommitsAndRemovalsOfOneDayMayMeet) {
   stop = true;
 }
 
+TEST_F(StoreTest, AReportTakesThePlaceOfTheOneBefore) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  EXPECT_THAT(store_.LoadReport(crash), FailsWith(ENOENT));
+  for (const char* failure : {"first", "second"}) {
+    ASSERT_THAT(store_.WriteReport(crash, {.id = crash.id, .failure = failure}), Succeeds());
+    const auto report = store_.LoadReport(crash);
+    ASSERT_THAT(report, Succeeds());
+    EXPECT_EQ(report->failure, failure);
+  }
+  struct stat status{};
+  ASSERT_EQ(::stat((store_.PathOf(crash) + "/report.json").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
+}
+
+TEST_F(StoreTest, AReportOfRootIsItsOwners) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root";
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  ASSERT_EQ(::chown(store_.PathOf(crash).c_str(), 65534, 65533), 0);
+  ASSERT_THAT(store_.WriteReport(crash, {.id = crash.id}), Succeeds());
+  struct stat status{};
+  ASSERT_EQ(::stat((store_.PathOf(crash) + "/report.json").c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, 65534u);
+  EXPECT_EQ(status.st_gid, 65533u);
+}
+
+TEST_F(StoreTest, LoadReportRefusesWhatIsNone) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  ASSERT_THAT(store_.WriteReport(crash, {.id = "0000000000000001"}), Succeeds());
+  EXPECT_THAT(store_.LoadReport(crash), FailsWith(EBADMSG)) << "it is of another crash";
+  const Fd dir = Open(store_.PathOf(crash), O_RDONLY | O_DIRECTORY).value();
+  ASSERT_THAT(WriteFileAtomically(dir, kReportFile, "{", 0600), Succeeds());
+  EXPECT_THAT(store_.LoadReport(crash), FailsWith(EBADMSG));
+  ASSERT_THAT(store_.Remove(crash), Succeeds());
+  EXPECT_THAT(store_.LoadReport(crash), FailsWith(ENOENT));
+  EXPECT_THAT(store_.WriteReport(crash, {.id = crash.id}), FailsWith(ENOENT));
+}
+
+TEST_F(StoreTest, ReportsAndRemovalsMayMeet) {
+  constexpr int kRounds = 300;
+  for (int i = 0; i < kRounds; ++i) {
+    const CrashLocation crash = CommitCrash(store_, SampleRecord());
+    std::jthread analyzer([&] {
+      while (store_.WriteReport(crash, {.id = crash.id})) continue;
+    });
+    while (!store_.LoadReport(crash)) continue;
+    EXPECT_THAT(store_.Remove(crash), Succeeds());
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(Path("incoming")));
+}
+
 }  // namespace
 }  // namespace obit
