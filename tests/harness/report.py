@@ -25,6 +25,7 @@ def bare(name):
     """A function's name without arguments, template arguments, return type, hash and suffixes: "" for no name."""
     name = SUFFIXES.sub("", name or "")
     name = re.sub(r"::h[0-9a-f]{16}$", "", name)  # of Rust's older mangling
+    name = re.sub(r"{{closure}}|{closure(_env)?#\d+}", "{closure}", name)
     name = OPERATOR.sub(lambda found: "operator" + found[1].translate(str.maketrans("()<>", "\1\2\3\4")), name)
     name = re.sub(r"\(anonymous(?: namespace)?\)", "{anonymous}", name)
     if name.startswith("<"):  # Rust: <Type as Trait>::method, <Type>::method
