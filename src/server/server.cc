@@ -236,7 +236,7 @@ void Server::Commit(const std::string& id, std::vector<MappedFile> mapped) {
     const Fd incoming = OBIT_TRY(OpenAt(store_.root(), "incoming/" + id, O_RDONLY | O_DIRECTORY));
     CrashRecord record = OBIT_TRY(LoadRecord(incoming, kRecordFile));
     location = OBIT_TRY(store_.Commit(id, record.time));
-    unsynced_days_.insert(location.day);
+    committed_.push_back(location);
     return record;
   }();
   if (!committed) {
@@ -259,14 +259,15 @@ void Server::ScheduleSync() {
 }
 
 void Server::SyncCommitted() {
-  for (const std::string& day : unsynced_days_) {
+  std::set<std::string> days;
+  for (const CrashLocation& crash : committed_) days.insert(crash.day);
+  for (const std::string& day : days)
     if (const auto synced = store_.SyncDay(day); !synced && synced.error().code != ENOENT)
       Log(Severity::kError, "{}", synced.error().what);
-    if (!index_) continue;
-    if (const auto refreshed = index_->Refresh(store_, day); !refreshed)
-      Log(Severity::kWarning, "index: {}", refreshed.error().what);
-  }
-  unsynced_days_.clear();
+  if (index_ && !committed_.empty())
+    if (const auto added = index_->Add(store_, committed_); !added)
+      Log(Severity::kWarning, "index: {}", added.error().what);
+  committed_.clear();
 }
 
 void Server::OnReport(const CrashLocation& crash, const Report& report) {
@@ -275,8 +276,8 @@ void Server::OnReport(const CrashLocation& crash, const Report& report) {
     if (!part->empty()) line += ": " + *part;
   Log(report.failure.empty() ? Severity::kNotice : Severity::kWarning, "{}", line);
   if (!index_) return;
-  if (const auto refreshed = index_->Refresh(store_, crash.day); !refreshed)
-    Log(Severity::kWarning, "index: {}", refreshed.error().what);
+  if (const auto added = index_->Add(store_, std::span(&crash, 1)); !added)
+    Log(Severity::kWarning, "index: {}", added.error().what);
 }
 
 /// Not even a record: the log line is all that remains, so it has what is known.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -82,9 +83,9 @@ class Server {
   Intake intake_;
   std::unique_ptr<WorkerPool> pool_;
   EventSource sync_, stop_;
-  std::deque<CaptureTask> queue_;     // wait for a worker
-  std::set<std::string> recovering_;  // ids given to a worker for recovery: once only
-  std::set<std::string> unsynced_days_;
+  std::deque<CaptureTask> queue_;         // wait for a worker
+  std::set<std::string> recovering_;      // ids given to a worker for recovery: once only
+  std::vector<CrashLocation> committed_;  // neither synced nor in the index yet
   bool stopping_ = false;
   Counters counters_;
 };

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/text.h"
 #include "store/sqlite.h"
 
 namespace obit {
@@ -26,17 +27,20 @@ constexpr int kBusyMilliseconds = 1000;
 constexpr std::int64_t kSettled = 2'000'000'000;
 
 /// Counted up with each change of the tables: a file of another version is made anew.
-constexpr int kSchema = 1;
+constexpr int kSchema = 2;
 /// Each day that has rows in `crashes` has one in `days`; `changed` is Store::DayChanged before its folder
-/// was read, 0 where the folder must be read again.
+/// was read, 0 where the folder must be read again. The columns of the index are all that a comparison with a
+/// folder needs.
 constexpr const char* kTables = R"(
   CREATE TABLE days (day TEXT PRIMARY KEY, changed INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE crashes (
     time INTEGER NOT NULL, id TEXT NOT NULL, day TEXT NOT NULL, pid INTEGER NOT NULL, uid INTEGER,
     comm BLOB NOT NULL, exe BLOB NOT NULL, signal INTEGER NOT NULL, detail TEXT NOT NULL,
     outcome TEXT NOT NULL, core_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL,
-    reason BLOB NOT NULL, PRIMARY KEY (time, id, day)) STRICT, WITHOUT ROWID;
-  CREATE UNIQUE INDEX crashes_by_day ON crashes (day, id);
+    reason BLOB NOT NULL, kind TEXT NOT NULL, cause BLOB NOT NULL, guess INTEGER NOT NULL,
+    group_version INTEGER, group_value INTEGER, report_inode INTEGER NOT NULL,
+    report_changed INTEGER NOT NULL, PRIMARY KEY (time, id, day)) STRICT, WITHOUT ROWID;
+  CREATE INDEX crashes_by_day ON crashes (day, id, report_inode, report_changed);
 )";
 
 Result<int> Version(sqlite3* database) {
@@ -108,14 +112,17 @@ Result<DatabaseOwner> OpenOrRebuild(const Store& store) {
 
 /// Loads `crashes` of one day into `list`. One that has gone meanwhile is left out.
 Result<void> LoadInto(CrashList& list, const Store& store, const std::string& day,
-                      const std::vector<CrashLocation>& crashes) {
+                      std::span<const CrashLocation> crashes) {
   std::vector<BrokenCrash> absent;
   for (const CrashLocation& crash : crashes) {
     auto record = store.Load(crash);
-    if (record)
-      list.crashes.push_back(Summarize(crash, *record));
-    else
+    if (!record) {
       (record.error().code == ENOENT ? absent : list.broken).push_back({crash, std::move(record).error()});
+      continue;
+    }
+    CrashSummary& summary = list.crashes.emplace_back(Summarize(crash, *record));
+    // A report that cannot be read is as good as none here: `obit show` tells of it.
+    if (const auto head = store.LoadReportHead(crash)) AddReport(summary, *head);
   }
   if (absent.empty()) return {};
   // ENOENT is a folder that was removed, or one without a record: only the latter is still listed.
@@ -141,35 +148,82 @@ Result<void> Empty(sqlite3* database) {
   return transaction.Commit();
 }
 
-/// Reads a day's folder and makes its rows equal to it; returns the broken ones, which never become rows.
-///
-/// Another process may do the same, and crashes come and go, at any moment. So the order matters: first the
-/// time stamp (a later change makes it differ), then the rows (what is a row and not in the folder has been
-/// removed), then the folder. The lock is held only to write, not while records are read.
-Result<std::vector<BrokenCrash>> ReadDay(sqlite3* database, const Store& store, const std::string& day) {
-  const std::int64_t now = RealtimeNow();
-  const std::int64_t changed = store.DayChanged(day);
-  std::set<std::string, std::less<>> gone;
-  auto rows = OBIT_TRY(Statement::Prepare(database, "SELECT id FROM crashes WHERE day = ?"));
-  OBIT_TRY(rows.Start(day));
-  while (OBIT_TRY(rows.Next())) gone.emplace(rows.Bytes(0));
+/// What a day's rows and its folder differ in.
+struct Difference {
+  std::vector<CrashLocation> unread;  // not rows yet, or of another report
+  std::vector<CrashLocation> gone;    // rows without a folder
+};
 
-  auto unknown = OBIT_TRY(store.CrashesOf(day));
-  std::erase_if(unknown, [&](const CrashLocation& crash) { return gone.erase(crash.id) > 0; });
-  CrashList loaded;
-  OBIT_TRY(LoadInto(loaded, store, day, unknown));
+Result<Difference> CompareDay(sqlite3* database, const Store& store, const std::string& day) {
+  struct Row {
+    std::string id;
+    ReportStamp report;
+  };
+  std::vector<Row> rows;
+  auto query = OBIT_TRY(Statement::Prepare(
+      database, "SELECT id, report_inode, report_changed FROM crashes WHERE day = ? ORDER BY id"));
+  OBIT_TRY(query.Start(day));
+  while (OBIT_TRY(query.Next()))
+    rows.push_back(
+        {std::string(query.Bytes(0)), {static_cast<std::uint64_t>(query.Integer(1)), query.Integer(2)}});
 
-  auto transaction = OBIT_TRY(Transaction::Begin(database));
+  auto there = OBIT_TRY(store.CrashesOf(day));
+  std::ranges::sort(there);
+  const auto stamps = OBIT_TRY(store.ReportStamps(day, there));
+  Difference difference;
+  auto row = rows.begin();
+  for (std::size_t i = 0; i < there.size(); ++i) {
+    for (; row != rows.end() && row->id < there[i].id; ++row) difference.gone.push_back({day, row->id});
+    const bool known = row != rows.end() && row->id == there[i].id;
+    if (!known || row->report != stamps[i]) difference.unread.push_back(std::move(there[i]));
+    if (known) ++row;
+  }
+  for (; row != rows.end(); ++row) difference.gone.push_back({day, row->id});
+  return difference;
+}
+
+Result<void> RemoveRows(sqlite3* database, std::span<const CrashLocation> crashes) {
   auto remove = OBIT_TRY(Statement::Prepare(database, "DELETE FROM crashes WHERE day = ? AND id = ?"));
-  for (const std::string& id : gone) OBIT_TRY(remove.Run(day, id));
+  for (const CrashLocation& crash : crashes) OBIT_TRY(remove.Run(crash.day, crash.id));
+  return {};
+}
+
+Result<void> InsertRows(sqlite3* database, std::span<const CrashSummary> crashes) {
   auto insert = OBIT_TRY(Statement::Prepare(
       database,
       "INSERT OR REPLACE INTO crashes (time, id, day, pid, uid, comm, exe, signal, detail, "
-      "outcome, core_bytes, stored_bytes, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
-  for (const CrashSummary& crash : loaded.crashes)
+      "outcome, core_bytes, stored_bytes, reason, kind, cause, guess, group_version, group_value, "
+      "report_inode, report_changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+  for (const CrashSummary& crash : crashes) {
+    std::optional<int> version;
+    std::optional<std::uint64_t> value;
+    if (crash.group) version = crash.group->version, value = crash.group->value;
     OBIT_TRY(insert.Run(crash.time, crash.location.id, crash.location.day, crash.pid, crash.uid,
                         Blob{crash.comm}, Blob{crash.exe}, crash.signal, NameOf(crash.detail),
-                        NameOf(crash.outcome), crash.core_bytes, crash.stored_bytes, Blob{crash.reason}));
+                        NameOf(crash.outcome), crash.core_bytes, crash.stored_bytes, Blob{crash.reason},
+                        NameOf(crash.kind), Blob{crash.cause}, crash.guess ? 1 : 0, version, value,
+                        crash.report.inode, crash.report.changed));
+  }
+  return {};
+}
+
+/// Reads a day's folder and makes its rows equal to it; returns the broken ones, which never become rows.
+///
+/// Another process may do the same, and crashes and reports come and go, at any moment. So the order matters:
+/// first the time stamp (a later change makes it differ), then the rows (what is a row and not in the folder
+/// has been removed), then the folder, and the stamp of each report before the report. The lock is held only
+/// to write, not while records are read.
+Result<std::vector<BrokenCrash>> ReadDay(sqlite3* database, const Store& store, const std::string& day) {
+  const std::int64_t now = RealtimeNow();
+  const std::int64_t changed = store.DayChanged(day);
+  const Difference difference = OBIT_TRY(CompareDay(database, store, day));
+  CrashList loaded;
+  OBIT_TRY(LoadInto(loaded, store, day, difference.unread));
+
+  auto transaction = OBIT_TRY(Transaction::Begin(database));
+  OBIT_TRY(RemoveRows(database, difference.gone));
+  OBIT_TRY(RemoveRows(database, difference.unread));
+  OBIT_TRY(InsertRows(database, loaded.crashes));
   const bool settled = loaded.broken.empty() && changed < now - kSettled;
   OBIT_TRY(Execute(database,
                    "INSERT INTO days (day, changed) VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET "
@@ -184,11 +238,14 @@ Result<std::vector<CrashSummary>> ReadRows(sqlite3* database) {
   auto rows =
       OBIT_TRY(Statement::Prepare(database,
                                   "SELECT day, id, time, pid, uid, comm, exe, signal, detail, outcome, "
-                                  "core_bytes, stored_bytes, reason FROM crashes ORDER BY time, id, day"));
+                                  "core_bytes, stored_bytes, reason, kind, cause, guess, group_version, "
+                                  "group_value, report_inode, report_changed "
+                                  "FROM crashes ORDER BY time, id, day"));
   while (OBIT_TRY(rows.Next())) {
     const auto detail = DetailNamed(rows.Bytes(8));
     const auto outcome = OutcomeNamed(rows.Bytes(9));
-    if (!detail || !outcome) return Refuse(EBADMSG, "{}: a row with an unknown word", kIndexFile);
+    const auto kind = CauseNamed(rows.Bytes(13));
+    if (!detail || !outcome || !kind) return Refuse(EBADMSG, "{}: a row with an unknown word", kIndexFile);
     CrashSummary& crash = crashes.emplace_back();
     crash.location = {std::string(rows.Bytes(0)), std::string(rows.Bytes(1))};
     crash.time = rows.Integer(2);
@@ -202,6 +259,12 @@ Result<std::vector<CrashSummary>> ReadRows(sqlite3* database) {
     crash.core_bytes = static_cast<std::uint64_t>(rows.Integer(10));
     crash.stored_bytes = static_cast<std::uint64_t>(rows.Integer(11));
     crash.reason = rows.Bytes(12);
+    crash.kind = *kind;
+    crash.cause = rows.Bytes(14);
+    crash.guess = rows.Integer(15) != 0;
+    if (!rows.IsNull(16))
+      crash.group = {static_cast<int>(rows.Integer(16)), static_cast<std::uint64_t>(rows.Integer(17))};
+    crash.report = {static_cast<std::uint64_t>(rows.Integer(18)), rows.Integer(19)};
   }
   return crashes;
 }
@@ -241,6 +304,16 @@ CrashSummary Summarize(const CrashLocation& location, const CrashRecord& record)
           .reason = record.capture.reason};
 }
 
+void AddReport(CrashSummary& summary, const Store::ReportHead& head) {
+  const Report& report = head.report;
+  summary.kind = report.cause.kind;
+  summary.cause = report.cause.sentence;
+  summary.guess = report.cause.guess;
+  if (const auto value = ParseUnsigned(report.fingerprint.value, 16))
+    summary.group = {report.fingerprint.version, *value};
+  summary.report = head.stamp;
+}
+
 Index::Index(sqlite3* database) : database_(database) {}
 Index::Index(Index&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
 Index& Index::operator=(Index&& other) noexcept {
@@ -263,6 +336,22 @@ Result<void> Index::Refresh(const Store& store, const std::string& day) {
   if (store.DayChanged(day) == 0) return ForgetDay(database_, day);
   (void)OBIT_TRY(ReadDay(database_, store, day));
   return {};
+}
+
+Result<void> Index::Add(const Store& store, std::span<const CrashLocation> crashes) {
+  CrashList loaded;
+  for (const CrashLocation& crash : crashes)
+    OBIT_TRY(LoadInto(loaded, store, crash.day, std::span(&crash, 1)));
+  auto transaction = OBIT_TRY(Transaction::Begin(database_));
+  OBIT_TRY(RemoveRows(database_, crashes));
+  OBIT_TRY(InsertRows(database_, loaded.crashes));
+  // The next list compares the day: one of these may have been removed since it was read, and other crashes
+  // may have come and gone.
+  auto unsettle = OBIT_TRY(Statement::Prepare(
+      database_,
+      "INSERT INTO days (day, changed) VALUES (?, 0) ON CONFLICT (day) DO UPDATE SET changed = 0"));
+  for (const CrashSummary& crash : loaded.crashes) OBIT_TRY(unsettle.Run(crash.location.day));
+  return transaction.Commit();
 }
 
 Result<std::size_t> Index::Rebuild(const Store& store) {

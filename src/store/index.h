@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,13 @@
 struct sqlite3;
 
 namespace obit {
+
+/// What the crashes of one group have in common: the fingerprint of their reports (Report::Fingerprint).
+struct GroupKey {
+  int version = 0;
+  std::uint64_t value = 0;
+  auto operator<=>(const GroupKey&) const = default;
+};
 
 /// What a list shows of a crash, and what it is selected by: a row of the index.
 struct CrashSummary {
@@ -25,8 +33,17 @@ struct CrashSummary {
   CrashOutcome outcome = CrashOutcome::kFailed;
   std::uint64_t core_bytes = 0, stored_bytes = 0;
   std::string reason;  ///< why it is less than a full core
+
+  // Of the report; empty where there is none that can be read.
+  CauseKind kind = CauseKind::kUnknown;
+  std::string cause;  ///< the sentence
+  bool guess = false;
+  std::optional<GroupKey> group;
+  ReportStamp report;
 };
 [[nodiscard]] CrashSummary Summarize(const CrashLocation& location, const CrashRecord& record);
+/// Adds what a report says.
+void AddReport(CrashSummary& summary, const Store::ReportHead& head);
 
 /// A crash directory whose record cannot be read: listed, so that it is not lost silently.
 struct BrokenCrash {
@@ -40,9 +57,10 @@ struct CrashList {
   std::vector<BrokenCrash> broken;
 };
 
-/// index.db: a cache of the records (SQLite), so that a list does not open each of them. The folders are the
-/// truth: each day is compared by its modification time, and read again where it differs. Rebuilt when
-/// missing, old or damaged. One thread at a time; several processes may use one file.
+/// index.db: a cache of the records and of what reports begin with (SQLite), so that a list does not open
+/// each of them. The folders are the truth: each day is compared by its modification time. Where that
+/// differs, names and the stamps of reports are compared, and what is new is read. Rebuilt when missing, old
+/// or damaged. One thread at a time; several processes may use one file.
 class Index {
  public:
   /// Opens store/index.db; makes it if the caller may. Fails with EACCES, EROFS, ... where it cannot be used:
@@ -56,6 +74,8 @@ class Index {
   [[nodiscard]] Result<CrashList> List(const Store& store);
   /// Brings one day up to date: after a commit or a removal.
   [[nodiscard]] Result<void> Refresh(const Store& store, const std::string& day);
+  /// Takes in crashes that were just committed or analysed, without a look at the others of their days.
+  [[nodiscard]] Result<void> Add(const Store& store, std::span<const CrashLocation> crashes);
   /// Forgets everything and reads all folders anew; returns how many crashes there are.
   [[nodiscard]] Result<std::size_t> Rebuild(const Store& store);
 

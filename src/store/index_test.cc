@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "crash/report_json.h"
 #include "store/test_support.h"
 
 namespace obit {
@@ -21,6 +22,7 @@ using ::testing::IsEmpty;
 using testing::kOneDay;
 using testing::kSomeTime;
 using testing::SampleRecord;
+using testing::SampleReport;
 using testing::Succeeds;
 using testing::TemporaryFolder;
 
@@ -28,7 +30,10 @@ std::string Text(const CrashSummary& crash) {
   return fmt::format("{}/{} {} {} {} {} {} {} {} {} {} {} {}", crash.location.day, crash.location.id,
                      crash.time, crash.pid, crash.uid ? std::to_string(*crash.uid) : "none", crash.comm,
                      crash.exe, crash.signal, NameOf(crash.detail), NameOf(crash.outcome), crash.core_bytes,
-                     crash.stored_bytes, crash.reason);
+                     crash.stored_bytes, crash.reason) +
+         fmt::format(" {} {} {} {} {} {}", NameOf(crash.kind), crash.cause, crash.guess,
+                     crash.group ? fmt::format("{}:{:x}", crash.group->version, crash.group->value) : "none",
+                     crash.report.inode, crash.report.changed);
 }
 
 std::vector<std::string> Texts(const CrashList& list) {
@@ -199,6 +204,110 @@ TEST_F(IndexTest, TellsOfACrashWithoutARecord) {
   const CrashLocation crash = CommitCrash(store_, SampleRecord());
   std::filesystem::remove(store_.PathOf(crash) + "/" + kRecordFile);
   EXPECT_THAT(Texts(ListAsTheFolders()), ElementsAre("broken " + crash.id));
+}
+
+TEST_F(IndexTest, KeepsWhatTheReportSays) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  Report report = SampleReport(crash.id);
+  report.cause.guess = true;
+  report.fingerprint.version = 7;
+  report.fingerprint.value = "ffffffffffffffff";
+  ASSERT_THAT(store_.WriteReport(crash, report), Succeeds());
+  List();
+  const CrashList list = ListAsTheFolders();
+  ASSERT_EQ(list.crashes.size(), 1u);
+  EXPECT_EQ(list.crashes[0].kind, CauseKind::kNullRead);
+  EXPECT_EQ(list.crashes[0].cause, report.cause.sentence);
+  EXPECT_TRUE(list.crashes[0].guess);
+  EXPECT_EQ(list.crashes[0].group, (GroupKey{7, UINT64_MAX}));
+}
+
+TEST_F(IndexTest, SeesAReportThatComesLaterOrIsReplaced) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord()),
+                      other = CommitCrash(store_, SampleRecord());
+  SetDayChanged(crash.day, 1000);
+  List();
+  SetPid(other, 7);
+  Report report = SampleReport(crash.id);
+  for (const char* sentence : {"first", "second", "third"}) {
+    report.cause.sentence = sentence;
+    ASSERT_THAT(store_.WriteReport(crash, report), Succeeds());
+    for (const bool settled : {false, true}) {
+      if (settled) SetDayChanged(crash.day, kSomeTime + sentence[0]);
+      const CrashList list = List();
+      ASSERT_EQ(list.crashes.size(), 2u);
+      for (const CrashSummary& row : list.crashes) {
+        EXPECT_EQ(row.cause, row.location == crash ? sentence : "");
+        EXPECT_EQ(row.pid, 48213) << "a crash without a new report was read again";
+      }
+    }
+  }
+  std::filesystem::remove(store_.PathOf(crash) + "/" + kReportFile);
+  SetDayChanged(crash.day, 2000);
+  SetPid(other, 48213);
+  for (const CrashSummary& row : ListAsTheFolders().crashes) EXPECT_EQ(row.cause, "");
+}
+
+TEST_F(IndexTest, AReportThatCannotBeReadIsNoneUntilItCan) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  const std::string path = store_.PathOf(crash) + "/" + kReportFile;
+  std::ofstream(path) << "{";
+  SetDayChanged(crash.day, 1000);
+  EXPECT_FALSE(ListAsTheFolders().crashes.at(0).group);
+  std::ofstream(path, std::ios::trunc) << ReportToJson(SampleReport(crash.id));
+  SetDayChanged(crash.day, 2000);
+  EXPECT_TRUE(ListAsTheFolders().crashes.at(0).group);
+}
+
+TEST_F(IndexTest, AddTakesInWhatIsNewAndLooksAtNothingElse) {
+  auto index = Index::Open(store_);
+  ASSERT_THAT(index, Succeeds());
+  const CrashLocation known = CommitCrash(store_, SampleRecord());
+  SetDayChanged(known.day, 1000);
+  ASSERT_THAT(index->List(store_), Succeeds());
+  std::filesystem::rename(store_.PathOf(known), DayFolder("elsewhere"));
+  const std::vector<CrashLocation> added{CommitCrash(store_, SampleRecord()),
+                                         CommitCrash(store_, SampleRecord(kSomeTime + kOneDay))};
+  ASSERT_THAT(index->Add(store_, added), Succeeds());
+  SetPid(added[0], 7);
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(File().c_str(), &database), SQLITE_OK);
+  int rows = 0;
+  const auto count = [](void* out, int, char** values, char**) {
+    *static_cast<int*>(out) = std::atoi(values[0]);
+    return 0;
+  };
+  EXPECT_EQ(sqlite3_exec(database, "SELECT count(*) FROM crashes", count, &rows, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+  EXPECT_EQ(rows, 3) << "the one that is gone is still a row";
+  const CrashList list = List();
+  EXPECT_THAT(Locations(list), ElementsAre(added[0], added[1]));
+  EXPECT_EQ(list.crashes.at(0).pid, 48213) << "it was not a row yet";
+}
+
+TEST_F(IndexTest, AddSeesANewReport) {
+  auto index = Index::Open(store_);
+  ASSERT_THAT(index, Succeeds());
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  for (const char* sentence : {"first", "second"}) {
+    Report report = SampleReport(crash.id);
+    report.cause.sentence = sentence;
+    ASSERT_THAT(store_.WriteReport(crash, report), Succeeds());
+    ASSERT_THAT(index->Add(store_, std::span(&crash, 1)), Succeeds());
+    const CrashList list = ListAsTheFolders();
+    ASSERT_EQ(list.crashes.size(), 1u);
+    EXPECT_EQ(list.crashes[0].cause, sentence);
+  }
+}
+
+TEST_F(IndexTest, AddOfWhatIsGoneForgetsIt) {
+  auto index = Index::Open(store_);
+  ASSERT_THAT(index, Succeeds());
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  ASSERT_THAT(index->Add(store_, std::span(&crash, 1)), Succeeds());
+  ASSERT_THAT(store_.Remove(crash), Succeeds());
+  EXPECT_THAT(index->Add(store_, std::span(&crash, 1)), Succeeds());
+  EXPECT_THAT(Texts(ListAsTheFolders()), IsEmpty());
 }
 
 TEST_F(IndexTest, RefreshTakesInOneDay) {

@@ -79,6 +79,12 @@ bool IsAt(const Fd& dir, const Fd& parent, const std::string& name) {
 
 bool TryLock(const Fd& fd) { return ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0; }
 
+std::int64_t ModificationTime(const struct stat& status) {
+  return status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec;
+}
+
+ReportStamp StampOf(const struct stat& status) { return {status.st_ino, ModificationTime(status)}; }
+
 }  // namespace
 
 Result<Store> Store::Create(const std::string& path) {
@@ -173,7 +179,7 @@ Result<std::vector<CrashLocation>> Store::CrashesOf(const std::string& day) cons
 std::int64_t Store::DayChanged(const std::string& day) const {
   struct stat status{};
   if (::fstatat(crashes_.get(), day.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return 0;
-  return status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec;
+  return ModificationTime(status);
 }
 
 Result<Fd> Store::OpenCrash(const CrashLocation& crash) const {
@@ -198,6 +204,34 @@ Result<Report> Store::LoadReport(const CrashLocation& crash) const {
   if (report.id != crash.id)
     return Refuse(EBADMSG, "crash {}: its {} is of crash {}", crash.id, kReportFile, report.id);
   return report;
+}
+
+Result<Store::ReportHead> Store::LoadReportHead(const CrashLocation& crash) const {
+  const Fd file = OBIT_TRY(OpenFile(crash, kReportFile));
+  struct stat status{};
+  if (::fstat(file.get(), &status) < 0) return Fail(errno, "crash {}: {}", crash.id, kReportFile);
+  const ReportStamp stamp = StampOf(status);
+  std::string beginning(kReportHeadMax, '\0');
+  beginning.resize(
+      OBIT_TRY_IN(ReadFull(file, std::as_writable_bytes(std::span(beginning))), "crash {}", crash.id));
+  if (auto head = ReportHeadFromJson(beginning); head && head->id == crash.id)
+    return ReportHead{std::move(*head), stamp};
+  return ReportHead{OBIT_TRY(LoadReport(crash)), stamp};
+}
+
+Result<std::vector<ReportStamp>> Store::ReportStamps(const std::string& day,
+                                                     std::span<const CrashLocation> crashes) const {
+  std::vector<ReportStamp> stamps(crashes.size());
+  const auto dir = OpenFolder(crashes_, day);
+  if (!dir && dir.error().code == ENOENT) return stamps;
+  if (!dir) return std::unexpected(Error(dir.error()).In("reports of " + day));
+  std::string path;
+  for (std::size_t i = 0; i < crashes.size(); ++i) {
+    path.assign(crashes[i].id).append("/").append(kReportFile);
+    struct stat status{};
+    if (::fstatat(dir->get(), path.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) stamps[i] = StampOf(status);
+  }
+  return stamps;
 }
 
 Result<Fd> Store::OpenFile(const CrashLocation& crash, const std::string& name) const {

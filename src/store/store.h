@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,13 @@ struct CrashLocation {
   std::string day;  ///< "2026-11-23", UTC
   std::string id;
   auto operator<=>(const CrashLocation&) const = default;
+};
+
+/// Tells one report of a crash from the next. All 0: there is none.
+struct ReportStamp {
+  std::uint64_t inode = 0;
+  std::int64_t changed = 0;  ///< modification time, ns since 1970
+  bool operator==(const ReportStamp&) const = default;
 };
 
 /// A crash that is being written: incoming/ID, locked (flock) by whoever holds `dir` open. Uncommitted ones
@@ -75,6 +83,16 @@ class Store {
   /// What the last analysis of a crash said. ENOENT: there was none. EBADMSG, EPROTONOSUPPORT: as
   /// ReportFromJson, or the report is of another crash.
   [[nodiscard]] Result<Report> LoadReport(const CrashLocation& crash) const;
+  /// Cause and fingerprint of the report, without reading its stacks where that can be helped, and the stamp
+  /// that it had before it was read. Fails as LoadReport.
+  struct ReportHead {
+    Report report;
+    ReportStamp stamp;
+  };
+  [[nodiscard]] Result<ReportHead> LoadReportHead(const CrashLocation& crash) const;
+  /// The stamps of the reports of some crashes of one day, in their order.
+  [[nodiscard]] Result<std::vector<ReportStamp>> ReportStamps(const std::string& day,
+                                                              std::span<const CrashLocation> crashes) const;
   /// A file of a crash, opened for reading.
   [[nodiscard]] Result<Fd> OpenFile(const CrashLocation& crash, const std::string& name) const;
   [[nodiscard]] std::string PathOf(const CrashLocation& crash) const;

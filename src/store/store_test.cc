@@ -120,6 +120,36 @@ TEST_F(StoreTest, AReportCanBeReadOnceItIsWrittenAndReplaced) {
   EXPECT_EQ(status.st_mode & 07777, 0600u);
 }
 
+TEST_F(StoreTest, TheHeadOfAReportIsReadWithoutTheRest) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  EXPECT_THAT(store_.LoadReportHead(crash), FailsWith(ENOENT));
+  Report report = SampleReport(crash.id);
+  for (const std::size_t message : {0, 100'000}) {  // a head that is long, too
+    report.cause.message.assign(message, 'x');
+    report.stacks.resize(1000);
+    ASSERT_THAT(store_.WriteReport(crash, report), Succeeds());
+    const auto head = store_.LoadReportHead(crash);
+    ASSERT_THAT(head, Succeeds());
+    EXPECT_EQ(head->report.cause, report.cause);
+    EXPECT_EQ(head->report.fingerprint, report.fingerprint);
+  }
+}
+
+TEST_F(StoreTest, StampsTellReportsApart) {
+  const CrashLocation none = CommitCrash(store_, SampleRecord()), crash = CommitCrash(store_, SampleRecord());
+  const CrashLocation crashes[] = {none, crash};
+  ReportStamp before;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_THAT(store_.WriteReport(crash, SampleReport(crash.id)), Succeeds());
+    const auto stamps = store_.ReportStamps(crash.day, crashes);
+    ASSERT_THAT(stamps, Succeeds());
+    EXPECT_EQ(stamps->at(0), ReportStamp{});
+    EXPECT_NE(stamps->at(1), before);
+    EXPECT_EQ(store_.LoadReportHead(crash)->stamp, stamps->at(1));
+    before = stamps->at(1);
+  }
+}
+
 TEST_F(StoreTest, AReportMakesItsDayLookChanged) {
   const CrashLocation crash = CommitCrash(store_, SampleRecord());
   const timespec long_ago[] = {{1, 0}, {1, 0}};
