@@ -92,7 +92,7 @@ def main():
             for test in suite:
                 print(test.id().removeprefix("__main__."))
         return
-    for program in (programs.OBIT, programs.OBITD, programs.OBIT_PIPE, programs.CRASHER, programs.MAPPER):
+    for program in (programs.OBIT, programs.OBITD, programs.OBIT_ANALYZE, programs.OBIT_PIPE, programs.CRASHER, programs.MAPPER):
         if not program.exists():
             sys.exit(f"{program} is not built")
     result = unittest.main(exit=False, verbosity=2).result

@@ -9,6 +9,7 @@ CRASHERS = pathlib.Path(os.environ.get("OBIT_CRASHERS", ROOT / "build/release/te
 
 OBIT = BIN / "obit"
 OBITD = BIN / "obitd"
+OBIT_ANALYZE = BIN / "obit-analyze"
 OBIT_PIPE = BIN / "obit-pipe"
 CRASHER = CRASHERS / "crasher"
 MAPPER = CRASHERS / "mapper"

@@ -30,6 +30,7 @@ class Server:
         self.config = self.directory / "obit.toml"
         self.config.write_text(config or "")
         self.log_path = self.directory / "obitd.log"
+        self.program = programs.OBITD
         self.process = None
         self.ready_line = ""
 
@@ -37,7 +38,7 @@ class Server:
         """Starts obitd, by the command `through` if given, and returns when it says that it is ready."""
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*through, programs.OBITD, "--store", self.store, "--socket", self.socket, "--pipe-socket", self.pipe_socket,
+                [*through, self.program, "--store", self.store, "--socket", self.socket, "--pipe-socket", self.pipe_socket,
                  "--config", self.config],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, pass_fds=pass_fds,
                 env=os.environ | (environment or {}), preexec_fn=die_with_parent)  # fmt: skip
