@@ -110,26 +110,37 @@ Result<DatabaseOwner> OpenOrRebuild(const Store& store) {
   return database;
 }
 
-/// Loads `crashes` of one day into `list`. One that has gone meanwhile is left out.
-Result<void> LoadInto(CrashList& list, const Store& store, const std::string& day,
+/// What was read of some crashes: rows to be.
+struct Loaded {
+  std::vector<CrashSummary> crashes;
+  std::vector<ReportStamp> reports;  // that the summary of the same place was made from
+  std::vector<BrokenCrash> broken;
+};
+
+/// Adds `crashes` of one day to `loaded`. One that has gone meanwhile is left out.
+Result<void> LoadInto(Loaded& loaded, const Store& store, const std::string& day,
                       std::span<const CrashLocation> crashes) {
   std::vector<BrokenCrash> absent;
   for (const CrashLocation& crash : crashes) {
     auto record = store.Load(crash);
     if (!record) {
-      (record.error().code == ENOENT ? absent : list.broken).push_back({crash, std::move(record).error()});
+      (record.error().code == ENOENT ? absent : loaded.broken).push_back({crash, std::move(record).error()});
       continue;
     }
-    CrashSummary& summary = list.crashes.emplace_back(Summarize(crash, *record));
+    CrashSummary& summary = loaded.crashes.emplace_back(Summarize(crash, *record));
+    ReportStamp& report = loaded.reports.emplace_back();
     // A report that cannot be read is as good as none here: `obit show` tells of it.
-    if (const auto head = store.LoadReportHead(crash)) AddReport(summary, *head);
+    const auto head = store.LoadReportHead(crash);
+    if (!head) continue;
+    AddReport(summary, head->report);
+    report = head->stamp;
   }
   if (absent.empty()) return {};
   // ENOENT is a folder that was removed, or one without a record: only the latter is still listed.
   const auto left = OBIT_TRY(store.CrashesOf(day));
   const std::set<CrashLocation> there(left.begin(), left.end());
   for (BrokenCrash& crash : absent)
-    if (there.contains(crash.location)) list.broken.push_back(std::move(crash));
+    if (there.contains(crash.location)) loaded.broken.push_back(std::move(crash));
   return {};
 }
 
@@ -154,31 +165,38 @@ struct Difference {
   std::vector<CrashLocation> gone;    // rows without a folder
 };
 
+/// Ids as numbers, which are in the same order: a day may have 100,000 of them.
+std::uint64_t NumberOf(std::string_view id) { return ParseUnsigned(id, 16).value_or(0); }
+
 Result<Difference> CompareDay(sqlite3* database, const Store& store, const std::string& day) {
   struct Row {
-    std::string id;
+    std::uint64_t id;
     ReportStamp report;
   };
-  std::vector<Row> rows;
+  std::vector<Row> rows;  // by id
   auto query = OBIT_TRY(Statement::Prepare(
       database, "SELECT id, report_inode, report_changed FROM crashes WHERE day = ? ORDER BY id"));
   OBIT_TRY(query.Start(day));
   while (OBIT_TRY(query.Next()))
     rows.push_back(
-        {std::string(query.Bytes(0)), {static_cast<std::uint64_t>(query.Integer(1)), query.Integer(2)}});
+        {NumberOf(query.Bytes(0)), {static_cast<std::uint64_t>(query.Integer(1)), query.Integer(2)}});
 
   auto there = OBIT_TRY(store.CrashesOf(day));
-  std::ranges::sort(there);
   const auto stamps = OBIT_TRY(store.ReportStamps(day, there));
+  std::vector<std::pair<std::uint64_t, std::size_t>> order(there.size());  // id, index in `there`
+  for (std::size_t i = 0; i < there.size(); ++i) order[i] = {NumberOf(there[i].id), i};
+  std::ranges::sort(order);
+
   Difference difference;
+  const auto gone = [&](const Row& row) { difference.gone.push_back({day, fmt::format("{:016x}", row.id)}); };
   auto row = rows.begin();
-  for (std::size_t i = 0; i < there.size(); ++i) {
-    for (; row != rows.end() && row->id < there[i].id; ++row) difference.gone.push_back({day, row->id});
-    const bool known = row != rows.end() && row->id == there[i].id;
-    if (!known || row->report != stamps[i]) difference.unread.push_back(std::move(there[i]));
+  for (const auto& [id, index] : order) {
+    for (; row != rows.end() && row->id < id; ++row) gone(*row);
+    const bool known = row != rows.end() && row->id == id;
+    if (!known || row->report != stamps[index]) difference.unread.push_back(std::move(there[index]));
     if (known) ++row;
   }
-  for (; row != rows.end(); ++row) difference.gone.push_back({day, row->id});
+  std::for_each(row, rows.end(), gone);
   return difference;
 }
 
@@ -188,13 +206,14 @@ Result<void> RemoveRows(sqlite3* database, std::span<const CrashLocation> crashe
   return {};
 }
 
-Result<void> InsertRows(sqlite3* database, std::span<const CrashSummary> crashes) {
+Result<void> InsertRows(sqlite3* database, const Loaded& loaded) {
   auto insert = OBIT_TRY(Statement::Prepare(
       database,
       "INSERT OR REPLACE INTO crashes (time, id, day, pid, uid, comm, exe, signal, detail, "
       "outcome, core_bytes, stored_bytes, reason, kind, cause, guess, group_version, group_value, "
       "report_inode, report_changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
-  for (const CrashSummary& crash : crashes) {
+  for (std::size_t i = 0; i < loaded.crashes.size(); ++i) {
+    const CrashSummary& crash = loaded.crashes[i];
     std::optional<int> version;
     std::optional<std::uint64_t> value;
     if (crash.group) version = crash.group->version, value = crash.group->value;
@@ -202,7 +221,7 @@ Result<void> InsertRows(sqlite3* database, std::span<const CrashSummary> crashes
                         Blob{crash.comm}, Blob{crash.exe}, crash.signal, NameOf(crash.detail),
                         NameOf(crash.outcome), crash.core_bytes, crash.stored_bytes, Blob{crash.reason},
                         NameOf(crash.kind), Blob{crash.cause}, crash.guess ? 1 : 0, version, value,
-                        crash.report.inode, crash.report.changed));
+                        loaded.reports[i].inode, loaded.reports[i].changed));
   }
   return {};
 }
@@ -217,13 +236,13 @@ Result<std::vector<BrokenCrash>> ReadDay(sqlite3* database, const Store& store, 
   const std::int64_t now = RealtimeNow();
   const std::int64_t changed = store.DayChanged(day);
   const Difference difference = OBIT_TRY(CompareDay(database, store, day));
-  CrashList loaded;
+  Loaded loaded;
   OBIT_TRY(LoadInto(loaded, store, day, difference.unread));
 
   auto transaction = OBIT_TRY(Transaction::Begin(database));
   OBIT_TRY(RemoveRows(database, difference.gone));
   OBIT_TRY(RemoveRows(database, difference.unread));
-  OBIT_TRY(InsertRows(database, loaded.crashes));
+  OBIT_TRY(InsertRows(database, loaded));
   const bool settled = loaded.broken.empty() && changed < now - kSettled;
   OBIT_TRY(Execute(database,
                    "INSERT INTO days (day, changed) VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET "
@@ -239,8 +258,7 @@ Result<std::vector<CrashSummary>> ReadRows(sqlite3* database) {
       OBIT_TRY(Statement::Prepare(database,
                                   "SELECT day, id, time, pid, uid, comm, exe, signal, detail, outcome, "
                                   "core_bytes, stored_bytes, reason, kind, cause, guess, group_version, "
-                                  "group_value, report_inode, report_changed "
-                                  "FROM crashes ORDER BY time, id, day"));
+                                  "group_value FROM crashes ORDER BY time, id, day"));
   while (OBIT_TRY(rows.Next())) {
     const auto detail = DetailNamed(rows.Bytes(8));
     const auto outcome = OutcomeNamed(rows.Bytes(9));
@@ -264,7 +282,6 @@ Result<std::vector<CrashSummary>> ReadRows(sqlite3* database) {
     crash.guess = rows.Integer(15) != 0;
     if (!rows.IsNull(16))
       crash.group = {static_cast<int>(rows.Integer(16)), static_cast<std::uint64_t>(rows.Integer(17))};
-    crash.report = {static_cast<std::uint64_t>(rows.Integer(18)), rows.Integer(19)};
   }
   return crashes;
 }
@@ -304,14 +321,12 @@ CrashSummary Summarize(const CrashLocation& location, const CrashRecord& record)
           .reason = record.capture.reason};
 }
 
-void AddReport(CrashSummary& summary, const Store::ReportHead& head) {
-  const Report& report = head.report;
+void AddReport(CrashSummary& summary, const Report& report) {
   summary.kind = report.cause.kind;
   summary.cause = report.cause.sentence;
   summary.guess = report.cause.guess;
   if (const auto value = ParseUnsigned(report.fingerprint.value, 16))
     summary.group = {report.fingerprint.version, *value};
-  summary.report = head.stamp;
 }
 
 Index::Index(sqlite3* database) : database_(database) {}
@@ -339,12 +354,12 @@ Result<void> Index::Refresh(const Store& store, const std::string& day) {
 }
 
 Result<void> Index::Add(const Store& store, std::span<const CrashLocation> crashes) {
-  CrashList loaded;
+  Loaded loaded;
   for (const CrashLocation& crash : crashes)
     OBIT_TRY(LoadInto(loaded, store, crash.day, std::span(&crash, 1)));
   auto transaction = OBIT_TRY(Transaction::Begin(database_));
   OBIT_TRY(RemoveRows(database_, crashes));
-  OBIT_TRY(InsertRows(database_, loaded.crashes));
+  OBIT_TRY(InsertRows(database_, loaded));
   // The next list compares the day: one of these may have been removed since it was read, and other crashes
   // may have come and gone.
   auto unsettle = OBIT_TRY(Statement::Prepare(
@@ -369,11 +384,12 @@ Result<void> Index::Recreate(const Store& store) {
 }
 
 Result<CrashList> ListFolders(const Store& store) {
-  CrashList list;
+  Loaded loaded;
   for (const std::string& day : OBIT_TRY(store.Days())) {
     const auto crashes = OBIT_TRY(store.CrashesOf(day));
-    OBIT_TRY(LoadInto(list, store, day, crashes));
+    OBIT_TRY(LoadInto(loaded, store, day, crashes));
   }
+  CrashList list{std::move(loaded.crashes), std::move(loaded.broken)};
   std::ranges::sort(list.crashes, {}, [](const CrashSummary& crash) {
     return std::tie(crash.time, crash.location.id, crash.location.day);
   });

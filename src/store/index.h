@@ -39,11 +39,10 @@ struct CrashSummary {
   std::string cause;  ///< the sentence
   bool guess = false;
   std::optional<GroupKey> group;
-  ReportStamp report;
 };
 [[nodiscard]] CrashSummary Summarize(const CrashLocation& location, const CrashRecord& record);
 /// Adds what a report says.
-void AddReport(CrashSummary& summary, const Store::ReportHead& head);
+void AddReport(CrashSummary& summary, const Report& report);
 
 /// A crash directory whose record cannot be read: listed, so that it is not lost silently.
 struct BrokenCrash {

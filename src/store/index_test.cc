@@ -31,9 +31,8 @@ std::string Text(const CrashSummary& crash) {
                      crash.time, crash.pid, crash.uid ? std::to_string(*crash.uid) : "none", crash.comm,
                      crash.exe, crash.signal, NameOf(crash.detail), NameOf(crash.outcome), crash.core_bytes,
                      crash.stored_bytes, crash.reason) +
-         fmt::format(" {} {} {} {} {} {}", NameOf(crash.kind), crash.cause, crash.guess,
-                     crash.group ? fmt::format("{}:{:x}", crash.group->version, crash.group->value) : "none",
-                     crash.report.inode, crash.report.changed);
+         fmt::format(" {} {} {} {}", NameOf(crash.kind), crash.cause, crash.guess,
+                     crash.group ? fmt::format("{}:{:x}", crash.group->version, crash.group->value) : "none");
 }
 
 std::vector<std::string> Texts(const CrashList& list) {
