@@ -18,7 +18,8 @@ std::size_t LineWidth(const std::vector<std::size_t>& widths) {
 }  // namespace
 
 /// Column widths in cells; 0 for one that is left out. From the last column to the first, so that the first
-/// ones, by which a row is found, stay whole the longest: cut, and only then leave out.
+/// ones, by which a row is found, stay whole the longest: leave out where even the narrowest columns have no
+/// room, and cut only as far as it takes then.
 std::vector<std::size_t> Table::Widths(std::size_t line) const {
   std::vector<std::size_t> widths(columns_.size());
   for (std::size_t c = 0; c < columns_.size(); ++c) {
@@ -27,14 +28,13 @@ std::vector<std::size_t> Table::Widths(std::size_t line) const {
     if (widest > 0 || !columns_[c].optional) widths[c] = std::max(widest, DisplayWidth(columns_[c].title));
   }
   if (line == 0) return widths;
-  for (std::size_t c = columns_.size(); c-- > 0;) {
-    const std::size_t used = LineWidth(widths);
-    if (used <= line) return widths;
-    if (columns_[c].shrinks_to == 0 || widths[c] <= columns_[c].shrinks_to) continue;
-    widths[c] -= std::min(used - line, widths[c] - columns_[c].shrinks_to);
-  }
+  auto narrowest = widths;
+  for (std::size_t c = 0; c < columns_.size(); ++c)
+    if (columns_[c].shrinks_to > 0) narrowest[c] = std::min(widths[c], columns_[c].shrinks_to);
+  for (std::size_t c = columns_.size(); c-- > 0 && LineWidth(narrowest) > line;)
+    if (columns_[c].optional) widths[c] = narrowest[c] = 0;
   for (std::size_t c = columns_.size(); c-- > 0 && LineWidth(widths) > line;)
-    if (columns_[c].optional) widths[c] = 0;
+    widths[c] -= std::min(LineWidth(widths) - line, widths[c] - narrowest[c]);
   return widths;
 }
 

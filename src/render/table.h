@@ -17,7 +17,7 @@ class Table {
     Align align = Align::kLeft;
     /// Where the line is too long, this column may be cut down to so many cells; 0: it keeps its width.
     std::size_t shrinks_to = 0;
-    /// Left out where there is still no room, or when all its cells are empty.
+    /// Left out where there is still no room, the last such column first, or when all its cells are empty.
     bool optional = false;
   };
   /// `text` is fit for a terminal: escaped, without newlines.

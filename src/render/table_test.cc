@@ -41,9 +41,10 @@ TEST(Table, CutsFromTheLastColumnOn) {
 
 TEST(Table, LeavesAnOptionalColumnOutWhereThereIsNoRoom) {
   EXPECT_EQ(Sample().Render(Width(22)),
-            "ID    PROG…     SIZE\n"
-            "3f9c  imgp…  1.0 GiB\n"
-            "91e0  sh           -\n");
+            "ID    PROGRAM     SIZE\n"
+            "3f9c  imgpro…  1.0 GiB\n"
+            "91e0  sh             -\n")
+      << "and the others take its room";
 }
 
 TEST(Table, NoLineIsLongerThanTheTerminal) {

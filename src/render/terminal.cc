@@ -79,8 +79,10 @@ Terminal TerminalOf(int fd) {
   terminal.colour =
       (no_color == nullptr || *no_color == '\0') && term != nullptr && std::string_view(term) != "dumb";
   winsize size{};
-  constexpr std::size_t kUsual = 80;
-  terminal.width = ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
+  constexpr std::size_t kUsualWidth = 80, kUsualHeight = 24;
+  const bool known = ::ioctl(fd, TIOCGWINSZ, &size) == 0;
+  terminal.width = known && size.ws_col > 0 ? size.ws_col : kUsualWidth;
+  terminal.height = known && size.ws_row > 0 ? size.ws_row : kUsualHeight;
   return terminal;
 }
 

@@ -11,6 +11,7 @@ struct Terminal {
   bool interactive = false;  ///< it is a terminal
   bool colour = false;       ///< and may be sent colours: NO_COLOR is unset, TERM is not "dumb"
   std::size_t width = 0;     ///< columns; 0 is unlimited: a pipe or file gets everything
+  std::size_t height = 0;    ///< lines; 0 is unlimited
 };
 [[nodiscard]] Terminal TerminalOf(int fd);
 

@@ -1,5 +1,6 @@
 #include "render/times.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <ctime>
@@ -38,7 +39,8 @@ std::optional<std::int64_t> FromLocal(std::tm fields) {
   const std::time_t seconds = ::mktime(&fields);
   // mktime() makes 2026-02-31 a day in March: that is a slip of the user.
   if (fields.tm_mday != asked.tm_mday || fields.tm_mon != asked.tm_mon) return std::nullopt;
-  return static_cast<std::int64_t>(seconds) * kSecond;
+  constexpr std::int64_t kMost = INT64_MAX / kSecond;  // in the year 2262
+  return std::clamp<std::int64_t>(seconds, -kMost, kMost) * kSecond;
 }
 
 std::optional<std::int64_t> ParseSpan(std::string_view text) {
@@ -67,6 +69,24 @@ std::string FormatMomentInProse(std::int64_t moment, std::int64_t now) {
   const std::tm then = Local(moment);
   if (SameDay(then, Local(now))) return "today at " + Clock(then);
   return fmt::format("on {} at {}", Date(then), Clock(then));
+}
+
+std::string FormatBeginning(std::int64_t moment, std::int64_t now) {
+  constexpr std::array<std::string_view, 7> kDays{"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                                  "Thursday", "Friday", "Saturday"};
+  constexpr int kNamed = 6;  // days back: a week ago has the name of today
+  const std::tm then = Local(moment);
+  std::tm day = Local(now);
+  if (SameDay(then, day)) return Clock(then).substr(0, 5);
+  for (int back = 1; back <= kNamed; ++back) {
+    --day.tm_mday;
+    day.tm_hour = 12;  // no clock change moves noon to another day
+    day.tm_isdst = -1;
+    std::tm earlier = day;
+    if (::mktime(&earlier) != -1 && SameDay(then, earlier))
+      return back == 1 ? "yesterday" : std::string(kDays[static_cast<std::size_t>(then.tm_wday)]);
+  }
+  return Date(then);
 }
 
 std::optional<std::int64_t> ParseSince(std::string_view text, std::int64_t now) {

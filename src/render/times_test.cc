@@ -39,6 +39,23 @@ TEST_F(Times, TodayIsThatOfTheLocalZone) {
   EXPECT_EQ(FormatMoment(hours_before, kNow), "today 00:02:11");
 }
 
+TEST_F(Times, ABeginningHasTheNameOfItsDay) {
+  constexpr std::int64_t kDay = 86400 * kSecond;
+  EXPECT_EQ(FormatBeginning(kNow, kNow), "14:02");
+  EXPECT_EQ(FormatBeginning(kNow - 15 * 3600 * kSecond, kNow), "yesterday");
+  EXPECT_EQ(FormatBeginning(kNow - 2 * kDay, kNow), "Saturday");
+  EXPECT_EQ(FormatBeginning(kNow - 6 * kDay, kNow), "Tuesday");
+  EXPECT_EQ(FormatBeginning(kNow - 7 * kDay, kNow), "2026-11-16");
+  EXPECT_EQ(FormatBeginning(kNow - 400 * kDay, kNow), "2025-10-19");
+  EXPECT_EQ(FormatBeginning(kNow + kDay, kNow), "2026-11-24") << "a clock that was wrong";
+}
+
+TEST_F(Times, YesterdayIsTheDayBeforeWhereClocksChange) {
+  UseZone("CET-1CEST,M3.5.0,M10.5.0/3");
+  const std::int64_t sunday = 1'792'886'400 * kSecond;  // 2026-10-25 00:00 UTC, 02:00 there; it has 25 hours
+  EXPECT_EQ(FormatBeginning(sunday - 3 * 3600 * kSecond, sunday + 22 * 3600 * kSecond), "yesterday");
+}
+
 TEST_F(Times, SinceTakesSpans) {
   EXPECT_EQ(ParseSince("90s", kNow), kNow - 90 * kSecond);
   EXPECT_EQ(ParseSince("30min", kNow), kNow - 1800 * kSecond);
@@ -53,6 +70,7 @@ TEST_F(Times, SinceTakesLocalDates) {
   EXPECT_EQ(ParseSince("2026-11-23", kNow), midnight);
   EXPECT_EQ(ParseSince("2026-11-23 14:02", kNow), kNow - 11 * kSecond);
   EXPECT_EQ(ParseSince("2026-11-23T14:02:11", kNow), kNow);
+  EXPECT_GT(ParseSince("2999-01-01", kNow), kNow) << "more ns than there are numbers";
   UseZone("CET-1");
   EXPECT_EQ(ParseSince("2026-11-23 15:02:11", kNow), kNow);
 }
