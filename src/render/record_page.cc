@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "render/page.h"
 #include "render/times.h"
 #include "render/units.h"
 #include "render/users.h"
@@ -11,84 +12,6 @@
 
 namespace obit {
 namespace {
-
-constexpr std::size_t kLabel = 12;     // cells, with the gap behind it
-constexpr std::size_t kUsual = 100;    // line length where there is no terminal
-constexpr std::size_t kLinesMax = 12;  // of one field: a command line may have thousands of words
-
-/// Parts joined by `separator`; empty ones are left out.
-std::string Join(const std::vector<std::string>& parts, std::string_view separator) {
-  std::string out;
-  for (const std::string& part : parts) {
-    if (part.empty()) continue;
-    if (!out.empty()) out += separator;
-    out += part;
-  }
-  return out;
-}
-
-/// Lines "  Label       text", wrapped at spaces.
-class Page {
- public:
-  explicit Page(const Terminal& terminal)
-      : terminal_(terminal),
-        width_(std::max<std::size_t>(terminal.width == 0 ? kUsual : terminal.width, 40)) {}
-
-  /// `text` is fit for a terminal; it breaks at spaces. An empty one has no line.
-  void Field(std::string_view label, const std::string& text, Tone tone = Tone::kPlain) {
-    if (text.empty()) return;
-    const auto words = Split(text, ' ');
-    Items(label, {words.begin(), words.end()}, " ", tone);
-  }
-  /// Items that stay whole, with a separator between those of one line.
-  void Items(std::string_view label, const std::vector<std::string>& items, std::string_view separator,
-             Tone tone) {
-    const std::string head = fmt::format("  {:<{}}", label, kLabel), indent(head.size(), ' ');
-    const auto lines = Wrap(items, separator, width_ - head.size());
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-      if (i == kLinesMax) {
-        Line(fmt::format("{}... {} more: see --json", indent, FormatCount(lines.size() - i, "line")),
-             Tone::kDim);
-        break;
-      }
-      out_ += i == 0 ? Paint(head, Tone::kDim, terminal_.colour) : indent;
-      Line(lines[i], tone);
-    }
-  }
-  void Line(const std::string& text, Tone tone = Tone::kPlain) {
-    out_ += Paint(text, tone, terminal_.colour) + "\n";
-  }
-
-  [[nodiscard]] std::string Take() { return std::move(out_); }
-
- private:
-  /// Lines of at most `width` cells; an item that is longer has its own.
-  static std::vector<std::string> Wrap(const std::vector<std::string>& items, std::string_view separator,
-                                       std::size_t width) {
-    std::vector<std::string> lines;
-    std::string line;
-    std::size_t used = 0;
-    for (const std::string& item : items) {
-      const std::size_t cells = DisplayWidth(item);
-      if (!line.empty() && used + DisplayWidth(separator) + cells > width) {
-        lines.push_back(std::exchange(line, {}));
-        used = 0;
-      }
-      if (!line.empty()) {
-        line += separator;
-        used += DisplayWidth(separator);
-      }
-      line += item;
-      used += cells;
-    }
-    lines.push_back(line);
-    return lines;
-  }
-
-  Terminal terminal_;
-  std::size_t width_;
-  std::string out_;
-};
 
 std::string Number(std::string_view what, const std::optional<std::uint64_t>& value) {
   return value ? fmt::format("{} {:#x}", what, *value) : std::string();
@@ -140,13 +63,6 @@ std::string ProgramText(const CrashRecord& record) {
               ", ");
 }
 
-std::string CommandText(const CrashRecord::Process& process) {
-  std::string text;
-  for (const std::string& argument : process.cmdline)
-    text += (text.empty() ? "" : " ") + EscapeForTerminal(QuoteForShell(argument));
-  return process.cmdline_truncated ? text + " ... (cut)" : text;
-}
-
 std::string NamespacesText(const CrashRecord::Process& process, const PageContext& context) {
   const auto differing = [](const std::string& own, const std::string& usual) {
     return own == usual ? std::string() : EscapeForTerminal(own);
@@ -174,11 +90,6 @@ std::string MemoryText(const CrashRecord::Process& process) {
 std::string LimitText(const CrashRecord::Process& process) {
   if (!process.core_limit) return "";
   return "core size " + (*process.core_limit == UINT64_MAX ? "unlimited" : FormatBytes(*process.core_limit));
-}
-
-std::string FilesText(const CrashRecord& record, const PageContext& context) {
-  return EscapeForTerminal(context.folder) + ": " +
-         Join({"crash.json", record.files.core, record.files.exe}, ", ");
 }
 
 /// Memory that direct capture could not read. Not of the kernel's own pages: they are in every process, and
@@ -212,11 +123,36 @@ std::vector<std::string> NextCommands(const CrashRecord& record, const PageConte
 
 }  // namespace
 
-std::string RenderRecordPage(const CrashRecord& record, const PageContext& context) {
+std::string FullHeadline(const CrashRecord& record, const PageContext& context) {
+  std::string text = Headline(record, context.now);
+  if (!context.standing) return text;
+  const PageContext::Standing& standing = *context.standing;
+  if (standing.total == 1)
+    text += ", the only one of its kind";
+  else if (standing.position == standing.total)
+    text += fmt::format(", the {} time since {}", Ordinal(standing.position),
+                        FormatBeginning(standing.first_time, context.now));
+  else
+    text += fmt::format(", the {} of {} times since {}", Ordinal(standing.position), standing.total,
+                        FormatBeginning(standing.first_time, context.now));
+  return text + fmt::format(" (group {})", standing.group);
+}
+
+std::string CommandText(const CrashRecord::Process& process) {
+  std::string text;
+  for (const std::string& argument : process.cmdline)
+    text += (text.empty() ? "" : " ") + EscapeForTerminal(QuoteForShell(argument));
+  return process.cmdline_truncated ? text + " ... (cut)" : text;
+}
+
+std::string FilesText(const CrashRecord& record, const PageContext& context) {
+  return EscapeForTerminal(context.folder) + ": " +
+         Join({"crash.json", record.files.core, record.files.exe, context.has_report ? "report.json" : ""},
+              ", ");
+}
+
+void AddRecordFields(Page& page, const CrashRecord& record, const PageContext& context) {
   const CrashRecord::Process& process = record.process;
-  Page page(context.terminal);
-  page.Line(Headline(record, context.now), Tone::kStrong);
-  page.Line("");
   page.Field("Signal", DescribeSignal(record.signal));
   page.Field("Process", ProcessText(record));
   page.Field("Thread", ThreadText(record));
@@ -226,6 +162,7 @@ std::string RenderRecordPage(const CrashRecord& record, const PageContext& conte
   page.Field("Folder", EscapeForTerminal(process.cwd));
   page.Field("Root", process.root == "/" ? "" : EscapeForTerminal(process.root));
   page.Field("Namespaces", NamespacesText(process, context));
+  page.Field("Belongs to", DescribeIdentity(process.cgroup));
   page.Field("Cgroup", EscapeForTerminal(process.cgroup));
   page.Field("Started", StartedText(record, context.now));
   page.Field("Memory", MemoryText(process));
@@ -243,6 +180,14 @@ std::string RenderRecordPage(const CrashRecord& record, const PageContext& conte
       record.capture.verified && record.capture.verified->different_bytes > 0 ? Tone::kBad : Tone::kPlain);
   page.Field("Files", FilesText(record, context));
   page.Field("Id", record.id);
+}
+
+std::string RenderRecordPage(const CrashRecord& record, const PageContext& context) {
+  Page page(context.terminal);
+  page.Paragraph(0, FullHeadline(record, context), Tone::kStrong);
+  page.Line("");
+  AddRecordFields(page, record, context);
+  page.Field("Analysis", context.analysis, Tone::kWarning);
   page.Line("");
   page.Items("Next", NextCommands(record, context), " · ", Tone::kStrong);
   return page.Take();

@@ -73,6 +73,7 @@ TEST(RecordPage, SaysAllThatIsKnown) {
   User        root (0)
   Folder      /srv
   Namespaces  mnt:[2]
+  Belongs to  unit imgproxy.service
   Cgroup      /system.slice/imgproxy.service
   Started     today 13:00:08, was up 1 h 2 min
   Limit       core size unlimited
@@ -83,6 +84,13 @@ TEST(RecordPage, SaysAllThatIsKnown) {
 
   Next        obit gdb 3f9c2a71 · obit dump 3f9c2a71 -o core · obit rm 3f9c2a71
 )");
+}
+
+TEST(RecordPage, SaysWhyThereIsNoReport) {
+  PageContext context = Context();
+  context.analysis = "none yet: obit analyze 3f9c2a71";
+  EXPECT_THAT(RenderRecordPage(Sample(), context),
+              HasSubstr("\n  Analysis    none yet: obit analyze 3f9c2a71\n"));
 }
 
 TEST(RecordPage, WhatIsNotKnownHasNoLine) {

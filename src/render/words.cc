@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "crash/identity.h"
 #include "render/times.h"
 #include "render/units.h"
 #include "render/users.h"
@@ -85,6 +86,38 @@ std::string Headline(const CrashRecord& record, std::int64_t now) {
   // Nobody saw an imported crash: its time is that of the file.
   return text + (record.capture.method == CaptureMethod::kImport ? "; its core file was written " : " ") +
          when;
+}
+
+std::string DescribeIdentity(std::string_view cgroup) {
+  constexpr std::size_t kShort = 12;  // digits of a container's id, as the runtimes show it
+  const Identity identity = IdentityOf(cgroup);
+  std::string text;
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  if (!identity.user_unit.empty())
+    add(fmt::format("unit {} of {}", EscapeForTerminal(identity.user_unit),
+                    EscapeForTerminal(identity.unit)));
+  else if (!identity.unit.empty())
+    add("unit " + EscapeForTerminal(identity.unit));
+  if (!identity.container.empty()) {
+    const bool is_id = identity.container.size() == 64;
+    add("container " + EscapeForTerminal(is_id ? identity.container.substr(0, kShort) : identity.container) +
+        (identity.runtime.empty() ? "" : fmt::format(" ({})", identity.runtime)));
+  }
+  if (!identity.pod.empty()) add("pod " + EscapeForTerminal(identity.pod));
+  return text;
+}
+
+std::string Ordinal(std::uint64_t number) {
+  const bool teen = number % 100 >= 11 && number % 100 <= 13;
+  const std::uint64_t last = teen ? 0 : number % 10;
+  return fmt::format("{}{}", number, last == 1 ? "st" : last == 2 ? "nd" : last == 3 ? "rd" : "th");
+}
+
+std::string DescribeCause(std::string_view sentence, bool guess) {
+  if (guess) return "Probably: " + EscapeForTerminal(sentence);
+  std::string text = EscapeForTerminal(sentence);
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
 }
 
 std::string QuoteForShell(const std::string& argument) {

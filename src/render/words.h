@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "crash/record.h"
 #include "render/terminal.h"
@@ -21,6 +22,17 @@ namespace obit {
 
 /// "python3 died of SIGSEGV today at 14:02:11". Fit for a terminal.
 [[nodiscard]] std::string Headline(const CrashRecord& record, std::int64_t now);
+
+/// "unit imgproxy.service", "container 3f9c2a71b04d (docker), pod 6f8d3c0e-...": what a cgroup tells. Empty
+/// if that is nothing. Fit for a terminal.
+[[nodiscard]] std::string DescribeIdentity(std::string_view cgroup);
+
+/// "1st", "2nd", "3rd", "11th".
+[[nodiscard]] std::string Ordinal(std::uint64_t number);
+
+/// The sentence of a cause as it begins a line: "Null pointer read at 0x18", "Probably: null pointer read".
+/// Fit for a terminal.
+[[nodiscard]] std::string DescribeCause(std::string_view sentence, bool guess);
 
 /// An argument as a shell takes it: in quotes where it needs them. Not escaped for a terminal.
 [[nodiscard]] std::string QuoteForShell(const std::string& argument);

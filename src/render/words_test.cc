@@ -74,5 +74,41 @@ TEST(QuoteForShell, QuotesOnlyWhatNeedsIt) {
   EXPECT_EQ(QuoteForShell("$HOME"), "'$HOME'");
 }
 
+TEST(DescribeIdentity, NamesUnitContainerAndPod) {
+  EXPECT_EQ(DescribeIdentity("/system.slice/imgproxy.service"), "unit imgproxy.service");
+  EXPECT_EQ(DescribeIdentity("/user.slice/user-1000.slice/user@1000.service/app.slice/editor.service"),
+            "unit editor.service of user@1000.service");
+  const std::string id(64, 'a');
+  EXPECT_EQ(DescribeIdentity("/system.slice/docker-" + id + ".scope"), "container aaaaaaaaaaaa (docker)");
+  EXPECT_EQ(DescribeIdentity("/kubepods/pod6f8d3c0e-5b1a-4c8e-9d2f-0a1b2c3d4e5f/" + id),
+            "container aaaaaaaaaaaa, pod 6f8d3c0e-5b1a-4c8e-9d2f-0a1b2c3d4e5f");
+  EXPECT_EQ(DescribeIdentity("/lxc.payload.web\x1b[2J"), "container web\\x1b[2J (lxc)");
+  EXPECT_EQ(DescribeIdentity(R"(/a\x1b[2J.service)"), "unit a\\x1b[2J.service")
+      << "decoded, and escaped again";
+  EXPECT_EQ(DescribeIdentity("/"), "");
+}
+
+TEST(Ordinal, FollowsTheLastDigits) {
+  for (const auto& [number, text] : {std::pair{1, "1st"},
+                                     {2, "2nd"},
+                                     {3, "3rd"},
+                                     {4, "4th"},
+                                     {11, "11th"},
+                                     {12, "12th"},
+                                     {13, "13th"},
+                                     {21, "21st"},
+                                     {102, "102nd"},
+                                     {113, "113th"},
+                                     {1000, "1000th"}})
+    EXPECT_EQ(Ordinal(static_cast<std::uint64_t>(number)), text);
+}
+
+TEST(DescribeCause, BeginsALine) {
+  EXPECT_EQ(DescribeCause("null pointer read at 0x18", false), "Null pointer read at 0x18");
+  EXPECT_EQ(DescribeCause("null pointer read at 0x18", true), "Probably: null pointer read at 0x18");
+  EXPECT_EQ(DescribeCause("\x1b[2J", false), "\\x1b[2J");
+  EXPECT_EQ(DescribeCause("", false), "");
+}
+
 }  // namespace
 }  // namespace obit
