@@ -25,7 +25,7 @@ class List(support.CliCase):
         self.assertEqual(records[1]["signal"], {"number": 6, "name": "SIGABRT"} | records[1]["signal"])
         for key in ("transport", "method", "detail", "outcome", "core_bytes", "stored_bytes", "held_seconds"):
             self.assertIn(key, records[0]["capture"])
-        self.assertEqual(json.loads(self.run_obit("show", second["id"], "--json")[0]), records[1])
+        self.assertEqual(json.loads(self.run_obit("show", second["id"], "--json")[0]), {"record": records[1]})
 
     def test_a_line_for_each_crash_and_a_summary(self):
         record = self.add(pid=4711, comm="imgproxy", memory=b"x" * 8192)
@@ -142,11 +142,203 @@ class Show(support.CliCase):
         self.run_obit("show", "abcd")
 
 
+class Reports(support.CliCase):
+    """obit list, show and groups of crashes that were analysed."""
+
+    def columns(self, *arguments):
+        """The lines of the table that obit prints, as lists of columns."""
+        lines = self.run_obit(*arguments)[0].splitlines()[1:-1]
+        return [re.split("  +", line) for line in lines]
+
+    def test_a_list_says_the_cause_once_a_group(self):
+        first, second, other, plain = (self.add(pid=pid) for pid in (1, 2, 3, 4))
+        for record in (first, second):
+            self.add_report(record)
+        self.add_report(other, group="b" * 16, sentence="divided by zero",
+                        cause={"kind": "divide-by-zero", "sentence": "divided by zero", "guess": True})  # fmt: skip
+        out = self.run_obit("list")[0].splitlines()
+        self.assertIn("CAUSE", out[0])
+        self.assertIn("null pointer read at 0x18: the object in rdi is null", out[1])
+        self.assertIn(f"same as {first['id'][:8]}, 2nd", out[2])
+        self.assertIn("probably: divided by zero", out[3])
+        self.assertRegex(out[4], rf"{plain['id'][:8]} +4  root  SIGSEGV  imgproxy +4.0 KiB")
+        self.assertRegex(out[5], r"^4 crashes, 3 of them in 2 groups, .* stored\.$")
+        self.assertIn("null pointer", self.run_obit("list", second["id"])[0], "the first of the group is not in the list")
+
+    def test_a_report_is_seen_when_it_comes_and_when_it_is_replaced(self):
+        record = self.add()
+        self.run_obit("list")
+        for sentence in ("first", "second"):
+            self.add_report(record, sentence=sentence)
+            self.assertIn(sentence, self.run_obit("list")[0])
+        (self.store / "index.db").unlink()
+        self.assertIn("second", self.run_obit("list")[0])
+        self.run_obit("reindex")
+        self.assertIn("second", self.run_obit("list")[0])
+
+    def test_a_list_of_one_group(self):
+        records = [self.add(pid=pid) for pid in (1, 2, 3)]
+        self.add_report(records[0])
+        self.add_report(records[2])
+        self.add_report(records[1], group="a71d" + "0" * 12)
+        listed = json.loads(self.run_obit("list", "--json", "--group", "a71c")[0])
+        self.assertEqual([record["process"]["pid"] for record in listed], [1, 3])
+        self.assertIn("in 1 group", self.run_obit("list", "--group", "a71c09", "--last", "1")[0])
+        self.assertIn("no group matches", self.run_obit("list", "--group", "bb", code=3)[1])
+        self.assertIn("a71c09, a71d00", self.run_obit("list", "--group", "a71", code=4)[1])
+
+    def test_groups(self):
+        first, second, other = self.add(pid=1), self.add(pid=2, comm="imgproxy-cli"), self.add(pid=3, comm="python3")
+        self.assertEqual(self.run_obit("groups")[0], "No groups; 3 crashes in none.\n")
+        self.assertEqual(self.run_obit("groups", "--json")[0], "[]\n")
+        self.add_report(first)
+        self.add_report(other, group="b" * 16, sentence="divided by zero")
+        self.add_report(second, sentence="null pointer read at 0x20")
+        rows = self.columns("groups")
+        self.assertEqual([(row[0], row[1].strip(), row[4], row[6]) for row in rows],
+                         [("a71c09", "2", second["id"][:8], "null pointer read at 0x20"),
+                          ("bbbbbb", "1", other["id"][:8], "divided by zero")])  # fmt: skip
+        self.assertEqual(rows[0][5], "imgproxy, imgproxy-cli")
+        group = json.loads(self.run_obit("groups", "--json")[0])[0]
+        self.assertEqual(group, {"group": "a71c0900b04d6e58", "version": 1, "count": 2, "first": first["time"],
+                                 "last": second["time"], "kind": "null-read", "cause": "null pointer read at 0x20",
+                                 "guess": False, "programs": ["imgproxy", "imgproxy-cli"], "newest": second["id"]})  # fmt: skip
+        self.assertEqual(self.run_obit("groups", "--since", "2999-01-01")[0], "No groups.\n")
+        self.run_obit("groups", "--since", "soon", code=2)
+
+    def test_versions_of_the_fingerprint_are_groups_of_their_own(self):
+        for version, pid in ((1, 1), (2, 2)):
+            value = {"version": version, "value": "a71c0900b04d6e58", "frames": []}
+            self.add_report(self.add(pid=pid), fingerprint=value)
+        groups = json.loads(self.run_obit("groups", "--json")[0])
+        self.assertEqual([(group["version"], group["count"]) for group in groups], [(1, 1), (2, 1)])
+        listed = json.loads(self.run_obit("list", "--json", "--group", "a71c09")[0])
+        self.assertEqual([record["process"]["pid"] for record in listed], [2], "the newer version")
+
+    def test_show_of_a_group(self):
+        first, second = self.add(pid=1), self.add(pid=2)
+        for record in (first, second):
+            self.add_report(record)
+        out = self.run_obit("show", "a71c09")[0]
+        self.assertRegex(out, r"^Group a71c09: 2 crashes of imgproxy, the first today at .*, the last today at ")
+        self.assertIn("\n  Null pointer read at 0x18", out)
+        self.assertIn("\n    Handler::serve\n", out)
+        for record in (first, second):
+            self.assertIn(record["id"][:8], out)
+        listed = json.loads(self.run_obit("show", "a71c09", "--json")[0])
+        self.assertEqual((listed["count"], listed["crashes"]), (2, [first["id"], second["id"]]))
+
+    def test_a_crash_comes_before_a_group(self):
+        record = self.add()
+        self.add_report(record, group=record["id"][:8] + "0" * 8)
+        out, err = self.run_obit("show", record["id"][:6])
+        self.assertIn("imgproxy died", out)
+        self.assertIn(f"{record['id'][:6]} is the beginning of a group's id, too", err)
+        self.assertEqual(self.run_obit("show", record["id"])[1], "")
+
+    def test_show_of_a_report(self):
+        record = self.add()
+        report = self.add_report(record)
+        out = self.run_obit("show")[0]
+        self.assertRegex(out, r"^imgproxy died of SIGSEGV.*, the only one of its kind \(group a71c09\)\n")
+        self.assertIn("  in Cache::find(std::string const&) const, /nowhere/src/cache.cc:112\n", out)
+        self.assertIn("  #1  Handler::lookup (inlined)              handler.cc:77\n", out)
+        self.assertIn("15 alike in epoll_wait < worker_loop; 1 in clock_nanosleep < Stats::run\n", out)
+        self.assertNotIn("Cgroup", out)
+        shown = json.loads(self.run_obit("show", "--json")[0])
+        self.assertEqual(shown, {"record": record, "report": report})
+
+    def test_show_of_more(self):
+        self.add_report(self.add())
+        for option, heading in (("--all-threads", "15 threads alike: 4720"), ("--registers", "Registers"),
+                                ("--modules", "Modules"), ("--maps", "Mappings"), ("--record", "Recorded at the crash")):  # fmt: skip
+            self.assertIn("\n\n" + heading, self.run_obit("show", option)[0])
+            self.assertNotIn("\n\n" + heading, self.run_obit("show")[0])
+
+    def test_show_says_why_there_is_no_report(self):
+        record = self.add()
+        self.assertIn(f"analyze {record['id'][:8]}\n", self.run_obit("show")[0].replace("\n              ", " "))
+        nothing = {"cause": {"kind": "unknown"}, "fingerprint": {"version": 1}, "threads": 0, "stacks": []}
+        self.add_report(record, failure="the core has no threads", **nothing)
+        self.assertIn("Analysis    failed: the core has no threads\n", self.run_obit("show")[0])
+        (self.directory_of(record) / "report.json").write_text("{}")
+        self.assertIn("Analysis    not readable: crash", self.run_obit("show")[0])
+        self.run_obit("show", "--json", code=1)
+        self.edit_record(record, lambda content: content.update(files={}))
+        (self.directory_of(record) / "report.json").unlink()
+        self.assertIn("Analysis    none: there is no core to analyse\n", self.run_obit("show")[0])
+
+
+class Terminal(support.CliCase):
+    """What a terminal gets that a pipe does not: colours, lines that fit, a pager."""
+
+    def show(self, *arguments, columns=100, lines=200, **environment):
+        command = [programs.OBIT, "--store", self.store, *arguments]
+        code, got = support.on_terminal(command, columns, environment, lines)
+        self.assertEqual(code, 0, got)
+        return got
+
+    def pager(self, script):
+        path = self.folder / "pager"
+        path.write_text("#!/bin/sh\n" + script)
+        path.chmod(0o755)
+        return str(path)
+
+    def test_lines_fit_and_have_colours_unless_those_are_unwanted(self):
+        long = "web::Router<web::Request, std::map<int, web::Handler>>::serve(web::Request const&, int) const"
+        frames = [support.make_frame(long, f"/nowhere/{'long' * 20}.cc", line) for line in range(500)]
+        self.add_report(self.add(comm="a-rather-long-n"), stacks=[{"tids": [1], "frames": frames}],
+                        sentence="a sentence of many words " + "x" * 60)  # fmt: skip
+        for verb in (["list"], ["groups"], ["show", "--all-threads", "--registers", "--modules"], ["show", "a71c09"]):
+            for columns in (80, 100, 140):
+                got = self.show(*verb, columns=columns)
+                self.assertIn("\x1b[", got)
+                plain = re.sub("\x1b\\[[0-9]*m", "", got)
+                for line in plain.splitlines():
+                    if f"--store {self.store}" not in line:  # commands stay whole
+                        self.assertLessEqual(len(line), columns, line)
+                self.assertEqual(self.show(*verb, columns=columns, NO_COLOR="1"), plain)
+            self.assertNotIn("\x1b", self.run_obit(*verb)[0])
+
+    def test_a_narrow_list_keeps_the_cause(self):
+        self.add_report(self.add())
+        titles = re.sub("\x1b\\[[0-9]*m", "", self.show("list", columns=80)).splitlines()[0].split()
+        self.assertIn("CAUSE", titles)
+        titles = re.sub("\x1b\\[[0-9]*m", "", self.show("list", columns=140)).splitlines()[0].split()
+        self.assertEqual(titles[-3:], ["CAUSE", "CORE", "STORED"])
+
+    def test_a_page_that_is_longer_than_the_screen_goes_to_the_pager(self):
+        self.add_report(self.add())
+        self.add_report(self.add())
+        pager = self.pager("sed 's/^/paged: /'")
+        for selector in ("@1", "a71c09"):
+            self.assertTrue(self.show("show", selector, lines=10, PAGER=pager).startswith("paged: "))
+            for arguments, options in ((["show", selector], {"lines": 200, "PAGER": pager}),
+                                       (["show", selector, "--no-pager"], {"lines": 10, "PAGER": pager}),
+                                       (["show", selector], {"lines": 10, "PAGER": "cat"}),
+                                       (["show", selector], {"lines": 10, "PAGER": ""})):  # fmt: skip
+                got = self.show(*arguments, **options)
+                self.assertNotIn("paged", got)
+                self.assertIn("Next", got)
+
+    def test_a_pager_that_is_left_early_is_no_failure(self):
+        frames = [support.make_frame("f" * 200, found="cfi") for _ in range(20_000)]
+        self.add_report(self.add(), stacks=[{"tids": [n], "frames": frames} for n in range(2)])
+        got = self.show("show", "--all-threads", lines=10, PAGER=self.pager("read line; echo \"left after: $line\""))
+        self.assertEqual(len(got.splitlines()), 1)
+        self.assertIn("left after:", got)
+
+    def test_a_pager_that_is_not_there_is_done_without(self):
+        self.add_report(self.add())
+        self.assertIn("imgproxy died", self.show("show", lines=10, PAGER=str(self.folder / "absent")))
+        self.assertIn("imgproxy died", self.show("show", lines=10, PAGER="cat", PATH="/nonexistent"))
+
+
 class Usage(support.CliCase):
     def test_help_and_version(self):
         out, _ = self.run_obit("--help", store=False)
         self.assertIn("Examples:", out)
-        for verb in ("list", "show", "dump", "gdb", "lldb", "rm", "import", "reindex", "enable", "disable", "status", "doctor"):
+        for verb in ("list", "show", "groups", "dump", "gdb", "lldb", "rm", "import", "reindex", "enable", "disable", "status", "doctor"):
             self.assertRegex(out, rf"\n  {verb} ")
             self.run_obit(verb, "--help", store=False)
         self.assertRegex(self.run_obit("--version", store=False)[0], r"^obit \d+\.\d+\.\d+\n$")
@@ -158,7 +350,7 @@ class Usage(support.CliCase):
             self.assertEqual(len(err.splitlines()), 1, err)
 
     def test_no_store(self):
-        for verb in ("list", "show", "reindex"):
+        for verb in ("list", "show", "groups", "reindex"):
             _, err = self.run_obit(verb, code=1)
             self.assertIn("is no store", err)
 

@@ -40,6 +40,45 @@ def make_core(pid=4711, comm="imgproxy", signal=11, memory=b"", exe=None):
     return (header + notes).ljust(memory_at, b"\0") + memory
 
 
+def make_frame(function=None, file=None, line=None, **members):
+    """A frame of a stack; of module 0, unless that is said otherwise."""
+    frame = {"pc": "0x401136", "found": "cfi", "module": 0, "module_offset": "0x1136"}
+    frame |= {"function": function} if function else {}
+    frame |= {"file": file, "line": line} if file else {}
+    return frame | members
+
+
+def make_report(crash_id, sentence="null pointer read at 0x18: the object in rdi is null", group="a71c0900b04d6e58", **members):
+    """A report with the members in the order of docs/store-format.md; `members` replace those of the whole report."""
+    frames = [make_frame("Cache::find(std::string const&) const", "/nowhere/src/cache.cc", 112, found="registers"),
+              make_frame("Handler::lookup", "/nowhere/src/handler.cc", 77, inlined=True),
+              make_frame("Handler::serve(Request const&)", "/nowhere/src/handler.cc", 61),
+              make_frame("worker_main(void*)", "/nowhere/src/pool.cc", 19),
+              make_frame("start_thread", module=1, module_offset="0x89134")]  # fmt: skip
+    waiting = [make_frame("epoll_wait", module=1, module_offset="0x108e46", found="registers"),
+               make_frame("worker_loop(Pool*)", "/nowhere/src/pool.cc", 40)]  # fmt: skip
+    return {
+        "schema": 1, "id": crash_id, "time": "2026-11-23T14:02:12.000000000Z", "seconds": 0.25,
+        "cause": {"kind": "null-read", "sentence": sentence},
+        "fingerprint": {"version": 1, "value": group, "frames": ["Cache::find", "Handler::serve"]},
+        "crashed": {
+            "instruction": {"address": "0x401136", "bytes": "488b4718", "text": "mov 0x18(%rdi),%rax"},
+            "registers": [{"name": "rdi", "value": "0x0"}, {"name": "rsi", "value": "0x7f1c0400b2e0", "about": "heap"},
+                          {"name": "rax", "value": "0x1"}],
+            "memory": [{"label": "pc", "address": "0x401130", "bytes": "90" * 6 + "488b4718"}]},
+        "threads": 17,
+        "stacks": [{"tids": [4719], "frames": frames}, {"tids": list(range(4720, 4735)), "frames": waiting},
+                   {"tids": [4735], "frames": [make_frame("clock_nanosleep", module=1), make_frame("Stats::run()")]}],
+        "modules": [
+            {"path": "/usr/bin/imgproxy", "build_id": "c0ffee" * 6 + "c0ff", "begin": "0x400000", "end": "0x402000",
+             "package": "imgproxy 2.1-3", "symbols": "module", "lines": True},
+            {"path": "/usr/lib/x86_64-linux-gnu/libc.so.6", "begin": "0x7f0000000000", "end": "0x7f0000200000",
+             "package": "libc6 2.36-9", "symbols": "debug file"}],
+        "mappings": [{"begin": "0x400000", "end": "0x402000", "access": "r-x", "name": "/usr/bin/imgproxy"}],
+        "mappings_total": 1,
+    } | members  # fmt: skip
+
+
 class CliCase(unittest.TestCase):
     """A test with a folder and a store of its own."""
 
@@ -84,6 +123,15 @@ class CliCase(unittest.TestCase):
         (found,) = self.store.glob(f"crashes/*/{record['id']}")
         return found
 
+    def add_report(self, record, **members):
+        """Writes report.json into the folder of a crash, as an analysis does; returns it."""
+        report = make_report(record["id"], **members)
+        folder = self.directory_of(record)
+        (folder / "report.json.new").write_text(json.dumps(report, indent=1) + "\n")
+        (folder / "report.json.new").rename(folder / "report.json")
+        os.utime(folder.parent)
+        return report
+
     def edit_record(self, record, change):
         """Rewrites crash.json after change(record), as another writer of the format may."""
         path = self.directory_of(record) / "crash.json"
@@ -93,14 +141,14 @@ class CliCase(unittest.TestCase):
         self.run_obit("reindex")
 
 
-def on_terminal(command, columns, environment=None):
-    """Runs a command on a terminal of that width; returns its exit code and what the terminal got."""
+def on_terminal(command, columns, environment=None, lines=50):
+    """Runs a command on a terminal of that size; returns its exit code and what the terminal got."""
     pid, terminal = pty.fork()
     if pid == 0:
         try:
             import fcntl, termios  # only the child sets the size: before the program asks for it
 
-            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
             os.execvpe(command[0], [str(part) for part in command], ENVIRONMENT | (environment or {}))
         finally:
             os._exit(127)

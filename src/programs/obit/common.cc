@@ -2,7 +2,9 @@
 
 #include <cstdio>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "render/times.h"
 #include "render/words.h"
 #include "store/selector.h"
 
@@ -34,16 +36,24 @@ std::expected<CrashList, ExitCode> ListStore(const Store& store) {
   return std::move(*list);
 }
 
-std::expected<ChosenCrash, ExitCode> ChooseCrash(const std::string& store_path, const std::string& selector,
-                                                 std::string_view doing, std::string_view verb) {
-  auto store = OpenStore(store_path);
-  if (!store) return std::unexpected(store.error());
-  const auto list = ListStore(*store);
-  if (!list) return std::unexpected(list.error());
-  const auto selected = SelectCrash(list->crashes, selector);
+ExitCode KeepSince(std::vector<CrashSummary>& crashes, const std::string& since) {
+  if (since.empty()) return ExitCode::kDone;
+  const auto begin = ParseSince(since, RealtimeNow());
+  if (!begin) {
+    Log(Severity::kError, "--since {}: not a time such as 2h, 3d, today or 2026-11-22", since);
+    return ExitCode::kUsage;
+  }
+  std::erase_if(crashes, [&](const CrashSummary& crash) { return crash.time < *begin; });
+  return ExitCode::kDone;
+}
+
+std::expected<CrashLocation, ExitCode> ChooseFrom(const CrashList& list, const std::string& store_path,
+                                                  const std::string& selector, std::string_view doing,
+                                                  std::string_view verb) {
+  const auto selected = SelectCrash(list.crashes, selector);
   if (!selected) {
     // It may be there and be unreadable: that is the better answer.
-    for (const BrokenCrash& broken : list->broken)
+    for (const BrokenCrash& broken : list.broken)
       if (broken.location.id.starts_with(selector)) return std::unexpected(Failed(broken.why));
     return std::unexpected(NotSelected(selected.error()));
   }
@@ -57,9 +67,20 @@ std::expected<ChosenCrash, ExitCode> ChooseCrash(const std::string& store_path, 
                           ShortId(selected->whole->location));
     Log(Severity::kNotice, "{}", text);
   }
-  auto record = store->Load(crash.location);
+  return crash.location;
+}
+
+std::expected<ChosenCrash, ExitCode> ChooseCrash(const std::string& store_path, const std::string& selector,
+                                                 std::string_view doing, std::string_view verb) {
+  auto store = OpenStore(store_path);
+  if (!store) return std::unexpected(store.error());
+  const auto list = ListStore(*store);
+  if (!list) return std::unexpected(list.error());
+  const auto crash = ChooseFrom(*list, store_path, selector, doing, verb);
+  if (!crash) return std::unexpected(crash.error());
+  auto record = store->Load(*crash);
   if (!record) return std::unexpected(Failed(record.error()));
-  return ChosenCrash{std::move(*store), crash.location, std::move(*record)};
+  return ChosenCrash{std::move(*store), *crash, std::move(*record)};
 }
 
 std::string CommandFor(const std::string& store) {

@@ -3,6 +3,7 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "crash/record.h"
@@ -22,14 +23,24 @@ namespace obit {
 /// All its crashes, or tells why there is no list.
 [[nodiscard]] std::expected<CrashList, ExitCode> ListStore(const Store& store);
 
+/// Keeps the crashes from `since` on, as ParseSince reads it (empty: all), or tells that it is no time.
+[[nodiscard]] ExitCode KeepSince(std::vector<CrashSummary>& crashes, const std::string& since);
+
+/// Finds a crash in a list, or tells why not. Says so if it took the newest of several. `doing` is what the
+/// caller is about to do, for that message: "opening"; `verb` its name.
+[[nodiscard]] std::expected<CrashLocation, ExitCode> ChooseFrom(const CrashList& list,
+                                                                const std::string& store,
+                                                                const std::string& selector,
+                                                                std::string_view doing,
+                                                                std::string_view verb);
+
 /// One crash of a store, with its record.
 struct ChosenCrash {
   Store store;
   CrashLocation location;
   CrashRecord record;
 };
-/// Opens the store and finds the crash, or tells why not. Says so if it took the newest of several. `doing`
-/// is what the caller is about to do, for that message: "opening"; `verb` its name.
+/// Opens the store and chooses a crash of it.
 [[nodiscard]] std::expected<ChosenCrash, ExitCode> ChooseCrash(const std::string& store,
                                                                const std::string& selector,
                                                                std::string_view doing, std::string_view verb);

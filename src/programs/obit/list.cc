@@ -1,18 +1,13 @@
-#include <algorithm>
 #include <set>
 
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "common.h"
 #include "crash/record_json.h"
-#include "render/table.h"
-#include "render/times.h"
-#include "render/units.h"
-#include "render/users.h"
-#include "render/words.h"
+#include "crash_table.h"
+#include "store/groups.h"
 #include "store/selector.h"
 #include "verbs.h"
 
@@ -22,6 +17,13 @@ namespace {
 /// Keeps what the options ask for, oldest first.
 std::expected<std::vector<CrashSummary>, ExitCode> Filter(std::vector<CrashSummary> crashes,
                                                           const ListOptions& options) {
+  if (!options.group.empty()) {
+    const auto groups = GroupCrashes(crashes);
+    const auto group = SelectGroup(groups, options.group);
+    if (!group) return std::unexpected(NotSelected(group.error()));
+    const GroupKey key = (*group)->key;
+    std::erase_if(crashes, [&](const CrashSummary& crash) { return crash.group != key; });
+  }
   if (!options.selectors.empty()) {
     std::set<CrashLocation> wanted;
     for (const std::string& selector : options.selectors) {
@@ -31,14 +33,8 @@ std::expected<std::vector<CrashSummary>, ExitCode> Filter(std::vector<CrashSumma
     }
     std::erase_if(crashes, [&](const CrashSummary& crash) { return !wanted.contains(crash.location); });
   }
-  if (!options.since.empty()) {
-    const auto since = ParseSince(options.since, RealtimeNow());
-    if (!since) {
-      Log(Severity::kError, "--since {}: not a time such as 2h, 3d, today or 2026-11-22", options.since);
-      return std::unexpected(ExitCode::kUsage);
-    }
-    std::erase_if(crashes, [&](const CrashSummary& crash) { return crash.time < *since; });
-  }
+  if (const ExitCode code = KeepSince(crashes, options.since); code != ExitCode::kDone)
+    return std::unexpected(code);
   if (options.last > 0 && crashes.size() > options.last)
     crashes.erase(crashes.begin(), crashes.end() - static_cast<std::ptrdiff_t>(options.last));
   return crashes;
@@ -64,43 +60,11 @@ ExitCode PrintJson(const Store& store, const std::vector<CrashSummary>& crashes)
 }
 
 void PrintTable(const std::string& store, const std::vector<CrashSummary>& crashes) {
-  using enum Table::Align;
   const Terminal terminal = TerminalOf(STDOUT_FILENO);
-  const std::int64_t now = RealtimeNow();
-  Table table({{"TIME"},
-               {"ID"},
-               {"PID", kRight},
-               {.title = "USER", .shrinks_to = 6},
-               {"SIGNAL"},
-               {.title = "PROGRAM", .shrinks_to = 7},
-               {"CORE", kRight},
-               {"STORED", kRight},
-               {.title = "NOTE", .shrinks_to = 12, .optional = true}});
-  std::uint64_t stored = 0;
-  for (const CrashSummary& crash : crashes) {
-    const std::string program = ProgramName(crash.comm, crash.exe);
-    stored += crash.stored_bytes;
-    const Tone tone = ToneOf(crash.outcome);
-    table.Add({{FormatMoment(crash.time, now)},
-               {ShortId(crash.location), Tone::kStrong},
-               {crash.pid > 0 ? std::to_string(crash.pid) : "-"},
-               {crash.uid ? UserName(*crash.uid) : "-"},
-               {crash.signal != 0 ? SignalName(crash.signal) : "-"},
-               {program.empty() ? "-" : EscapeForTerminal(program), Tone::kStrong},
-               {CoreColumn(crash.outcome, crash.core_bytes), tone},
-               {crash.stored_bytes > 0 ? FormatBytes(crash.stored_bytes) : "-"},
-               {EscapeForTerminal(crash.reason), tone}});
-  }
-  if (!table.empty()) Print(table.Render(terminal));
-  const std::string count =
-      crashes.empty()
-          ? "No crashes"
-          : fmt::format("{}, {} stored", FormatCount(crashes.size(), "crash"), FormatBytes(stored));
-  const std::string command = CommandFor(store);
-  const std::string hint = terminal.interactive && !crashes.empty()
-                               ? fmt::format("      {0} show ID · {0} gdb ID", EscapeForTerminal(command))
-                               : "";
-  Print(count + "." + Paint(hint, Tone::kDim, terminal.colour) + "\n");
+  Print(RenderCrashTable(crashes, CauseColumn::kShow, terminal, RealtimeNow()));
+  const std::string command = EscapeForTerminal(CommandFor(store));
+  Print(Footer(CountCrashes(crashes), crashes.empty() ? "" : fmt::format("{0} show ID · {0} gdb ID", command),
+               terminal));
 }
 
 }  // namespace

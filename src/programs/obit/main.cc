@@ -21,7 +21,8 @@ without any, it is the newest.)";
 
 constexpr const char* kExamples = R"(Examples:
   obit list --since 2h              what crashed in the last two hours
-  obit show                         all that is known of the newest crash
+  obit show                         what killed the program that crashed last
+  obit groups --since 7d            what crashed for one reason, and how often
   obit gdb imgproxy                 opens the newest core of imgproxy in gdb
   obit gdb 3f9c -- -batch -ex bt    a stack trace of crash 3f9c..., for a script
   obit dump @2 -o core              the plain core of the crash before the newest
@@ -85,12 +86,26 @@ class CommandLine {
     list->add_option("--since", list_.since,
                      "Only from then on: 30min, 2h, 3d, today, 2026-11-22, \"2026-11-22 14:02\"")
         ->type_name("WHEN");
+    list->add_option("--group", list_.group, "Only crashes of this group (obit groups)")->type_name("GROUP");
     list->add_option("--last", list_.last, "Only the newest N")->type_name("N")->check(CLI::PositiveNumber);
     list->add_flag("--json", list_.json, "An array of whole records");
     CLI::App* show =
-        AddVerb("show", "Shows all that is known of a crash", [this] { return Show(store_, show_); });
-    AddSelector(show, show_.selector);
-    show->add_flag("--json", show_.json, "The record as it is stored");
+        AddVerb("show", "Shows what killed a process, and where", [this] { return Show(store_, show_); });
+    show->add_option("SEL", show_.selector, "Which crash: an id, a pid, a program, @N; or a group")
+        ->capture_default_str()
+        ->type_name("");
+    show->add_flag("--all-threads", show_.sections.all_threads, "The stacks of all threads, whole");
+    show->add_flag("--registers", show_.sections.registers,
+                   "Registers of the crashed thread, and memory around");
+    show->add_flag("--modules", show_.sections.modules, "Programs and libraries that were mapped");
+    show->add_flag("--maps", show_.sections.mappings, "All mappings");
+    show->add_flag("--record", show_.sections.record, "All that was recorded at the crash itself");
+    show->add_flag("--json", show_.json, "Record and report as they are stored");
+    show->add_flag("--no-pager", show_.no_pager, "Never through $PAGER or less");
+    CLI::App* groups = AddVerb("groups", "Lists groups of crashes with the same cause",
+                               [this] { return Groups(store_, groups_); });
+    groups->add_option("--since", groups_.since, "Only crashes from then on, as for list")->type_name("WHEN");
+    groups->add_flag("--json", groups_.json, "An array with an object for each group");
     CLI::App* dump =
         AddVerb("dump", "Writes the plain core of a crash", [this] { return Dump(store_, dump_); });
     AddSelector(dump, dump_.selector);
@@ -158,6 +173,7 @@ class CommandLine {
   ListOptions list_;
   ShowOptions show_;
   DumpOptions dump_;
+  GroupsOptions groups_;
   DebugOptions debug_;
   AnalyzeOptions analyze_;
   std::vector<std::string> import_, remove_;

@@ -8,22 +8,32 @@
 #include <vector>
 
 #include "exit_code.h"
+#include "render/report_page.h"
 
 namespace obit {
 
 struct ListOptions {
   std::vector<std::string> selectors;  ///< all crashes that one of them fits; empty: all
   std::string since;                   ///< as ParseSince reads it; empty: from the first on
+  std::string group;                   ///< only crashes of this group; empty: of all, and of none
   std::size_t last = 0;                ///< the newest so many; 0: all
   bool json = false;
 };
 [[nodiscard]] ExitCode List(const std::string& store, const ListOptions& options);
 
 struct ShowOptions {
-  std::string selector = "@1";
+  std::string selector = "@1";  ///< of a crash; of a group, if no crash fits
+  ReportSections sections;
   bool json = false;
+  bool no_pager = false;
 };
 [[nodiscard]] ExitCode Show(const std::string& store, const ShowOptions& options);
+
+struct GroupsOptions {
+  std::string since;  ///< as in ListOptions
+  bool json = false;
+};
+[[nodiscard]] ExitCode Groups(const std::string& store, const GroupsOptions& options);
 
 struct DumpOptions {
   std::string selector = "@1";
