@@ -70,10 +70,17 @@ std::string TextOf(const ZydisDecodedInstruction& instruction, std::span<const Z
                    std::uint64_t address) {
   ZydisFormatter formatter;
   std::array<char, 256> text{};
-  if (!ZYAN_SUCCESS(::ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_ATT)) ||
-      !ZYAN_SUCCESS(::ZydisFormatterFormatInstruction(&formatter, &instruction, operands.data(),
-                                                      instruction.operand_count_visible, text.data(),
-                                                      text.size(), address, nullptr)))
+  bool good = ZYAN_SUCCESS(::ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_ATT));
+  // "0x18", not "0x00000018": as debuggers print it.
+  for (const ZydisFormatterProperty padding :
+       {ZYDIS_FORMATTER_PROP_ADDR_PADDING_ABSOLUTE, ZYDIS_FORMATTER_PROP_ADDR_PADDING_RELATIVE,
+        ZYDIS_FORMATTER_PROP_DISP_PADDING, ZYDIS_FORMATTER_PROP_IMM_PADDING})
+    good = good && ZYAN_SUCCESS(::ZydisFormatterSetProperty(&formatter, padding, ZYDIS_PADDING_DISABLED));
+  good = good && ZYAN_SUCCESS(
+                     ::ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE));
+  if (!good || !ZYAN_SUCCESS(::ZydisFormatterFormatInstruction(&formatter, &instruction, operands.data(),
+                                                               instruction.operand_count_visible, text.data(),
+                                                               text.size(), address, nullptr)))
     return {};
   return text.data();
 }

@@ -18,7 +18,7 @@ constexpr std::size_t kRax = 10, kRdi = 14, kRsp = 19;
 TEST(Decode, Operands) {
   const auto store = DecodeBytes({0xc7, 0x47, 0x18, 1, 0, 0, 0});
   ASSERT_TRUE(store);
-  EXPECT_EQ(store->text, "movl $0x01, 0x18(%rdi)");
+  EXPECT_EQ(store->text, "movl $0x1, 0x18(%rdi)");
   EXPECT_EQ(store->size, 7u);
   ASSERT_EQ(store->memory.size(), 1u);
   EXPECT_TRUE(store->memory[0].writes);

@@ -1,6 +1,7 @@
 #include "analyze/symbolizer.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 
 #include <dwarf.h>
@@ -35,6 +36,16 @@ void SetName(Dwarf_Die* die, Frame& frame) {
   }
   frame.function = Demangle(frame.symbol);
   if (frame.function == frame.symbol) frame.symbol.clear();
+}
+
+/// Debug information names files relative to the folder that the compiler ran in.
+std::string SourcePath(Dwarf_Die* unit, const char* name) {
+  const std::filesystem::path path = Bounded(name);
+  if (path.empty() || path.is_absolute()) return path.string();
+  Dwarf_Attribute memory;
+  Dwarf_Attribute* folder = ::dwarf_attr(unit, DW_AT_comp_dir, &memory);
+  const std::string from = folder == nullptr ? "" : Bounded(::dwarf_formstring(folder));
+  return (std::filesystem::path(from) / path).lexically_normal().string();
 }
 
 std::uint32_t UnsignedAttribute(Dwarf_Die* die, unsigned name) {
@@ -113,7 +124,7 @@ void Symbolizer::NameByDebug(std::uint32_t module, std::uint64_t lookup, std::ve
   std::uint32_t line = 0;
   if (Dwarf_Line* source = ::dwarf_getsrc_die(&unit, lookup - bias)) {
     int number = 0;
-    file = Bounded(::dwarf_linesrc(source, nullptr, nullptr));
+    file = SourcePath(&unit, ::dwarf_linesrc(source, nullptr, nullptr));
     if (::dwarf_lineno(source, &number) == 0 && number > 0) line = static_cast<std::uint32_t>(number);
   }
   Dwarf_Files* files = nullptr;
@@ -129,7 +140,8 @@ void Symbolizer::NameByDebug(std::uint32_t module, std::uint64_t lookup, std::ve
     frame.inlined = true;
     // Where the call was, is where the outer function is.
     const std::uint32_t call_file = UnsignedAttribute(&scope, DW_AT_call_file);
-    file = call_file < file_count ? Bounded(::dwarf_filesrc(files, call_file, nullptr, nullptr)) : "";
+    file =
+        call_file < file_count ? SourcePath(&unit, ::dwarf_filesrc(files, call_file, nullptr, nullptr)) : "";
     line = UnsignedAttribute(&scope, DW_AT_call_line);
   }
   if (frames.empty() && !file.empty()) {  // assembler: lines without functions
