@@ -72,6 +72,8 @@ class Running:
             self._process.wait()
             raise
         self._process.returncode = status[-1]  # reaped here, not by Popen: it would drop the core bit
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         death = Death(self.pid, status[-1], self.output())
         self._output.close()
         return death
