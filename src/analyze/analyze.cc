@@ -8,6 +8,7 @@
 #include "analyze/address_names.h"
 #include "analyze/cause.h"
 #include "analyze/core_image.h"
+#include "analyze/environment.h"
 #include "analyze/fingerprint.h"
 #include "analyze/fold.h"
 #include "analyze/instruction.h"
@@ -60,10 +61,11 @@ namespace {
 /// Makes one report.
 class Reporter {
  public:
-  Reporter(CoreImage& image, std::vector<ModuleFiles>& files, const CrashRecord& record, std::int64_t begun)
+  Reporter(CoreImage& image, std::vector<ModuleFiles>& files, const AnalysisJob& job, std::int64_t begun)
       : image_(image),
         files_(files),
-        record_(record),
+        job_(job),
+        record_(job.record),
         begun_(begun),
         modules_(files, image),
         unwinder_(image, modules_),
@@ -82,6 +84,7 @@ class Reporter {
     }
     for (const ModuleFiles& one : files_) report_.modules.push_back(DescribedModule(one));
     report_.fingerprint = FindFingerprint(report_);
+    report_.environment = FindEnvironment(image_, job_.environment);
     ListMappings();
     report_.seconds = static_cast<double>(MonotonicNow() - begun_) / 1e9;
     return std::move(report_);
@@ -208,6 +211,7 @@ class Reporter {
 
   CoreImage& image_;
   std::vector<ModuleFiles>& files_;
+  const AnalysisJob& job_;
   const CrashRecord& record_;
   std::int64_t begun_;
   Modules modules_;
@@ -221,8 +225,6 @@ class Reporter {
 
 }  // namespace
 
-Report Analysis::Run() {
-  return Reporter(*state_->image, state_->files, state_->job.record, state_->begun).Make();
-}
+Report Analysis::Run() { return Reporter(*state_->image, state_->files, state_->job, state_->begun).Make(); }
 
 }  // namespace obit

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "crash/environment.h"
 #include "crash/record.h"
 #include "crash/report.h"
 
@@ -25,6 +26,8 @@ struct AnalysisJob {
   };
   std::vector<MappedFile> mapped;
   std::vector<std::string> debug_directories{"/usr/lib/debug"};  ///< with .build-id in them
+  std::string debuginfod_cache;  ///< of libdebuginfod: ID/debuginfo for each build-id; empty: there is none
+  EnvironmentKept environment = EnvironmentKept::kAllowList;
 };
 
 /// A core to threads, frames, cause and fingerprint, in two steps with a jail between them: the first opens

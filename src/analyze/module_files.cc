@@ -182,24 +182,27 @@ Fd OpenByLink(const ModuleFiles& module, const DebugSections& sections,
   return {};
 }
 
-void FindDebugFiles(ModuleFiles& module, const std::vector<std::string>& directories) {
+/// Debug information by the build-id of what it is for, where debug packages put it and where libdebuginfod
+/// does.
+Fd OpenByBuildId(const std::string& id, const AnalysisJob& job) {
+  for (const std::string& directory : job.debug_directories)
+    if (Fd file = OpenWithBuildId(BuildIdPath(directory, id), id)) return file;
+  if (job.debuginfod_cache.empty() || id.empty()) return {};
+  return OpenWithBuildId(fmt::format("{}/{}/debuginfo", job.debuginfod_cache, id), id);
+}
+
+void FindDebugFiles(ModuleFiles& module, const AnalysisJob& job) {
   if (!module.file) return;
   auto sections = ReadDebugSections(module.file);
   if (!sections) return;
   if (!sections->has_debug_info) {
-    for (const std::string& directory : directories)
-      if (!module.debug)
-        module.debug =
-            OpenWithBuildId(BuildIdPath(directory, module.module.build_id), module.module.build_id);
-    if (!module.debug) module.debug = OpenByLink(module, *sections, directories);
+    module.debug = OpenByBuildId(module.module.build_id, job);
+    if (!module.debug) module.debug = OpenByLink(module, *sections, job.debug_directories);
     if (!module.debug) return;
     sections = ReadDebugSections(module.debug);
     if (!sections) return;
   }
-  for (const std::string& directory : directories)
-    if (!module.alternate && !sections->alternate.empty())
-      module.alternate =
-          OpenWithBuildId(BuildIdPath(directory, sections->alternate_build_id), sections->alternate_build_id);
+  if (!sections->alternate.empty()) module.alternate = OpenByBuildId(sections->alternate_build_id, job);
   if (!module.alternate && sections->alternate.starts_with('/'))
     module.alternate = OpenWithBuildId(sections->alternate, sections->alternate_build_id);
 }
@@ -216,7 +219,7 @@ std::vector<ModuleFiles> FindModuleFiles(CoreImage& image, AnalysisJob& job) {
     FindFile(module, job, exe);
     if (module.file && module.module.build_id.empty())
       module.module.build_id = ReadBuildId(module.file).value_or("");
-    FindDebugFiles(module, job.debug_directories);
+    FindDebugFiles(module, job);
   }
   AddVdso(image, modules);
   std::ranges::sort(modules, {}, [](const ModuleFiles& one) { return one.module.begin; });

@@ -166,6 +166,8 @@ struct Report {
     std::string name;    ///< of the file, "[stack]", "[heap]"; empty if unknown
     bool operator==(const Mapping&) const = default;
   };
+  /// "NAME=value", as the process was started with it; what the setting lets through (crash/environment.h).
+  std::vector<std::string> environment;
   static constexpr std::size_t kMappingsMax = 4096;
   std::vector<Mapping> mappings;  ///< the first kMappingsMax
   std::uint64_t mappings_total = 0;

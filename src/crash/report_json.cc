@@ -233,6 +233,11 @@ std::string ReportToJson(const Report& report) {
   for (const Stack& stack : report.stacks) out["stacks"].push_back(StackJson(stack));
   out["modules"] = Json::array();
   for (const Module& module : report.modules) out["modules"].push_back(ModuleJson(module));
+  if (!report.environment.empty()) {
+    out["environment"] = Json::array();
+    for (const std::string& variable : report.environment)
+      out["environment"].push_back(BytesToUtf8(variable));
+  }
   out["mappings"] = MappingsJson(report.mappings);
   out["mappings_total"] = report.mappings_total;
   return out.dump(1) + "\n";
@@ -265,6 +270,7 @@ Result<Report> ReportFromJson(std::string_view text) {
   in.Get("threads", report.threads);
   in.ForEach("stacks",
              [&](ObjectReader item) { report.stacks.push_back(ReadStack(item, report.modules.size())); });
+  in.Get("environment", report.environment);
   in.ForEach("mappings", [&](ObjectReader item) {
     Report::Mapping& mapping = report.mappings.emplace_back();
     mapping.begin = AddressOf(item, "begin");

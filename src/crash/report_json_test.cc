@@ -44,6 +44,8 @@ class Generator {
     if (Coin()) report.instruction = {Address(), Text(), Text()};
     report.memory.resize(random_() % 3);
     for (auto& memory : report.memory) memory = {Text(), Address(), Text()};
+    report.environment.resize(random_() % 3);
+    for (std::string& variable : report.environment) variable = Text();
     report.mappings.resize(random_() % 3);
     for (auto& mapping : report.mappings) mapping = {Address(), Address(), Text(), Text()};
     report.mappings_total = Number<std::uint64_t>();
@@ -114,6 +116,7 @@ Report Whole() {
   report.registers = {{"rdi", 7, "x"}};
   report.instruction = {8, "90", "nop"};
   report.memory = {{"pc", 9, "\xff\x01"}};
+  report.environment = {"LANG=C"};
   report.mappings = {{1, 2, "r-x", "x"}};
   report.mappings_total = 1;
   return report;

@@ -97,6 +97,29 @@ constexpr Setting kSettings[] = {
        config.analysis_timeout = std::chrono::seconds(OBIT_TRY(value.Integer(1, 3600)));
        return {};
      }},
+    {"analysis", "environment",
+     [](const Value& value, Config& config) -> Result<void> {
+       const auto* text = value.node.as_string();
+       const auto kept = text == nullptr ? std::nullopt : EnvironmentKeptNamed(text->get());
+       if (!kept) return Refuse(EINVAL, R"({} must be "none", "allow-list" or "all")", value.where);
+       config.environment = *kept;
+       return {};
+     }},
+    {"analysis", "debuginfod_urls",
+     [](const Value& value, Config& config) -> Result<void> {
+       const auto* text = value.node.as_string();
+       if (text == nullptr) return Refuse(EINVAL, "{} must be URLs with spaces between them", value.where);
+       config.debuginfod_urls = text->get();
+       return {};
+     }},
+    {"analysis", "debuginfod_cache",
+     [](const Value& value, Config& config) -> Result<void> {
+       const auto* text = value.node.as_string();
+       if (text == nullptr || !text->get().starts_with('/'))
+         return Refuse(EINVAL, "{} must be the path of a folder", value.where);
+       config.debuginfod_cache = text->get();
+       return {};
+     }},
     {"server", "stop_timeout",
      [](const Value& value, Config& config) -> Result<void> {
        config.stop_timeout = OBIT_TRY(value.Seconds());

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "crash/environment.h"
 #include "crash/record.h"
 
 namespace obit {
@@ -32,6 +33,13 @@ struct Config {
   unsigned analysis_slots = 1;
   /// An analysis that takes longer is killed.
   std::chrono::seconds analysis_timeout{60};
+  /// What of a process' environment its report holds.
+  EnvironmentKept environment = EnvironmentKept::kAllowList;
+  /// Servers that are asked for debug information that this host has not, as in DEBUGINFOD_URLS (debuginfod(8)); empty:
+  /// none is asked.
+  std::string debuginfod_urls;
+  /// Where it is kept. libdebuginfod removes what was not used for long.
+  std::string debuginfod_cache = "/var/cache/obit/debuginfod";
 };
 
 /// Reads a TOML file; what it does not mention keeps its default. ENOENT: no such file. EINVAL: a wrong key,

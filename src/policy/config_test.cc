@@ -41,7 +41,8 @@ TEST(ParseConfig, WhatIsNotMentionedKeepsItsDefault) {
 TEST(ParseConfig, TakesEveryKey) {
   const auto config = ParseConfig(
       "[capture]\nslots = 7\nprogress_timeout = 1\ntimeout = 86400\ncore_limit_zero = \"reject\"\n"
-      "[analysis]\nenabled = false\nslots = 2\ntimeout = 3600\n[server]\nstop_timeout = 3\n",
+      "[analysis]\nenabled = false\nslots = 2\ntimeout = 3600\nenvironment = \"all\"\ndebuginfod_urls = "
+      "\"http://a http://b\"\ndebuginfod_cache = \"/c\"\n[server]\nstop_timeout = 3\n",
       "obit.toml");
   ASSERT_THAT(config, Succeeds());
   EXPECT_EQ(config->slots, 7u);
@@ -52,6 +53,9 @@ TEST(ParseConfig, TakesEveryKey) {
   EXPECT_FALSE(config->analyze);
   EXPECT_EQ(config->analysis_slots, 2u);
   EXPECT_EQ(config->analysis_timeout, 3600s);
+  EXPECT_EQ(config->environment, EnvironmentKept::kAll);
+  EXPECT_EQ(config->debuginfod_urls, "http://a http://b");
+  EXPECT_EQ(config->debuginfod_cache, "/c");
 }
 
 TEST(ParseConfig, TakesEveryWordForNoCore) {
@@ -89,6 +93,10 @@ TEST(ParseConfig, RefusesNumbersOutOfRange) {
               "obit.toml:2: capture.slots must be a whole number from 1 to 256");
   EXPECT_EQ(Refusal("analysis.slots = 65\n"),
             "obit.toml:1: analysis.slots must be a whole number from 1 to 64");
+  EXPECT_EQ(Refusal("analysis.environment = \"some\"\n"),
+            R"(obit.toml:1: analysis.environment must be "none", "allow-list" or "all")");
+  EXPECT_EQ(Refusal("analysis.debuginfod_cache = \"c\"\n"),
+            "obit.toml:1: analysis.debuginfod_cache must be the path of a folder");
   EXPECT_EQ(Refusal("analysis.timeout = 3601\n"),
             "obit.toml:1: analysis.timeout must be a whole number from 1 to 3600");
   for (const char* key : {"capture.progress_timeout", "capture.timeout", "server.stop_timeout"})

@@ -75,6 +75,7 @@ class ReportPage {
     if (sections.registers) AddSection(RenderRegisters(report_, terminal));
     if (sections.modules) AddSection(RenderModules(report_, terminal));
     if (sections.mappings) AddSection(RenderMappings(report_, terminal));
+    if (sections.environment) AddSection(RenderEnvironment(report_, terminal));
     if (sections.record) {
       page_.Line("");
       page_.Line("Recorded at the crash", Tone::kStrong);

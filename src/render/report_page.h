@@ -14,6 +14,7 @@ struct ReportSections {
   bool registers = false;
   bool modules = false;
   bool mappings = false;
+  bool environment = false;
   bool record = false;  ///< all that was recorded at the crash itself
 };
 

@@ -137,4 +137,11 @@ std::string RenderMappings(const Report& report, const Terminal& terminal) {
   return out;
 }
 
+std::string RenderEnvironment(const Report& report, const Terminal& terminal) {
+  std::string out = Heading("Environment", terminal);
+  if (report.environment.empty()) return out + "  nothing was kept\n";
+  for (const std::string& variable : report.environment) out += "  " + EscapeForTerminal(variable) + "\n";
+  return out;
+}
+
 }  // namespace obit

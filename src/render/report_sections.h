@@ -21,6 +21,9 @@ namespace obit {
 
 [[nodiscard]] std::string RenderMappings(const Report& report, const Terminal& terminal);
 
+/// The environment that the process was started with, as far as it was kept.
+[[nodiscard]] std::string RenderEnvironment(const Report& report, const Terminal& terminal);
+
 /// Rows of 16 bytes, 8 where that is too wide: "  0x401130  48 8b 47 18 ...  |H.G.|".
 [[nodiscard]] std::string RenderHexDump(std::uint64_t address, std::string_view bytes,
                                         const Terminal& terminal);

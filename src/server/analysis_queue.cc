@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "server/helper.h"
 
 namespace obit {
 namespace {
@@ -37,6 +38,7 @@ void AnalysisQueue::Reconfigure(const Config& config) {
   if (!enabled()) {
     waiting_.clear();
     old_.clear();
+    to_fetch_.clear();
     holding_ = 0;
   }
   StartWaiting();
@@ -88,6 +90,8 @@ void AnalysisQueue::Stop() {
   waiting_.clear();
   old_.clear();
   running_.clear();
+  to_fetch_.clear();
+  fetcher_.reset();
 }
 
 void AnalysisQueue::StartWaiting() {
@@ -111,13 +115,18 @@ void AnalysisQueue::StartWaiting() {
 void AnalysisQueue::Start(Waiting waiting) {
   auto files = OpenForAnalysis(store_, waiting.crash);
   if (!files && files.error().code == ENOENT) return;  // it was removed
-  const auto running = running_.insert(running_.end(), {waiting.crash, nullptr});
+  const auto running = running_.insert(running_.end(), {waiting.crash, nullptr, waiting.fetched});
   const auto started = [&]() -> Result<void> {
     if (!files) return std::unexpected(files.error());
     files->mapped = std::move(waiting.mapped);
     running->process = OBIT_TRY(AnalyzerProcess::Start(
-        loop_, {.program = program_, .timeout = config_.analysis_timeout, .niceness = kNiceness}, *files,
-        [this, running](const Report& report) { OnDone(running, report); }));
+        loop_,
+        {.program = program_,
+         .timeout = config_.analysis_timeout,
+         .niceness = kNiceness,
+         .debuginfod_cache = config_.debuginfod_urls.empty() ? "" : config_.debuginfod_cache,
+         .environment = config_.environment},
+        *files, [this, running](const Report& report) { OnDone(running, report); }));
     return {};
   }();
   if (started) return;
@@ -127,12 +136,49 @@ void AnalysisQueue::Start(Waiting waiting) {
 
 void AnalysisQueue::OnDone(std::list<Running>::iterator running, const Report& report) {
   const CrashLocation crash = running->crash;
+  const bool fetched = running->fetched;
   running_.erase(running);
   const auto written = store_.WriteReport(crash, report);
-  if (written)
+  if (written) {
     stored_(crash, report);
-  else if (written.error().code != ENOENT)
+    if (!fetched) Fetch(crash, report);
+  } else if (written.error().code != ENOENT) {
     Log(Severity::kError, "no report: {}", written.error().what);
+  }
+  StartWaiting();
+}
+
+/// The report is there; it can get better.
+void AnalysisQueue::Fetch(const CrashLocation& crash, const Report& report) {
+  if (config_.debuginfod_urls.empty() || to_fetch_.size() >= kToFetchMax) return;
+  auto missing = MissingDebugInformation(report);
+  if (missing.empty()) return;
+  to_fetch_.push_back({crash, std::move(missing)});
+  StartFetching();
+}
+
+void AnalysisQueue::StartFetching() {
+  if (fetcher_ || to_fetch_.empty()) return;
+  const ToFetch next = std::move(to_fetch_.front());
+  to_fetch_.pop_front();
+  auto started = [&]() -> Result<std::unique_ptr<DebugFetcher>> {
+    const FetcherOptions options{.program = OBIT_TRY(FindHelper("obit-debuginfod")),
+                                 .urls = config_.debuginfod_urls,
+                                 .cache = config_.debuginfod_cache};
+    return DebugFetcher::Start(loop_, options, next.build_ids,
+                               [this, crash = next.crash](bool any) { OnFetched(crash, any); });
+  }();
+  if (started)
+    fetcher_ = std::move(*started);
+  else
+    Log(Severity::kWarning, "no debug information is fetched: {}", started.error().what);
+}
+
+void AnalysisQueue::OnFetched(const CrashLocation& crash, bool any) {
+  fetcher_.reset();
+  StartFetching();
+  if (!any || !enabled() || waiting_.size() >= kWaitingMax) return;
+  waiting_.push_back({crash, {}, /*fetched=*/true});
   StartWaiting();
 }
 

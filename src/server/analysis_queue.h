@@ -11,6 +11,7 @@
 #include "kernel/mapped_files.h"
 #include "policy/config.h"
 #include "server/analyzer_process.h"
+#include "server/debug_fetcher.h"
 #include "server/event_loop.h"
 #include "store/store.h"
 
@@ -23,6 +24,9 @@ class AnalysisQueue {
   /// Crashes in the queue that hold descriptors of what they had mapped, at most; the others are analysed by
   /// the names of their files.
   static constexpr std::size_t kHoldingMax = 16;
+  /// Crashes whose debug information is yet to be fetched, at most. Those beyond it keep the report that they
+  /// have.
+  static constexpr std::size_t kToFetchMax = 64;
   /// Crashes that wait, at most. Those beyond it are for the next start of the server, or for obit analyze.
   static constexpr std::size_t kWaitingMax = 4096;
 
@@ -48,16 +52,26 @@ class AnalysisQueue {
   struct Waiting {
     CrashLocation crash;
     std::vector<MappedFile> mapped;
+    bool fetched = false;  ///< its debug information was asked for already
+  };
+  /// What servers are asked for, once the first report is there.
+  struct ToFetch {
+    CrashLocation crash;
+    std::vector<std::string> build_ids;
   };
   struct Running {
     CrashLocation crash;
     std::unique_ptr<AnalyzerProcess> process;
+    bool fetched = false;
   };
 
   [[nodiscard]] bool enabled() const { return config_.analyze && !program_.empty() && !stopped_; }
   void StartWaiting();
   void Start(Waiting waiting);
   void OnDone(std::list<Running>::iterator running, const Report& report);
+  void Fetch(const CrashLocation& crash, const Report& report);
+  void StartFetching();
+  void OnFetched(const CrashLocation& crash, bool any);
 
   EventLoop& loop_;
   const Store& store_;
@@ -67,7 +81,9 @@ class AnalysisQueue {
   std::deque<Waiting> waiting_;    // the oldest first
   std::deque<CrashLocation> old_;  // of before the start, the newest first
   std::list<Running> running_;
-  std::size_t holding_ = 0;  // of waiting_ with descriptors
+  std::deque<ToFetch> to_fetch_;           // the oldest first
+  std::unique_ptr<DebugFetcher> fetcher_;  // one at a time, beside the analyses: a server can be slow
+  std::size_t holding_ = 0;                // of waiting_ with descriptors
   bool held_ = false, full_ = false, stopped_ = false;
 };
 

@@ -5,7 +5,6 @@
 #include <optional>
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -14,6 +13,7 @@
 #include "base/text.h"
 #include "crash/record.h"
 #include "crash/report_json.h"
+#include "server/command.h"
 
 namespace obit {
 namespace {
@@ -32,69 +32,6 @@ Result<Pipe> MakePipe() {
   return pipe;
 }
 
-/// A program to be started with some descriptors and nothing else of its parent: no environment, no signal
-/// mask, no ignored signal; in a process group of its own, so that ^C is for its parent to handle.
-class Command {
- public:
-  explicit Command(const std::string& program) : arguments_{program} {
-    ::posix_spawn_file_actions_init(&actions_);
-    ::posix_spawnattr_init(&attributes_);
-  }
-  Command(Command&&) = delete;
-  ~Command() {
-    ::posix_spawn_file_actions_destroy(&actions_);
-    ::posix_spawnattr_destroy(&attributes_);
-  }
-
-  void Add(std::string argument) { arguments_.push_back(std::move(argument)); }
-  /// The number under which the program will have the descriptor.
-  Result<int> Pass(const Fd& fd) {
-    int number = fd.get();
-    if (number <= STDERR_FILENO) {
-      moved_.emplace_back(::fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-      number = moved_.back().get();
-      if (number < 0) return Fail(errno, "duplicate a descriptor");
-    }
-    Note(
-        ::posix_spawn_file_actions_adddup2(&actions_, number, number));  // takes O_CLOEXEC away, in the child
-    return number;
-  }
-  Result<pid_t> Start(const Fd& words) {
-    const int error = OBIT_TRY(Pass(words));
-    Note(::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0));
-    Note(::posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, "/dev/null", O_WRONLY, 0));
-    Note(::posix_spawn_file_actions_adddup2(&actions_, error, STDERR_FILENO));
-    Note(::posix_spawn_file_actions_addclose(&actions_, error));
-    sigset_t none, all;
-    ::sigemptyset(&none);
-    ::sigfillset(&all);
-    Note(::posix_spawnattr_setsigmask(&attributes_, &none));
-    Note(::posix_spawnattr_setsigdefault(&attributes_, &all));
-    Note(::posix_spawnattr_setpgroup(&attributes_, 0));
-    Note(::posix_spawnattr_setflags(&attributes_,
-                                    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP));
-    std::vector<char*> argv;
-    for (std::string& argument : arguments_) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    char* environment[] = {nullptr};
-    pid_t pid = -1;
-    if (error_ == 0) error_ = ::posix_spawn(&pid, argv[0], &actions_, &attributes_, argv.data(), environment);
-    if (error_ != 0) return Fail(error_, "start {}", arguments_.front());
-    return pid;
-  }
-
- private:
-  void Note(int error) {
-    if (error_ == 0) error_ = error;
-  }
-
-  std::vector<std::string> arguments_;
-  std::vector<Fd> moved_;
-  posix_spawn_file_actions_t actions_{};
-  posix_spawnattr_t attributes_{};
-  int error_ = 0;
-};
-
 Result<pid_t> StartAnalyzer(const AnalyzerOptions& options, const AnalyzerFiles& files, const Fd& report,
                             const Fd& words) {
   Command command(options.program);
@@ -110,6 +47,8 @@ Result<pid_t> StartAnalyzer(const AnalyzerOptions& options, const AnalyzerFiles&
     command.Add(fmt::format("--module={:x}:{}", mapped.begin, OBIT_TRY(command.Pass(mapped.file))));
   for (const std::string& directory : options.debug_directories)
     command.Add("--debug-directory=" + directory);
+  if (!options.debuginfod_cache.empty()) command.Add("--debuginfod-cache=" + options.debuginfod_cache);
+  command.Add(fmt::format("--environment={}", NameOf(options.environment)));
   const pid_t pid = OBIT_TRY(command.Start(words));
   if (options.niceness != 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(pid), options.niceness);
   return pid;

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "crash/environment.h"
 #include "crash/report.h"
 #include "kernel/mapped_files.h"
 #include "server/event_loop.h"
@@ -24,6 +25,8 @@ struct AnalyzerOptions {
   std::chrono::seconds timeout{60};
   int niceness = 0;                            ///< setpriority(2)
   std::vector<std::string> debug_directories;  ///< besides the usual ones
+  std::string debuginfod_cache;                ///< a folder; empty: there is none
+  EnvironmentKept environment = EnvironmentKept::kAllowList;
 };
 
 /// What is analysed.

@@ -143,9 +143,8 @@ void Server::StartTasks() {
 
 /// Only when its turn has come: a queue of thousands must not hold thousands of open files.
 void Server::OpenMemory(CaptureTask& task) {
-  auto memory = task.peer.pidfd ? inspector_.Memory(task.peer)
-                                : Result<ProcessMemory>(Refuse(ESRCH, "the process cannot be named"));
-  if (memory)
+  if (!task.peer.pidfd) return SetReason(task.job, "the process cannot be named");
+  if (auto memory = inspector_.Memory(task.peer))
     task.memory = std::move(*memory);
   else
     SetReason(task.job, memory.error().what);

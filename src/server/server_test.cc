@@ -352,9 +352,11 @@ TEST_F(ServerTest, AnalysesWhatAServerBeforeItDidNot) {
   CrashRecord record;
   record.id = "00000000000000aa";
   record.time = RealtimeNow();
-  const IncomingCrash incoming = *store.Begin(record.id);
-  ASSERT_TRUE(WriteFileAtomically(incoming.dir, kCoreFile, "core", 0600));
-  ASSERT_TRUE(WriteRecord(incoming.dir, record));
+  {
+    const IncomingCrash incoming = *store.Begin(record.id);
+    ASSERT_TRUE(WriteFileAtomically(incoming.dir, kCoreFile, "core", 0600));
+    ASSERT_TRUE(WriteRecord(incoming.dir, record));
+  }
   const CrashLocation crash = *store.Commit(record.id, record.time);
   analyzer_ = MakeFakeAnalyzer(path_ + "/analyzer", kWriteReport);
   Start();

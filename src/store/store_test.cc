@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "crash/report_json.h"
 #include "store/test_support.h"
 
 namespace obit {
@@ -421,9 +422,11 @@ TEST_F(StoreTest, AReportOfRootIsItsOwners) {
 
 TEST_F(StoreTest, LoadReportRefusesWhatIsNone) {
   const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  ASSERT_THAT(store_.WriteReport(crash, {.id = "0000000000000001"}), Succeeds());
-  EXPECT_THAT(store_.LoadReport(crash), FailsWith(EBADMSG)) << "it is of another crash";
+  const Report foreign{.id = "0000000000000001"};
+  EXPECT_THAT(store_.WriteReport(crash, foreign), FailsWith(EINVAL));
   const Fd dir = Open(store_.PathOf(crash), O_RDONLY | O_DIRECTORY).value();
+  ASSERT_THAT(WriteFileAtomically(dir, kReportFile, ReportToJson(foreign), 0600), Succeeds());
+  EXPECT_THAT(store_.LoadReport(crash), FailsWith(EBADMSG)) << "it is of another crash";
   ASSERT_THAT(WriteFileAtomically(dir, kReportFile, "{", 0600), Succeeds());
   EXPECT_THAT(store_.LoadReport(crash), FailsWith(EBADMSG));
   ASSERT_THAT(store_.Remove(crash), Succeeds());

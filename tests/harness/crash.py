@@ -33,7 +33,8 @@ class Death:
 class Running:
     """A started program: how a test crashes something at a moment of its choice."""
 
-    def __init__(self, argv, core_limit=UNLIMITED, user=None, cwd="/", stdin=subprocess.DEVNULL):
+    def __init__(self, argv, core_limit=UNLIMITED, user=None, cwd="/", stdin=subprocess.DEVNULL,
+                 environment=None):  # fmt: skip
         self._output = tempfile.TemporaryFile()
 
         def limit():
@@ -42,7 +43,7 @@ class Running:
         try:
             self._process = subprocess.Popen(
                 [str(argument) for argument in argv], stdin=stdin, stdout=self._output, stderr=self._output, cwd=cwd,
-                user=user, group=user, preexec_fn=limit)  # fmt: skip
+                user=user, group=user, env=environment, preexec_fn=limit)  # fmt: skip
         except OSError:
             self._output.close()
             raise

@@ -1,16 +1,20 @@
 """What becomes of a stored core: obit-analyze reads it, in its jail, and leaves a report beside it."""
 
+import http.server
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
+import subprocess
 import tempfile
+import threading
 
 from harness import case, crash, programs, store, wait
 
 
-class Analysis(case.KernelCase):
+class AnalysedCase(case.KernelCase):
     def setUp(self):
         super().setUp()
         self.server.start()
@@ -30,6 +34,8 @@ class Analysis(case.KernelCase):
         """Where programs may lie. Not below /run, which tends to be mounted noexec."""
         return self.stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp", prefix="obit-test."))
 
+
+class Analysis(AnalysedCase):
     def copy_of_crasher(self):
         return shutil.copy(programs.CRASHER, f"{self.folder()}/copy")
 
@@ -141,6 +147,84 @@ class Analysis(case.KernelCase):
         self.assertEqual(self.server.stop(), 0)
         self.assertNotIn("analysed", self.server.log())
         self.assertFalse((store.directory_of(self.server.store, record) / "report.json").exists())
+
+    def test_environment(self):
+        """What is no secret is kept; with another setting, all or nothing."""
+        variables = {"PATH": "/usr/bin:/bin", "LANG": "C", "DATABASE_PASSWORD": "geheim"}
+        self.crash(programs.CRASHER, "segv", environment=variables)
+        record = self.record()
+        self.assertEqual(set(self.report(record)["environment"]), {"PATH=/usr/bin:/bin", "LANG=C"})
+        self.assertNotIn("geheim", store.obit(self.server.store, "show", "--env").stdout)
+        store.obit(self.server.store, "analyze", "--environment", "all")
+        self.assertIn("DATABASE_PASSWORD=geheim", self.report(record)["environment"])
+        store.obit(self.server.store, "analyze", "--environment", "none")
+        self.assertNotIn("environment", self.report(record))
+
+
+class Debuginfod(AnalysedCase):
+    """A server that has the debug information of one program, and counts who asks."""
+
+    def setUp(self):
+        super().setUp()
+        folder = self.folder()
+        self.stripped = shutil.copy(programs.CAUSES / "O0-frame-pointers-pie/null-read", f"{folder}/stripped")
+        debug = f"{folder}/debug"
+        subprocess.run(["objcopy", "--only-keep-debug", self.stripped, debug], check=True)
+        subprocess.run(["strip", self.stripped], check=True)
+        notes = subprocess.run(["eu-readelf", "-n", self.stripped], check=True, capture_output=True, text=True).stdout
+        build_id = re.search(r"Build ID: ([0-9a-f]+)", notes)[1]
+        self.asked = asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                found = self.path == f"/buildid/{build_id}/debuginfo"
+                content = pathlib.Path(debug).read_bytes() if found else b""
+                self.send_response(200 if found else 404)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_):
+                pass
+
+        web = self.stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        self.stack.callback(web.shutdown)
+        self.url = f"http://127.0.0.1:{web.server_port}"
+        self.cache = f"{folder}/cache"
+
+    def has_names(self, record):
+        return "look_up" in self.functions(self.report(record))
+
+    def test_not_asked_unless_told(self):
+        self.crash(self.stripped)
+        record = self.record()
+        self.assertFalse(self.has_names(record))
+        self.assertEqual(self.asked, [])
+
+    def test_by_the_server(self):
+        self.server.stop()
+        self.server.config.write_text(f'[analysis]\ndebuginfod_urls = "{self.url}"\ndebuginfod_cache = "{self.cache}"\n')
+        self.server.start()
+        self.crash(self.stripped)
+        record = self.record()
+        wait.until(lambda: self.has_names(record), self.server.log)
+        (line,) = {frame.get("line") for frame in self.report(record)["stacks"][0]["frames"] if frame.get("function") == "look_up"}
+        self.assertIsNotNone(line)
+
+    def test_by_the_command(self):
+        self.crash(self.stripped)
+        record = self.record()
+        self.assertFalse(self.has_names(record))
+        environment = os.environ | {"DEBUGINFOD_URLS": self.url, "DEBUGINFOD_CACHE_PATH": self.cache}
+        subprocess.run([programs.OBIT, "--store", self.server.store, "analyze", "--debuginfod"], check=True, env=environment,
+                       capture_output=True)  # fmt: skip
+        self.assertTrue(self.has_names(record))
+        asked = len(self.asked)
+        done = store.obit(self.server.store, "analyze", "--debuginfod", check=False)
+        self.assertEqual(done.returncode, 1, "no server is named")
+        self.assertEqual(len(self.asked), asked)
 
 
 if __name__ == "__main__":

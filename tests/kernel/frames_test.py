@@ -98,6 +98,8 @@ def same_function(theirs, ours):
         return theirs.pc == ours.pc
     if ours.name.startswith("__rustc::"):  # as the linker knows what Rust's runtime is called by; gdb shows where it is written
         return theirs.file == ours.file
+    if theirs.name.startswith("core::ops::function::FnOnce::"):  # by the trait; Rust's name says of which type: <fn() as FnOnce>
+        return theirs.name.rpartition("::")[2] == ours.name.rpartition("::")[2]
     if "{impl#" in theirs.name:  # gdb numbers the blocks that Rust's names show the types of
         return theirs.name.split("::")[-1] == ours.name.split("::")[-1]
     return theirs.name == ours.name or ALIASES.sub("", theirs.name) == ALIASES.sub("", ours.name)

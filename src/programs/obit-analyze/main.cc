@@ -46,6 +46,8 @@ AnalysisJob MakeJob(AnalyzeOptions& options, CrashRecord record) {
   options.modules.clear();
   for (std::string& directory : options.debug_directories)
     job.debug_directories.push_back(std::move(directory));
+  job.debuginfod_cache = std::move(options.debuginfod_cache);
+  job.environment = options.environment;
   return job;
 }
 

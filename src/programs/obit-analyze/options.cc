@@ -55,6 +55,8 @@ Result<AnalyzeOptions> TakeOptions(int argc, char** argv) {
                                  {"report", required_argument, nullptr, 'o'},
                                  {"module", required_argument, nullptr, 'm'},
                                  {"debug-directory", required_argument, nullptr, 'd'},
+                                 {"debuginfod-cache", required_argument, nullptr, 'f'},
+                                 {"environment", required_argument, nullptr, 'v'},
                                  {}};
   AnalyzeOptions options;
   ::opterr = 0;
@@ -78,6 +80,15 @@ Result<AnalyzeOptions> TakeOptions(int argc, char** argv) {
       case 'd':
         options.debug_directories.emplace_back(::optarg);
         break;
+      case 'f':
+        options.debuginfod_cache = ::optarg;
+        break;
+      case 'v': {
+        const auto kept = EnvironmentKeptNamed(::optarg);
+        if (!kept) return Refuse(EINVAL, "--environment: none, allow-list or all");
+        options.environment = *kept;
+        break;
+      }
       default:
         return Refuse(EINVAL, "wrong usage: obitd and obit analyze start this program");
     }

@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "crash/environment.h"
 
 namespace obit {
 
@@ -18,6 +19,8 @@ struct AnalyzeOptions {
   };
   std::vector<Module> modules;
   std::vector<std::string> debug_directories;
+  std::string debuginfod_cache;
+  EnvironmentKept environment = EnvironmentKept::kAllowList;
 };
 
 /// EINVAL: wrong usage. What else is open is closed, but for standard input, output and error.

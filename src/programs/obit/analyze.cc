@@ -1,10 +1,12 @@
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 
 #include "base/log.h"
 #include "base/text.h"
 #include "common.h"
 #include "server/analyzer_process.h"
+#include "server/debug_fetcher.h"
 #include "server/helper.h"
 #include "store/index.h"
 #include "store/selector.h"
@@ -17,10 +19,51 @@ namespace {
 /// Whoever calls it waits, and may have patience for a program with gigabytes of debug information.
 constexpr std::chrono::seconds kTimeout{600};
 
+/// How all crashes of one call are analysed.
+struct Means {
+  AnalyzerOptions analyzer;
+  FetcherOptions fetcher;  ///< without `program`: nothing is fetched
+};
+
+/// Where libdebuginfod keeps what it fetches (debuginfod_find_debuginfo(3)).
+std::string DebuginfodCache() {
+  const auto of = [](const char* variable) -> std::string {
+    const char* value = std::getenv(variable);
+    return value == nullptr ? "" : value;
+  };
+  if (auto path = of("DEBUGINFOD_CACHE_PATH"); !path.empty()) return path;
+  if (const auto path = of("XDG_CACHE_HOME"); !path.empty()) return path + "/debuginfod_client";
+  const std::string home = of("HOME");
+  return home.empty() ? "" : home + "/.cache/debuginfod_client";
+}
+
+Result<Means> FindMeans(const AnalyzeOptions& options) {
+  Means means;
+  means.analyzer = {
+      .program = OBIT_TRY(FindHelper("obit-analyze")),
+      .timeout = kTimeout,
+      .debug_directories = options.debug_directories,
+      .debuginfod_cache = DebuginfodCache(),
+      .environment = EnvironmentKeptNamed(options.environment).value_or(EnvironmentKept::kNone)};
+  if (!options.fetch) return means;
+  const char* urls = std::getenv("DEBUGINFOD_URLS");
+  if (urls == nullptr || *urls == '\0')
+    return Refuse(EINVAL, "--debuginfod: DEBUGINFOD_URLS names no server");
+  if (means.analyzer.debuginfod_cache.empty()) return Refuse(EINVAL, "--debuginfod: HOME is not set");
+  means.fetcher = {.program = OBIT_TRY(FindHelper("obit-debuginfod")),
+                   .urls = urls,
+                   .cache = means.analyzer.debuginfod_cache};
+  return means;
+}
+
 /// Analyses one crash and puts the report in its folder.
-Result<Report> Renew(const Store& store, const CrashLocation& crash, const AnalyzerOptions& options) {
+Result<Report> Renew(const Store& store, const CrashLocation& crash, const Means& means) {
   const AnalyzerFiles files = OBIT_TRY(OpenForAnalysis(store, crash));
-  Report report = OBIT_TRY(AnalyzeAndWait(options, files));
+  Report report = OBIT_TRY(AnalyzeAndWait(means.analyzer, files));
+  if (const auto missing = MissingDebugInformation(report);
+      !means.fetcher.program.empty() && !missing.empty())
+    if (OBIT_TRY(FetchAndWait(means.fetcher, missing)))
+      report = OBIT_TRY(AnalyzeAndWait(means.analyzer, files));
   OBIT_TRY(store.WriteReport(crash, report));
   // Only a cache: what cannot be written there is read from the folders.
   if (auto index = Index::Open(store)) (void)index->Refresh(store, crash.day);
@@ -48,7 +91,7 @@ bool IsDue(const Store& store, const CrashSummary& crash) {
   return report->fingerprint.version < Report::Fingerprint::kVersion;
 }
 
-ExitCode AnalyzeAll(const std::string& store_path, const AnalyzerOptions& options) {
+ExitCode AnalyzeAll(const std::string& store_path, const Means& means) {
   const auto store = OpenStore(store_path);
   if (!store) return store.error();
   const auto list = ListStore(*store);
@@ -56,7 +99,7 @@ ExitCode AnalyzeAll(const std::string& store_path, const AnalyzerOptions& option
   ExitCode code = ExitCode::kDone;
   for (const CrashSummary& crash : list->crashes) {
     if (!IsDue(*store, crash)) continue;
-    const ExitCode told = Tell(crash, Renew(*store, crash.location, options));
+    const ExitCode told = Tell(crash, Renew(*store, crash.location, means));
     if (told != ExitCode::kDone) code = told;
   }
   return code;
@@ -65,15 +108,13 @@ ExitCode AnalyzeAll(const std::string& store_path, const AnalyzerOptions& option
 }  // namespace
 
 ExitCode Analyze(const std::string& store_path, const AnalyzeOptions& options) {
-  auto program = FindHelper("obit-analyze");
-  if (!program) return Failed(program.error());
-  const AnalyzerOptions analyzer{
-      .program = std::move(*program), .timeout = kTimeout, .debug_directories = options.debug_directories};
-  if (options.all) return AnalyzeAll(store_path, analyzer);
+  const auto means = FindMeans(options);
+  if (!means) return Failed(means.error());
+  if (options.all) return AnalyzeAll(store_path, *means);
   const auto crash = ChooseCrash(store_path, options.selector, "analysing", "analyze");
   if (!crash) return crash.error();
   if (const auto has_core = CheckHasCore(*crash); !has_core) return Failed(has_core.error());
-  return Tell(Summarize(crash->location, crash->record), Renew(crash->store, crash->location, analyzer));
+  return Tell(Summarize(crash->location, crash->record), Renew(crash->store, crash->location, *means));
 }
 
 }  // namespace obit

@@ -99,6 +99,7 @@ class CommandLine {
                    "Registers of the crashed thread, and memory around");
     show->add_flag("--modules", show_.sections.modules, "Programs and libraries that were mapped");
     show->add_flag("--maps", show_.sections.mappings, "All mappings");
+    show->add_flag("--env", show_.sections.environment, "The environment, as far as it was kept");
     show->add_flag("--record", show_.sections.record, "All that was recorded at the crash itself");
     show->add_flag("--json", show_.json, "Record and report as they are stored");
     show->add_flag("--no-pager", show_.no_pager, "Never through $PAGER or less");
@@ -135,6 +136,12 @@ class CommandLine {
                      "Also look there for debug information, in .build-id")
         ->type_name("DIR")
         ->allow_extra_args(false);
+    analyze->add_flag("--debuginfod", analyze_.fetch,
+                      "Fetch debug information that is missing, from the servers in DEBUGINFOD_URLS");
+    analyze->add_option("--environment", analyze_.environment, "What to keep of it: none, allow-list or all")
+        ->type_name("WHICH")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"none", "allow-list", "all"}));
     analyze->add_flag("--all", analyze_.all, "Every core without a report, or with one of an older obit")
         ->excludes("SEL");
     CLI::App* import = AddVerb("import", "Takes core files into the store: plain, zst, lz4, xz, gz",

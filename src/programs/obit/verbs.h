@@ -54,6 +54,8 @@ struct AnalyzeOptions {
   std::string selector = "@1";
   bool all = false;                            ///< instead: every core that lacks a report of this version
   std::vector<std::string> debug_directories;  ///< besides /usr/lib/debug
+  bool fetch = false;                          ///< ask the servers of DEBUGINFOD_URLS
+  std::string environment = "allow-list";      ///< a name of EnvironmentKept
 };
 /// Replaces what the analysis before said.
 [[nodiscard]] ExitCode Analyze(const std::string& store, const AnalyzeOptions& options);
