@@ -33,7 +33,7 @@ class AbortFinder {
     Report::Cause cause{.message = FindAbortMessage(scene_.image, scene_.modules)};
     if (FindByMessage(cause) || FindCpp(cause) || FindRust(cause)) return cause;
     cause.kind = CauseKind::kAbort;
-    cause.sentence = "abort called" + InFunction(FirstOwnFrame(scene_));
+    cause.sentence = "abort called" + InFunction(scene_);
     if (!cause.message.empty()) cause.sentence += ": " + cause.message;
     return cause;
   }
@@ -56,14 +56,14 @@ class AbortFinder {
     }
     if (message.find("stack smashing detected") != std::string::npos) {
       cause.kind = CauseKind::kStackSmashing;
-      cause.sentence = "stack smashing detected" + InFunction(FirstOwnFrame(scene_));
+      cause.sentence = "stack smashing detected" + InFunction(scene_);
       return true;
     }
     if (message.starts_with("*** ")) {  // __fortify_fail()
       cause.kind = CauseKind::kFortify;
       std::string what = message.substr(4);
       what = what.substr(0, what.find(" ***"));
-      cause.sentence = what + InFunction(FirstOwnFrame(scene_));
+      cause.sentence = what + InFunction(scene_);
       return true;
     }
     const bool heap =
@@ -87,7 +87,7 @@ class AbortFinder {
     const auto exception = FindException(scene_.image, scene_.raw);
     if (!exception) {
       cause.kind = CauseKind::kAbort;
-      cause.sentence = "std::terminate called" + InFunction(FirstOwnFrame(scene_));
+      cause.sentence = "std::terminate called" + InFunction(scene_);
       return true;
     }
     const bool no_memory =
@@ -106,8 +106,7 @@ class AbortFinder {
       return false;
     cause.kind = CauseKind::kRustPanic;
     cause.message = FindPanicMessage(scene_.image, scene_.raw, scene_.stack);
-    cause.sentence =
-        cause.message.empty() ? "panic" + InFunction(FirstOwnFrame(scene_)) : "panic: " + cause.message;
+    cause.sentence = cause.message.empty() ? "panic" + InFunction(scene_) : "panic: " + cause.message;
     return true;
   }
 

@@ -83,7 +83,7 @@ class Reporter {
       DescribeCrashed();
     }
     for (const ModuleFiles& one : files_) report_.modules.push_back(DescribedModule(one));
-    report_.fingerprint = FindFingerprint(report_);
+    report_.fingerprint = FindFingerprint(report_, IsSentByItself(record_));
     report_.environment = FindEnvironment(image_, job_.environment);
     ListMappings();
     report_.seconds = static_cast<double>(MonotonicNow() - begun_) / 1e9;

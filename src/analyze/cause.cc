@@ -35,12 +35,12 @@ Report::Cause FindSender(const CrashScene& scene) {
   const auto& signal = scene.record.signal;
   Report::Cause cause{.kind = CauseKind::kKilled};
   const std::string name = SignalName(signal.number);
-  const auto& process = scene.record.process;
   if (signal.sender_pid == 0) {  // of another pid namespace, or the kernel's own
     cause.sentence = fmt::format("killed by {} from outside its pid namespace", name);
-  } else if (signal.sender_pid &&
-             (signal.sender_pid == process.pid || signal.sender_pid == process.own_pid)) {
+  } else if (IsSentByItself(scene.record)) {
     cause.sentence = fmt::format("killed itself with {}", name);
+    const bool handled = std::ranges::any_of(scene.stack.frames, &Frame::interrupted);
+    if (handled) cause.sentence += " from a signal handler, which had come" + InFunction(scene);
   } else if (signal.sender_pid) {
     cause.sentence = fmt::format("killed by {} from process {}", name, *signal.sender_pid);
     if (signal.sender_uid) cause.sentence += fmt::format(" (uid {})", *signal.sender_uid);
@@ -53,22 +53,31 @@ Report::Cause FindSender(const CrashScene& scene) {
 
 }  // namespace
 
+bool IsSentByItself(const CrashRecord& record) {
+  const auto& sender = record.signal.sender_pid;
+  return sender && (sender == record.process.pid || sender == record.process.own_pid);
+}
+
 const Frame* FirstOwnFrame(const CrashScene& scene) {
   std::vector<Module> modules;
   for (std::uint32_t i = 0; i < scene.modules.count(); ++i) modules.push_back(scene.modules.files(i).module);
-  const std::size_t own = CountRuntimeFrames(scene.stack.frames, modules);
+  const std::size_t own = CountRuntimeFrames(scene.stack.frames, modules, IsSentByItself(scene.record));
   return own < scene.stack.frames.size() ? &scene.stack.frames[own] : nullptr;
 }
 
-std::string InFunction(const Frame* frame) {
-  return frame == nullptr || frame->function.empty() ? "" : " in " + PlainName(frame->function);
+std::string InFunction(const CrashScene& scene) {
+  const Frame* frame = FirstOwnFrame(scene);
+  if (frame == nullptr) return "";
+  if (!frame->function.empty()) return " in " + PlainName(frame->function);
+  if (!frame->module) return "";
+  const std::string& path = scene.modules.files(*frame->module).module.path;
+  return " in " + path.substr(path.rfind('/') + 1);
 }
 
 Report::Cause FindCause(CrashScene& scene) {
   const auto& signal = scene.record.signal;
   const bool sent = signal.sender_pid.has_value();  // by kill(2) and its kin
-  const bool by_itself = sent && (signal.sender_pid == scene.record.process.pid ||
-                                  signal.sender_pid == scene.record.process.own_pid);
+  const bool by_itself = IsSentByItself(scene.record);
   // The kernel sends SIGXFSZ in the name of the process that wrote (generic_write_check_limits() of
   // fs/read_write.c).
   const bool means_more = signal.number == SIGABRT || (signal.number == SIGXFSZ && signal.code == SI_USER);

@@ -43,7 +43,9 @@ struct CrashScene {
 
 /// The first frame that is none of the runtime's own (runtime_frames.h); null if there is none.
 [[nodiscard]] const Frame* FirstOwnFrame(const CrashScene& scene);
-/// " in FUNCTION"; empty without a name.
-[[nodiscard]] std::string InFunction(const Frame* frame);
+/// " in FUNCTION" of that frame, or " in MODULE"; empty if neither has a name.
+[[nodiscard]] std::string InFunction(const CrashScene& scene);
+/// The signal was the process' own: it gave up.
+[[nodiscard]] bool IsSentByItself(const CrashRecord& record);
 
 }  // namespace obit

@@ -76,14 +76,14 @@ std::uint64_t Hash(const std::vector<std::string>& words) {
 
 }  // namespace
 
-Report::Fingerprint FindFingerprint(const Report& report) {
+Report::Fingerprint FindFingerprint(const Report& report, bool gave_up) {
   Report::Fingerprint fingerprint;
   if (report.stacks.empty() || report.stacks.front().frames.empty()) return fingerprint;
   const Stack& stack = report.stacks.front();
   if (report.cause.kind == CauseKind::kStackOverflow && !stack.folds.empty()) {
     fingerprint.frames = CycleNames(report, stack.folds.front());
   } else {
-    std::size_t first = CountRuntimeFrames(stack.frames, report.modules);
+    std::size_t first = CountRuntimeFrames(stack.frames, report.modules, gave_up);
     if (first == stack.frames.size()) first = 0;
     for (std::size_t i = first; i < stack.frames.size() && fingerprint.frames.size() < kFrames; ++i)
       fingerprint.frames.push_back(NameFor(stack.frames[i], report.modules));

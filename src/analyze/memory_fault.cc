@@ -117,7 +117,7 @@ bool IsStackOverflow(const CrashScene& scene, std::uint64_t address) {
 Report::Cause StackOverflow(const CrashScene& scene) {
   Report::Cause cause{.kind = CauseKind::kStackOverflow, .sentence = "stack overflow"};
   const std::string recursion = Recursion(scene);
-  cause.sentence += recursion.empty() ? InFunction(FirstOwnFrame(scene)) : recursion;
+  cause.sentence += recursion.empty() ? InFunction(scene) : recursion;
   cause.guess = recursion.empty();
   return cause;
 }

@@ -102,8 +102,14 @@ bool IsRuntimeLibrary(std::string_view path) {
 
 }  // namespace
 
-std::size_t CountRuntimeFrames(const std::vector<Frame>& frames, const std::vector<Module>& modules) {
-  const auto own = std::ranges::find_if(frames, [&](const Frame& frame) {
+std::size_t CountRuntimeFrames(const std::vector<Frame>& frames, const std::vector<Module>& modules,
+                               bool gave_up) {
+  auto from = frames.begin();
+  if (gave_up) {
+    const auto interrupted = std::ranges::find_if(frames.rbegin(), frames.rend(), &Frame::interrupted);
+    if (interrupted != frames.rend()) from = interrupted.base() - 1;
+  }
+  const auto own = std::find_if(from, frames.end(), [&](const Frame& frame) {
     if (frame.module && IsRuntimeLibrary(modules[*frame.module].path)) return false;
     return !IsRuntimeFunction(PlainName(frame.function));
   });
