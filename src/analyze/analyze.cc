@@ -16,6 +16,7 @@
 #include "analyze/modules.h"
 #include "analyze/packages.h"
 #include "analyze/registers.h"
+#include "analyze/runtime_frames.h"
 #include "analyze/symbolizer.h"
 #include "analyze/unwinder.h"
 #include "base/clock.h"
@@ -83,6 +84,11 @@ class Reporter {
       DescribeCrashed();
     }
     for (const ModuleFiles& one : files_) report_.modules.push_back(DescribedModule(one));
+    if (!report_.stacks.empty()) {
+      const auto& frames = report_.stacks.front().frames;
+      const std::size_t own = CountRuntimeFrames(frames, report_.modules, IsSentByItself(record_));
+      if (own < frames.size()) report_.own_frame = static_cast<std::uint32_t>(own);
+    }
     report_.fingerprint = FindFingerprint(report_, IsSentByItself(record_));
     report_.environment = FindEnvironment(image_, job_.environment);
     ListMappings();

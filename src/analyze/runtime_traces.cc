@@ -134,11 +134,17 @@ std::string FindPanicPayload(CoreImage& image, const RawStack& raw, const Stack&
     if (!handles) continue;
     const std::uint64_t from = raw.frames[i].sp, to = raw.frames[i + 1].sp;
     const auto words = StackWords(image, from, std::min(to - std::min(from, to), kFrameMax));
-    for (std::size_t at = 0; at + 1 < words.size(); ++at) {
-      if (words[at + 1] == 0 || words[at + 1] > kMessageMax) continue;
-      std::string text(words[at + 1], '\0');
-      if (image.Read(words[at], std::as_writable_bytes(std::span(text))) == text.size() && IsPrintable(text))
-        return text;
+    const auto text_at = [&](std::uint64_t address, std::uint64_t length) -> std::string {
+      if (length == 0 || length > kMessageMax) return {};
+      std::string text(length, '\0');
+      const bool whole = image.Read(address, std::as_writable_bytes(std::span(text))) == text.size();
+      return whole && IsPrintable(text) ? text : "";
+    };
+    for (std::size_t at = 0; at + 2 < words.size(); ++at) {
+      // A literal is pointer and length. A String of older runtimes has its capacity between them.
+      if (std::string text = text_at(words[at], words[at + 1]); !text.empty()) return text;
+      if (words[at + 2] <= words[at + 1])
+        if (std::string text = text_at(words[at], words[at + 2]); !text.empty()) return text;
     }
   }
   return {};

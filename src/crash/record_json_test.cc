@@ -1,13 +1,12 @@
 #include "crash/record_json.h"
 
 #include <functional>
-#include <limits>
-#include <random>
 
 #include <nlohmann/json.hpp>
 
 #include "base/test_support.h"
 #include "base/text.h"
+#include "crash/test_support.h"
 
 namespace obit {
 namespace {
@@ -17,9 +16,9 @@ using testing::Succeeds;
 using Json = nlohmann::ordered_json;
 
 /// Fills records with anything that a field can hold, the same for each seed.
-class Generator {
+class Generator : testing::RandomValues {
  public:
-  explicit Generator(std::uint64_t seed) : random_(seed) {}
+  using RandomValues::RandomValues;
 
   CrashRecord Record() {
     CrashRecord record;
@@ -80,11 +79,6 @@ class Generator {
   }
 
  private:
-  bool Coin() { return random_() % 2 == 0; }
-  std::int64_t Time() {
-    return std::uniform_int_distribution<std::int64_t>(-9'000'000'000'000'000'000,
-                                                       9'000'000'000'000'000'000)(random_);
-  }
   std::string Text() {
     static constexpr std::string_view kPieces[] = {
         "\\", "\\x41",   "\\\\x", "\xff", "\xc3\xa4", "\xe2\x80\xae",

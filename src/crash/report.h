@@ -52,8 +52,8 @@ enum class FrameOrigin {
   kRegisters,
   kCfi,            ///< call frame information, .eh_frame or .debug_frame
   kFramePointer,   ///< the chain of saved frame pointers: a guess
-  kReturnAddress,  ///< the word on top of the stack: behind a call that went nowhere, or into a function without
-                   ///< a frame of its own (a guess)
+  kReturnAddress,  ///< the word on top of the stack: behind a call that went nowhere, or into a function
+                   ///< without a frame of its own (a guess)
   kScan,           ///< a word on the stack that looks like a return address: a guess
 };
 [[nodiscard]] std::string_view NameOf(FrameOrigin origin);
@@ -132,6 +132,8 @@ struct Report {
   } fingerprint;
 
   std::vector<Stack> stacks;  ///< the first one crashed
+  /// Of the first stack: the innermost frame that is the program's own and not of a language's runtime.
+  std::optional<std::uint32_t> own_frame;
   std::uint64_t threads = 0;  ///< of the process, in the core
 
   struct Register {

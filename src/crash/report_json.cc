@@ -231,6 +231,7 @@ std::string ReportToJson(const Report& report) {
   out["threads"] = report.threads;
   out["stacks"] = Json::array();
   for (const Stack& stack : report.stacks) out["stacks"].push_back(StackJson(stack));
+  Put(out, "own_frame", report.own_frame);
   out["modules"] = Json::array();
   for (const Module& module : report.modules) out["modules"].push_back(ModuleJson(module));
   if (!report.environment.empty()) {
@@ -271,6 +272,9 @@ Result<Report> ReportFromJson(std::string_view text) {
   in.ForEach("stacks",
              [&](ObjectReader item) { report.stacks.push_back(ReadStack(item, report.modules.size())); });
   in.Get("environment", report.environment);
+  in.Get("own_frame", report.own_frame);
+  if (report.own_frame && (report.stacks.empty() || *report.own_frame >= report.stacks.front().frames.size()))
+    in.Wrong("own_frame", "the index of a frame of the first stack");
   in.ForEach("mappings", [&](ObjectReader item) {
     Report::Mapping& mapping = report.mappings.emplace_back();
     mapping.begin = AddressOf(item, "begin");

@@ -1,13 +1,12 @@
 #include "crash/report_json.h"
 
 #include <functional>
-#include <limits>
-#include <random>
 
 #include <nlohmann/json.hpp>
 
 #include "base/test_support.h"
 #include "base/text.h"
+#include "crash/test_support.h"
 
 namespace obit {
 namespace {
@@ -17,15 +16,14 @@ using testing::Succeeds;
 using Json = nlohmann::ordered_json;
 
 /// Fills reports with anything that a field can hold, the same for each seed.
-class Generator {
+class Generator : testing::RandomValues {
  public:
-  explicit Generator(std::uint64_t seed) : random_(seed) {}
+  using RandomValues::RandomValues;
 
   Report Make() {
     Report report;
     report.id = fmt::format("{:016x}", random_());
-    report.time = std::uniform_int_distribution<std::int64_t>(-9'000'000'000'000'000'000,
-                                                              9'000'000'000'000'000'000)(random_);
+    report.time = Time();
     report.seconds = static_cast<double>(random_() % 1'000'000'007) / 1e6;
     report.failure = Text();
     report.cause = {static_cast<CauseKind>(random_() % 30), Text(), Coin(), Text()};
@@ -44,6 +42,8 @@ class Generator {
     if (Coin()) report.instruction = {Address(), Text(), Text()};
     report.memory.resize(random_() % 3);
     for (auto& memory : report.memory) memory = {Text(), Address(), Text()};
+    if (!report.stacks.empty() && !report.stacks.front().frames.empty())
+      report.own_frame = static_cast<std::uint32_t>(random_() % report.stacks.front().frames.size());
     report.environment.resize(random_() % 3);
     for (std::string& variable : report.environment) variable = Text();
     report.mappings.resize(random_() % 3);
@@ -116,6 +116,7 @@ Report Whole() {
   report.registers = {{"rdi", 7, "x"}};
   report.instruction = {8, "90", "nop"};
   report.memory = {{"pc", 9, "\xff\x01"}};
+  report.own_frame = 1;
   report.environment = {"LANG=C"};
   report.mappings = {{1, 2, "r-x", "x"}};
   report.mappings_total = 1;

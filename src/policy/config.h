@@ -35,8 +35,8 @@ struct Config {
   std::chrono::seconds analysis_timeout{60};
   /// What of a process' environment its report holds.
   EnvironmentKept environment = EnvironmentKept::kAllowList;
-  /// Servers that are asked for debug information that this host has not, as in DEBUGINFOD_URLS (debuginfod(8)); empty:
-  /// none is asked.
+  /// Servers that are asked for debug information that this host has not, as in DEBUGINFOD_URLS
+  /// (debuginfod(8)); empty: none is asked.
   std::string debuginfod_urls;
   /// Where it is kept. libdebuginfod removes what was not used for long.
   std::string debuginfod_cache = "/var/cache/obit/debuginfod";

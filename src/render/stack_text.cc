@@ -1,6 +1,7 @@
 #include "render/stack_text.h"
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -161,6 +162,11 @@ std::string PlaceText(const Frame& frame, const Report& report) {
 
 const Frame* TellingFrame(const Stack& stack, const Report& report) {
   if (stack.frames.empty()) return nullptr;
+  if (report.own_frame && !report.stacks.empty() && &stack == &report.stacks.front()) {
+    const auto own = std::span(stack.frames).subspan(*report.own_frame);
+    const auto named = std::ranges::find_if(own, [](const Frame& frame) { return !frame.function.empty(); });
+    if (named != own.end()) return &*named;
+  }
   const auto found = std::ranges::find_if(
       stack.frames, [&](const Frame& frame) { return !frame.function.empty() && !IsRuntime(frame, report); });
   return found != stack.frames.end() ? &*found : &stack.frames.front();

@@ -22,7 +22,8 @@ struct StackLimits {
 /// lines.
 [[nodiscard]] std::string RenderStackRemarks(const Stack& stack, const Terminal& terminal);
 
-/// The frame that says most: the innermost one that is neither in the C or C++ runtime nor in a header of the
+/// The frame that says most: the innermost one with a name that is the program's own, as the report says;
+/// where it does not, the innermost one that is neither in the C or C++ runtime nor in a header of the
 /// system; else the first. Null if there are no frames.
 [[nodiscard]] const Frame* TellingFrame(const Stack& stack, const Report& report);
 
