@@ -2,8 +2,8 @@
 #include <string_view>
 
 #include "analyze/cause.h"
-#include "analyze/demangle.h"
 #include "analyze/runtime_traces.h"
+#include "crash/plain_name.h"
 
 namespace obit {
 namespace {

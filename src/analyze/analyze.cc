@@ -9,17 +9,17 @@
 #include "analyze/cause.h"
 #include "analyze/core_image.h"
 #include "analyze/environment.h"
-#include "analyze/fingerprint.h"
 #include "analyze/fold.h"
 #include "analyze/instruction.h"
 #include "analyze/module_files.h"
 #include "analyze/modules.h"
 #include "analyze/packages.h"
 #include "analyze/registers.h"
-#include "analyze/runtime_frames.h"
 #include "analyze/symbolizer.h"
 #include "analyze/unwinder.h"
 #include "base/clock.h"
+#include "crash/fingerprint.h"
+#include "crash/runtime_frames.h"
 
 namespace obit {
 namespace {
@@ -89,7 +89,7 @@ class Reporter {
       const std::size_t own = CountRuntimeFrames(frames, report_.modules, IsSentByItself(record_));
       if (own < frames.size()) report_.own_frame = static_cast<std::uint32_t>(own);
     }
-    report_.fingerprint = FindFingerprint(report_, IsSentByItself(record_));
+    report_.fingerprint = FindFingerprint(report_, record_);
     report_.environment = FindEnvironment(image_, job_.environment);
     ListMappings();
     report_.seconds = static_cast<double>(MonotonicNow() - begun_) / 1e9;

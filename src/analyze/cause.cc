@@ -5,8 +5,8 @@
 
 #include <seccomp.h>
 
-#include "analyze/demangle.h"
-#include "analyze/runtime_frames.h"
+#include "crash/plain_name.h"
+#include "crash/runtime_frames.h"
 
 namespace obit {
 namespace {
@@ -52,11 +52,6 @@ Report::Cause FindSender(const CrashScene& scene) {
 }
 
 }  // namespace
-
-bool IsSentByItself(const CrashRecord& record) {
-  const auto& sender = record.signal.sender_pid;
-  return sender && (sender == record.process.pid || sender == record.process.own_pid);
-}
 
 const Frame* FirstOwnFrame(const CrashScene& scene) {
   std::vector<Module> modules;

@@ -45,7 +45,5 @@ struct CrashScene {
 [[nodiscard]] const Frame* FirstOwnFrame(const CrashScene& scene);
 /// " in FUNCTION" of that frame, or " in MODULE"; empty if neither has a name.
 [[nodiscard]] std::string InFunction(const CrashScene& scene);
-/// The signal was the process' own: it gave up.
-[[nodiscard]] bool IsSentByItself(const CrashRecord& record);
 
 }  // namespace obit

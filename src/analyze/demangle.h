@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 namespace obit {
 
@@ -9,9 +8,5 @@ namespace obit {
 /// longer than 4 KiB, stays as it is. Hostile names may be made to grow: the result has at most 16 KiB. In
 /// the jail only.
 [[nodiscard]] std::string Demangle(const std::string& symbol);
-
-/// A function's name without what differs between builds and instances: parameters, template arguments,
-/// return types, ABI tags, numbers of lambdas and closures, suffixes of clones (".cold", ".part.0").
-[[nodiscard]] std::string PlainName(std::string_view function);
 
 }  // namespace obit

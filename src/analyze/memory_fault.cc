@@ -4,7 +4,7 @@
 #include <elf.h>
 
 #include "analyze/cause.h"
-#include "analyze/demangle.h"
+#include "crash/plain_name.h"
 
 namespace obit {
 namespace {

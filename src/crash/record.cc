@@ -86,6 +86,11 @@ std::string SignalCodeName(int signal, int code) {
   return std::to_string(code);
 }
 
+bool IsSentByItself(const CrashRecord& record) {
+  const auto& sender = record.signal.sender_pid;
+  return sender && (sender == record.process.pid || sender == record.process.own_pid);
+}
+
 std::string ProgramName(std::string_view comm, std::string_view exe) {
   constexpr std::size_t kCommMax = 15;  // TASK_COMM_LEN without its NUL
   const std::string_view file = exe.substr(exe.rfind('/') + 1);

@@ -134,6 +134,9 @@ struct CrashRecord {
 /// "SEGV_MAPERR", "SI_TKILL", ...; the number in decimal where it has no name.
 [[nodiscard]] std::string SignalCodeName(int signal, int code);
 
+/// The process sent itself the signal that killed it: it gave up.
+[[nodiscard]] bool IsSentByItself(const CrashRecord& record);
+
 /// What people call the program: its comm; the file name of `exe` where that is empty, or is what comm (15
 /// bytes) was cut from.
 [[nodiscard]] std::string ProgramName(std::string_view comm, std::string_view exe);

@@ -1,9 +1,9 @@
-#include "analyze/fingerprint.h"
+#include "crash/fingerprint.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "analyze/runtime_frames.h"
+#include "crash/runtime_frames.h"
 
 namespace obit {
 namespace {
@@ -29,12 +29,12 @@ Report WithFrames(std::vector<Frame> frames) {
   return report;
 }
 
-std::string ValueOf(const Report& report) { return FindFingerprint(report, false).value; }
+std::string ValueOf(const Report& report) { return FindFingerprint(report, {}).value; }
 
 TEST(FindFingerprint, LeavesOutTheRuntimeAndWhatDiffersBetweenBuilds) {
   const Report report = WithFrames({In(kLibc, "__strlen_avx2"), In(kProgram, "shop::Cart::add(int) const"),
                                     In(kStripped, "", 0x1234), In(kProgram, "main")});
-  EXPECT_THAT(FindFingerprint(report, false).frames,
+  EXPECT_THAT(FindFingerprint(report, {}).frames,
               ElementsAre("shop!shop::Cart::add", "abcd+0x1234", "shop!main"));
 }
 

@@ -1,9 +1,9 @@
-#include "analyze/runtime_frames.h"
+#include "crash/runtime_frames.h"
 
 #include <algorithm>
 #include <string>
 
-#include "analyze/demangle.h"
+#include "crash/plain_name.h"
 
 namespace obit {
 namespace {

@@ -1,4 +1,4 @@
-#include "analyze/fingerprint.h"
+#include "crash/fingerprint.h"
 
 #include <algorithm>
 #include <string>
@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "analyze/demangle.h"
-#include "analyze/runtime_frames.h"
+#include "crash/plain_name.h"
+#include "crash/runtime_frames.h"
 
 namespace obit {
 namespace {
@@ -76,14 +76,14 @@ std::uint64_t Hash(const std::vector<std::string>& words) {
 
 }  // namespace
 
-Report::Fingerprint FindFingerprint(const Report& report, bool gave_up) {
+Report::Fingerprint FindFingerprint(const Report& report, const CrashRecord& record) {
   Report::Fingerprint fingerprint;
   if (report.stacks.empty() || report.stacks.front().frames.empty()) return fingerprint;
   const Stack& stack = report.stacks.front();
   if (report.cause.kind == CauseKind::kStackOverflow && !stack.folds.empty()) {
     fingerprint.frames = CycleNames(report, stack.folds.front());
   } else {
-    std::size_t first = CountRuntimeFrames(stack.frames, report.modules, gave_up);
+    std::size_t first = CountRuntimeFrames(stack.frames, report.modules, IsSentByItself(record));
     if (first == stack.frames.size()) first = 0;
     for (std::size_t i = first; i < stack.frames.size() && fingerprint.frames.size() < kFrames; ++i)
       fingerprint.frames.push_back(NameFor(stack.frames[i], report.modules));
