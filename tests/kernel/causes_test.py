@@ -577,6 +577,8 @@ class Files(CauseCase):
             with self.subTest(program.parent.name):
                 build_id = build_id_of(program)
                 keep = pathlib.Path(f"/usr/lib/debug/.build-id/{build_id[:2]}/{build_id[2:]}.debug")
+                if not keep.parent.exists():
+                    self.addCleanup(keep.parent.rmdir)  # runs after the file was removed
                 copy = self.strip(program, keep)
                 (died,) = self.analyzed((program, crash.Running([copy])))
                 self.assertEqual(self.module_of(died, copy)["build_id"], build_id)
