@@ -96,7 +96,8 @@ def same_function(theirs, ours):
     """Names for one function; where gdb has no name, the same place."""
     if not theirs.name:
         return theirs.pc == ours.pc
-    if ours.name.startswith("__rustc::"):  # as the linker knows what Rust's runtime is called by; gdb shows where it is written
+    # As the linker knows what Rust's runtime is called by; gdb shows where it is written.
+    if ours.name.startswith("__rustc::") or ours.name == "rust_begin_unwind":
         return theirs.file == ours.file
     if theirs.name.startswith("core::ops::function::FnOnce::"):  # by the trait; Rust's name says of which type: <fn() as FnOnce>
         return theirs.name.rpartition("::")[2] == ours.name.rpartition("::")[2]
