@@ -173,7 +173,7 @@ class Reporter {
     // Where a signal was sent, the thread may have been anywhere.
     if (!bytes.empty() && !record_.signal.sender_pid) {
       report_.instruction =
-          Report::Instruction{.address = known.pc(), .text = instruction ? instruction->text : ""};
+          FaultingInstruction{.address = known.pc(), .text = instruction ? instruction->text : ""};
       for (const std::byte byte : bytes.first(instruction ? instruction->size : bytes.size()))
         report_.instruction->bytes += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
     }

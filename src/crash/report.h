@@ -102,6 +102,14 @@ struct Module {
   bool operator==(const Module&) const = default;
 };
 
+/// The instruction that a thread was at when the processor refused it.
+struct FaultingInstruction {
+  std::uint64_t address = 0;
+  std::string bytes;  ///< hex
+  std::string text;   ///< "mov 0x18(%rdi),%rax"; empty if it is none
+  bool operator==(const FaultingInstruction&) const = default;
+};
+
 /// What the analysis of a core said: plain data, report.json (docs/store-format.md describes each field
 /// there). Replaced as a whole by each new analysis. Strings come from cores and binaries: they hold any
 /// bytes and are escaped only when written as JSON or printed.
@@ -144,13 +152,7 @@ struct Report {
   };
   std::vector<Register> registers;  ///< of the crashing thread
 
-  struct Instruction {
-    std::uint64_t address = 0;
-    std::string bytes;  ///< hex
-    std::string text;   ///< "mov 0x18(%rdi),%rax"; empty if it is none
-    bool operator==(const Instruction&) const = default;
-  };
-  std::optional<Instruction> instruction;  ///< the one that faulted
+  std::optional<FaultingInstruction> instruction;  ///< the one that faulted
 
   struct Memory {
     std::string label;  ///< "pc", "sp", "fault"
