@@ -1,4 +1,4 @@
-#include "analyze/landlock.h"
+#include "base/landlock.h"
 
 #include <functional>
 
@@ -16,11 +16,11 @@ using testing::TemporaryFolder;
 constexpr int kMissing = 255;
 
 /// The errno of what `attempt` does in a child that is restricted; kMissing: this kernel has no Landlock.
-int Try(FileAccess access, const std::function<long()>& attempt) {
+int Try(FileAccess access, const std::function<long()>& attempt, std::span<const FolderAccess> beneath = {}) {
   Child child(::fork());
   if (child.pid() == 0) {
     ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    const auto restricted = RestrictFiles(access);
+    const auto restricted = RestrictFiles(access, beneath);
     if (!restricted) ::_exit(restricted.error().code);
     if (!*restricted) ::_exit(kMissing);
     ::_exit(attempt() < 0 ? errno : 0);
@@ -70,6 +70,31 @@ TEST_F(LandlockTest, CanOnlyBecomeStricter) {
                   return ::open(file.c_str(), O_RDONLY);
                 }),
             EACCES);
+}
+
+TEST_F(LandlockTest, AFolderCanBeLeftOpen) {
+  ASSERT_EQ(::mkdir((folder_ / "in").c_str(), 0700), 0);
+  ASSERT_EQ(::mkdir((folder_ / "read").c_str(), 0700), 0);
+  ASSERT_TRUE(WriteFileAtomically(folder_.fd(), "read/file", "text", 0600));
+  const auto in = Open(folder_ / "in", O_RDONLY | O_DIRECTORY);
+  const auto read = Open(folder_ / "read", O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(in && read);
+  const FolderAccess allowed[] = {{*in, FileAccess::kWrite}, {*read, FileAccess::kRead}};
+  const auto attempt = [&](const std::function<long()>& what) {
+    return Try(FileAccess::kNothing, what, allowed);
+  };
+  EXPECT_EQ(attempt([&] {
+              const bool good = WriteFileAtomically(*in, "made", "text", 0600) &&
+                                ReadFileAt(*in, "made", 10) && ::mkdirat(in->get(), "folder", 0700) == 0 &&
+                                ::unlinkat(in->get(), "folder", AT_REMOVEDIR) == 0 &&
+                                ::unlinkat(in->get(), "made", 0) == 0;
+              return good ? 0 : -1;
+            }),
+            0);
+  EXPECT_EQ(attempt([&] { return ReadFileAt(*read, "file", 10) ? 0 : -1; }), 0);
+  EXPECT_EQ(attempt([&] { return ::unlinkat(read->get(), "file", 0); }), EACCES);
+  EXPECT_EQ(attempt([&] { return ::openat(folder_.fd().get(), "file", O_RDONLY); }), EACCES);
+  EXPECT_EQ(attempt([&] { return ::mknodat(in->get(), "fifo", S_IFIFO | 0600, 0); }), EACCES);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "analyze/landlock.h"
+#include "base/landlock.h"
 
 #include <cstdint>
 
@@ -17,7 +17,31 @@ struct RulesetAttributes {
 };
 static_assert(sizeof(RulesetAttributes) == 24);
 constexpr std::uint32_t kCreateRulesetVersion = 1 << 0;
-constexpr std::uint64_t kReadFile = 1 << 2, kReadDirectory = 1 << 3;
+struct __attribute__((packed)) PathBeneathAttributes {
+  std::uint64_t allowed_access;
+  std::int32_t parent_fd;
+};
+static_assert(sizeof(PathBeneathAttributes) == 12);
+constexpr int kRulePathBeneath = 1;
+
+constexpr std::uint64_t kWriteFile = 1 << 1, kReadFile = 1 << 2, kReadDirectory = 1 << 3,
+                        kRemoveDirectory = 1 << 4, kRemoveFile = 1 << 5, kMakeDirectory = 1 << 7,
+                        kMakeRegular = 1 << 8, kRefer = 1 << 13, kTruncate = 1 << 14;
+constexpr std::uint64_t kReading = kReadFile | kReadDirectory;
+constexpr std::uint64_t kWriting =
+    kWriteFile | kRemoveDirectory | kRemoveFile | kMakeDirectory | kMakeRegular | kRefer | kTruncate;
+
+std::uint64_t Rights(FileAccess access) {
+  switch (access) {
+    case FileAccess::kNothing:
+      break;
+    case FileAccess::kRead:
+      return kReading;
+    case FileAccess::kWrite:
+      return kReading | kWriting;
+  }
+  return 0;
+}
 
 /// All bits below 1 << `count`.
 constexpr std::uint64_t FirstBits(int count) { return (std::uint64_t{1} << count) - 1; }
@@ -35,16 +59,23 @@ RulesetAttributes Everything(long version) {
 
 }  // namespace
 
-Result<bool> RestrictFiles(FileAccess access) {
+Result<bool> RestrictFiles(FileAccess everywhere, std::span<const FolderAccess> beneath) {
   const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kCreateRulesetVersion);
   if (version < 1 && (errno == ENOSYS || errno == EOPNOTSUPP)) return false;
   if (version < 1) return Fail(errno, "ask for the version of Landlock");
   RulesetAttributes denied = Everything(version);
   // What is not handled stays allowed. A rule could not say "anywhere": "/" is not the root of the files of
   // a container.
-  if (access == FileAccess::kRead) denied.handled_access_fs &= ~(kReadFile | kReadDirectory);
+  denied.handled_access_fs &= ~Rights(everywhere);
   const Fd ruleset(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &denied, sizeof denied, 0)));
   if (!ruleset) return Fail(errno, "make a Landlock ruleset");
+  for (const FolderAccess& allowed : beneath) {
+    PathBeneathAttributes rule{.allowed_access = Rights(allowed.access) & denied.handled_access_fs,
+                               .parent_fd = allowed.folder.get()};
+    if (rule.allowed_access == 0) continue;
+    if (::syscall(SYS_landlock_add_rule, ruleset.get(), kRulePathBeneath, &rule, 0) < 0)
+      return Fail(errno, "add a Landlock rule");
+  }
   if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) < 0) return Fail(errno, "restrict itself");
   return true;
 }
