@@ -59,7 +59,7 @@ RulesetAttributes Everything(long version) {
 
 }  // namespace
 
-Result<bool> RestrictFiles(FileAccess everywhere, std::span<const FolderAccess> beneath) {
+Result<bool> RestrictFiles(FileAccess everywhere, std::initializer_list<FolderAccess> beneath) {
   const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kCreateRulesetVersion);
   if (version < 1 && (errno == ENOSYS || errno == EOPNOTSUPP)) return false;
   if (version < 1) return Fail(errno, "ask for the version of Landlock");

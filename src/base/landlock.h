@@ -1,6 +1,6 @@
 #pragma once
 
-#include <span>
+#include <initializer_list>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -25,6 +25,7 @@ struct FolderAccess {
 /// kNothing or kRead. False where the kernel has no Landlock or it is off: then nothing has changed. The
 /// caller has set no_new_privs. It also loses what ptrace(2) rights it had, and with them /proc/PID/mem and
 /// the like of others (security/landlock/task.c), but for descriptors that it has.
-[[nodiscard]] Result<bool> RestrictFiles(FileAccess everywhere, std::span<const FolderAccess> beneath = {});
+[[nodiscard]] Result<bool> RestrictFiles(FileAccess everywhere,
+                                         std::initializer_list<FolderAccess> beneath = {});
 
 }  // namespace obit

@@ -16,7 +16,8 @@ using testing::TemporaryFolder;
 constexpr int kMissing = 255;
 
 /// The errno of what `attempt` does in a child that is restricted; kMissing: this kernel has no Landlock.
-int Try(FileAccess access, const std::function<long()>& attempt, std::span<const FolderAccess> beneath = {}) {
+int Try(FileAccess access, const std::function<long()>& attempt,
+        std::initializer_list<FolderAccess> beneath = {}) {
   Child child(::fork());
   if (child.pid() == 0) {
     ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -79,9 +80,9 @@ TEST_F(LandlockTest, AFolderCanBeLeftOpen) {
   const auto in = Open(folder_ / "in", O_RDONLY | O_DIRECTORY);
   const auto read = Open(folder_ / "read", O_RDONLY | O_DIRECTORY);
   ASSERT_TRUE(in && read);
-  const FolderAccess allowed[] = {{*in, FileAccess::kWrite}, {*read, FileAccess::kRead}};
+
   const auto attempt = [&](const std::function<long()>& what) {
-    return Try(FileAccess::kNothing, what, allowed);
+    return Try(FileAccess::kNothing, what, {{*in, FileAccess::kWrite}, {*read, FileAccess::kRead}});
   };
   EXPECT_EQ(attempt([&] {
               const bool good = WriteFileAtomically(*in, "made", "text", 0600) &&

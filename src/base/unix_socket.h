@@ -28,8 +28,8 @@ struct SocketPair {
 };
 [[nodiscard]] Result<SocketPair> MakeSocketPair(int type);
 
-/// SCM_RIGHTS descriptors in one message of obit's own protocols, at most.
-inline constexpr std::size_t kMaxPassedFds = 8;
+/// Descriptors in one message, at most (SCM_MAX_FD of include/net/scm.h is 253).
+inline constexpr std::size_t kMaxPassedFds = 250;
 
 /// Sends one message with descriptors (at most kMaxPassedFds); the caller keeps its own. Fails with
 /// sendmsg(2)'s errno.

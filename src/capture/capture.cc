@@ -182,7 +182,7 @@ Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress
   }
   if (!captured) GiveUpCore(job.dir, record, captured.error());
   ApplyCoreNotes(ParseCoreNotes(head.notes(), head.elf_class(), head.machine()), record);
-  if (job.exe) KeepExecutable(job.exe, job.dir, job.writer, record);
+  if (job.exe) KeepExecutable(job.exe, job.exe_reachable, job.dir, job.writer, record);
 
   if (auto written = WriteRecord(job.dir, record); !written) {
     if (written.error().code != ENOSPC && written.error().code != EDQUOT)

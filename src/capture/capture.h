@@ -17,9 +17,10 @@ namespace obit {
 
 /// One connection to one stored core. The descriptors are the capture's own.
 struct CaptureJob {
-  Fd dir;         ///< incoming/ID; holds begun.json
-  Fd connection;  ///< to the kernel: a coredump socket, or the pipe
-  Fd exe;         ///< O_PATH of the program; may be empty
+  Fd dir;                      ///< incoming/ID; holds begun.json
+  Fd connection;               ///< to the kernel: a coredump socket, or the pipe
+  Fd exe;                      ///< the program, for reading; may be empty
+  bool exe_reachable = false;  ///< its path leads to it on this host: no copy is needed
   /// Of the crashed process, for direct capture; none: by stream, and `stream_reason` says why if that was
   /// not wanted.
   std::optional<ProcessMemory> memory;

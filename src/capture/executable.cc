@@ -12,12 +12,6 @@ namespace {
 /// A larger program is not copied, bytes: the copy serves the debugger and must not fill the store.
 constexpr std::uint64_t kExecutableMax = 512ULL << 20;
 
-bool Reachable(const struct stat& running, const std::string& path) {
-  struct stat named{};
-  return ::stat(path.c_str(), &named) == 0 && named.st_dev == running.st_dev &&
-         named.st_ino == running.st_ino;
-}
-
 Result<void> Copy(const Fd& from, const Fd& dir, const CoreWriter::Options& options) {
   const Fd file = OBIT_TRY(OpenAt(dir, kExeFile, O_RDWR | O_CREAT | O_EXCL, 0600));
   CoreWriter writer(file, options);
@@ -34,16 +28,15 @@ Result<void> Copy(const Fd& from, const Fd& dir, const CoreWriter::Options& opti
 
 }  // namespace
 
-void KeepExecutable(const Fd& exe, const Fd& dir, const CoreWriter::Options& options, CrashRecord& record) {
-  const auto file = Open(fmt::format("/proc/self/fd/{}", exe.get()), O_RDONLY);  // O_PATH cannot be read
+void KeepExecutable(const Fd& exe, bool reachable, const Fd& dir, const CoreWriter::Options& options,
+                    CrashRecord& record) {
   struct stat running{};
-  if (!file || ::fstat(file->get(), &running) < 0 || !S_ISREG(running.st_mode)) return;
-  if (const auto id = ReadBuildId(*file)) record.process.exe_build_id = *id;
+  if (::fstat(exe.get(), &running) < 0 || !S_ISREG(running.st_mode)) return;
+  if (const auto id = ReadBuildId(exe)) record.process.exe_build_id = *id;
   record.process.exe_deleted = running.st_nlink == 0;
-  if (Reachable(running, record.process.exe) || static_cast<std::uint64_t>(running.st_size) > kExecutableMax)
-    return;
+  if (reachable || static_cast<std::uint64_t>(running.st_size) > kExecutableMax) return;
   if (record.files.core.empty()) return;  // nothing to read with it
-  if (Copy(*file, dir, options))
+  if (Copy(exe, dir, options))
     record.files.exe = kExeFile;
   else
     ::unlinkat(dir.get(), kExeFile, 0);

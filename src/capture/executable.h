@@ -6,10 +6,10 @@
 
 namespace obit {
 
-/// Notes the build-id of the program, and keeps a copy of it as exe.zst in `dir` if its path does not lead
-/// there on this host (deleted, replaced, or in a container): without it the core could not be read. `exe`
-/// may be an O_PATH descriptor. What cannot be done is left out of the record; the crash is kept all the
-/// same.
-void KeepExecutable(const Fd& exe, const Fd& dir, const CoreWriter::Options& options, CrashRecord& record);
+/// Notes the build-id of the program, and keeps a copy of it as exe.zst in `dir` unless it is `reachable`:
+/// its path leads to it on this host. Deleted, replaced, or in a container, the core could not be read
+/// without it. What cannot be done is left out of the record; the crash is kept all the same.
+void KeepExecutable(const Fd& exe, bool reachable, const Fd& dir, const CoreWriter::Options& options,
+                    CrashRecord& record);
 
 }  // namespace obit

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "base/io.h"
+#include "kernel/local_mounts.h"
 #include "kernel/mappings.h"
 
 namespace obit {
@@ -50,6 +51,7 @@ Result<std::vector<MappedFile>> OpenMappedFiles(const Fd& proc, pid_t pid) {
   const Fd dir = OBIT_TRY(OpenAt(proc, std::to_string(pid), O_RDONLY | O_DIRECTORY));
   const auto mappings = OBIT_TRY(FirstMappings(dir));
   const Fd root = OpenPath(dir, "root");
+  const LocalMounts mounts = LocalMounts::Read(dir).value_or(LocalMounts());
   std::vector<MappedFile> files;
   std::set<std::tuple<std::uint32_t, std::uint32_t, std::uint64_t>> seen;
   bool may_ask = true;  // for map_files
@@ -63,7 +65,9 @@ Result<std::vector<MappedFile>> OpenMappedFiles(const Fd& proc, pid_t pid) {
       may_ask = file || errno != EPERM;
     }
     if (!may_ask) file = OpenByName(root, mapping);
-    if (file) files.push_back({mapping.begin, std::move(file)});
+    if (!file) continue;
+    if (auto readable = mounts.OpenForReading(file)) file = std::move(*readable);
+    files.push_back({mapping.begin, std::move(file)});
   }
   return files;
 }

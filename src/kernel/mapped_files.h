@@ -13,7 +13,7 @@ namespace obit {
 /// A file of which a process has mapped code: its program or a library.
 struct MappedFile {
   std::uint64_t begin = 0;  ///< an address of one of its mappings
-  Fd file;                  ///< O_PATH
+  Fd file;                  ///< open for reading; or O_PATH, if its file system might not answer
 };
 
 /// Files that are opened of one process, at most.

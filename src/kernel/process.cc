@@ -3,7 +3,10 @@
 #include <cstdlib>
 #include <ctime>
 
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -190,6 +193,23 @@ Result<Fd> OpenExecutable(const Fd& proc, pid_t pid) {
   const int fd = ::openat(proc.get(), (std::to_string(pid) + "/exe").c_str(), O_PATH | O_CLOEXEC);
   if (fd < 0) return Fail(errno, "open the executable of {}", pid);
   return Fd(fd);
+}
+
+bool IsReachable(const Fd& proc, const std::string& path, const Fd& opened) {
+  if (!path.starts_with('/')) return false;
+  // This process may see other folders there: a service can have a /tmp of its own.
+  Fd root(::openat(proc.get(), "1/root", O_PATH | O_CLOEXEC));
+  if (!root) root = Fd(::open("/", O_PATH | O_CLOEXEC));
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED;
+  const Fd named(static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
+  if (!named) return errno == EACCES;
+  struct statx there{}, running{};
+  constexpr int kFlags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  return ::statx(named.get(), "", kFlags, STATX_INO, &there) == 0 &&
+         ::statx(opened.get(), "", kFlags, STATX_INO, &running) == 0 && there.stx_ino == running.stx_ino &&
+         there.stx_dev_major == running.stx_dev_major && there.stx_dev_minor == running.stx_dev_minor;
 }
 
 }  // namespace obit

@@ -35,16 +35,15 @@ Result<Pipe> MakePipe() {
 Result<pid_t> StartAnalyzer(const AnalyzerOptions& options, const AnalyzerFiles& files, const Fd& report,
                             const Fd& words) {
   Command command(options.program);
-  const auto pass = [&](const char* option, const Fd& fd) -> Result<void> {
-    if (fd) command.Add(fmt::format("--{}={}", option, OBIT_TRY(command.Pass(fd))));
-    return {};
+  const auto pass = [&](const char* option, const Fd& fd) {
+    if (fd) command.Add(fmt::format("--{}={}", option, command.Pass(fd)));
   };
-  OBIT_TRY(pass("core", files.core));
-  OBIT_TRY(pass("record", files.record));
-  OBIT_TRY(pass("exe", files.exe));
-  OBIT_TRY(pass("report", report));
+  pass("core", files.core);
+  pass("record", files.record);
+  pass("exe", files.exe);
+  pass("report", report);
   for (const MappedFile& mapped : files.mapped)
-    command.Add(fmt::format("--module={:x}:{}", mapped.begin, OBIT_TRY(command.Pass(mapped.file))));
+    command.Add(fmt::format("--module={:x}:{}", mapped.begin, command.Pass(mapped.file)));
   for (const std::string& directory : options.debug_directories)
     command.Add("--debug-directory=" + directory);
   if (!options.debuginfod_cache.empty()) command.Add("--debuginfod-cache=" + options.debuginfod_cache);

@@ -1,59 +1,50 @@
 #include "server/command.h"
 
-#include <csignal>
+#include <cstdlib>
+#include <optional>
 
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/io.h"
+
 namespace obit {
+namespace {
 
-Command::Command(const std::string& program) : arguments_{program} {
-  ::posix_spawn_file_actions_init(&actions_);
-  ::posix_spawnattr_init(&attributes_);
+/// Of the process as a whole, as is what it may do.
+std::optional<Spawner>& SpawnerOfProcess() {
+  static std::optional<Spawner> spawner;
+  return spawner;
 }
 
-Command::~Command() {
-  ::posix_spawn_file_actions_destroy(&actions_);
-  ::posix_spawnattr_destroy(&attributes_);
+}  // namespace
+
+void StartCommandsBy(Spawner spawner) { SpawnerOfProcess() = std::move(spawner); }
+
+Command::Command(std::string program) {
+  launch_.program = std::move(program);
+  launch_.fds.resize(STDERR_FILENO + 1);
+  // The only variable that obit's programs read: how strict their system call filters are.
+  if (const char* mode = std::getenv("OBIT_SYSTEM_CALLS"))
+    launch_.environment.push_back(std::string("OBIT_SYSTEM_CALLS=") + mode);
 }
 
-void Command::Note(int error) {
-  if (error_ == 0) error_ = error;
-}
-
-Result<int> Command::Pass(const Fd& fd) {
-  int number = fd.get();
-  if (number <= STDERR_FILENO) {
-    moved_.emplace_back(::fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-    number = moved_.back().get();
-    if (number < 0) return Fail(errno, "duplicate a descriptor");
-  }
-  Note(::posix_spawn_file_actions_adddup2(&actions_, number, number));  // takes O_CLOEXEC away, in the child
-  return number;
+int Command::Pass(const Fd& fd) {
+  launch_.fds.push_back(fd.get());
+  return static_cast<int>(launch_.fds.size()) - 1;
 }
 
 Result<pid_t> Command::Start(const Fd& words) {
-  const int error = OBIT_TRY(Pass(words));
-  Note(::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0));
-  Note(::posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, "/dev/null", O_WRONLY, 0));
-  Note(::posix_spawn_file_actions_adddup2(&actions_, error, STDERR_FILENO));
-  Note(::posix_spawn_file_actions_addclose(&actions_, error));
-  sigset_t none, all;
-  ::sigemptyset(&none);
-  ::sigfillset(&all);
-  Note(::posix_spawnattr_setsigmask(&attributes_, &none));
-  Note(::posix_spawnattr_setsigdefault(&attributes_, &all));
-  Note(::posix_spawnattr_setpgroup(&attributes_, 0));
-  Note(::posix_spawnattr_setflags(&attributes_,
-                                  POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP));
-  std::vector<char*> argv;
-  for (std::string& argument : arguments_) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  char* environment[] = {nullptr};
-  pid_t pid = -1;
-  if (error_ == 0) error_ = ::posix_spawn(&pid, argv[0], &actions_, &attributes_, argv.data(), environment);
-  if (error_ != 0) return Fail(error_, "start {}", arguments_.front());
-  return pid;
+  const Fd nothing = OBIT_TRY(Open("/dev/null", O_RDWR));
+  launch_.fds[STDIN_FILENO] = launch_.fds[STDOUT_FILENO] = nothing.get();
+  launch_.fds[STDERR_FILENO] = words.get();
+  const auto& spawner = SpawnerOfProcess();
+  const Launched launched =
+      OBIT_TRY(spawner ? spawner->Start(launch_) : LaunchProgram(launch_, Fd(), LaunchParent::kCaller));
+  if (launched.error == 0) return launched.pid;
+  if (launched.pid > 0) ::waitpid(launched.pid, nullptr, 0);
+  return Fail(launched.error, "start {}", launch_.program);
 }
 
 }  // namespace obit

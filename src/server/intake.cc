@@ -213,7 +213,7 @@ void Intake::Inspect(Pending& pending, Peer of, int known_signal) {
   CrashRecord& record = pending.arrival.record;
   record.process.pid = peer.info.pid;
   if (const auto facts = inspector_.Inspect(peer)) ApplyProcessFacts(*facts, record);
-  if (auto exe = inspector_.Executable(peer)) pending.arrival.exe = std::move(*exe);
+  if (auto exe = inspector_.Program(peer, record.process.exe)) pending.arrival.exe = std::move(*exe);
   if (known_signal != 0) record.signal.number = known_signal;
   if (peer.info.signal) record.signal.number = *peer.info.signal;
   if (peer.info.code) record.signal.code = *peer.info.code;

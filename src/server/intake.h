@@ -21,7 +21,7 @@ namespace obit {
 struct Arrival {
   CrashRecord record;  ///< what /proc told; capture.transport and detail are set
   Fd connection;       ///< non-blocking
-  Fd exe;              ///< O_PATH; may be empty
+  Executable exe;      ///< may be empty
   Peer peer;           ///< the process; without pidfd if it cannot be told
   bool is_socket = true;
   std::optional<CoredumpRequest> offer;  ///< of a "@@" connection, not answered yet

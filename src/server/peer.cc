@@ -1,6 +1,7 @@
 #include "server/peer.h"
 
 #include "base/io.h"
+#include "kernel/local_mounts.h"
 
 namespace obit {
 
@@ -35,11 +36,15 @@ Result<ProcessFacts> KernelInspector::Inspect(const Peer& peer) {
   return facts;
 }
 
-Result<Fd> KernelInspector::Executable(const Peer& peer) {
-  Fd exe = OBIT_TRY(OpenExecutable(proc_, peer.info.pid));
+Result<Executable> KernelInspector::Program(const Peer& peer, const std::string& path) {
+  const Fd opened = OBIT_TRY(OpenExecutable(proc_, peer.info.pid));
+  const Fd dir = OBIT_TRY(OpenAt(proc_, std::to_string(peer.info.pid), O_RDONLY | O_DIRECTORY));
+  const LocalMounts mounts = OBIT_TRY(LocalMounts::Read(dir));
   if (!StillNamed(peer.pidfd))
     return Refuse(ESRCH, "the process was gone before its program could be opened");
-  return exe;
+  Executable program{.reachable = IsReachable(proc_, path, opened)};
+  if (auto file = mounts.OpenForReading(opened)) program.file = std::move(*file);
+  return program;
 }
 
 Result<ProcessMemory> KernelInspector::Memory(const Peer& peer) {

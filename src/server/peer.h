@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/fd.h"
@@ -17,6 +18,12 @@ struct Peer {
   PidfdInfo info;
 };
 
+/// The program of a process.
+struct Executable {
+  Fd file;                 ///< open for reading; empty if its file system might not answer
+  bool reachable = false;  ///< its path leads there on this host
+};
+
 /// What the server asks the kernel about a crash, behind an interface: no test can make the kernel say
 /// "coredumped" of a process that has not crashed.
 class PeerInspector {
@@ -30,8 +37,8 @@ class PeerInspector {
   [[nodiscard]] virtual Result<Peer> IdentifyPiped(Fd pidfd, pid_t pid) = 0;
   /// The facts of /proc. ESRCH: the process was gone before they were read, and they may be of another one.
   [[nodiscard]] virtual Result<ProcessFacts> Inspect(const Peer& peer) = 0;
-  /// The program, O_PATH.
-  [[nodiscard]] virtual Result<Fd> Executable(const Peer& peer) = 0;
+  /// The program, which the process calls `path`.
+  [[nodiscard]] virtual Result<Executable> Program(const Peer& peer, const std::string& path) = 0;
   /// For direct capture. EACCES, EPERM: obitd has no right to it. ESRCH: the process is gone.
   [[nodiscard]] virtual Result<ProcessMemory> Memory(const Peer& peer) = 0;
   /// For the analysis. Fails as Memory.
@@ -45,7 +52,7 @@ class KernelInspector final : public PeerInspector {
   [[nodiscard]] Result<Peer> Identify(const Fd& connection) override;
   [[nodiscard]] Result<Peer> IdentifyPiped(Fd pidfd, pid_t pid) override;
   [[nodiscard]] Result<ProcessFacts> Inspect(const Peer& peer) override;
-  [[nodiscard]] Result<Fd> Executable(const Peer& peer) override;
+  [[nodiscard]] Result<Executable> Program(const Peer& peer, const std::string& path) override;
   [[nodiscard]] Result<ProcessMemory> Memory(const Peer& peer) override;
   [[nodiscard]] Result<std::vector<MappedFile>> MappedFiles(const Peer& peer) override;
 

@@ -63,7 +63,7 @@ Result<std::unique_ptr<Server>> Server::Create(EventLoop& loop, Store store, Int
   server->store_lock_ = std::move(lock);
   // The workers first: what is opened after the fork is not even inherited.
   server->pool_ = OBIT_TRY(WorkerPool::Create(
-      loop, config.slots,
+      loop, server->store_lock_, config.slots,
       {.done = [s = server.get()](CaptureTask task,
                                   TaskResult result) { s->OnTaskDone(std::move(task), std::move(result)); },
        .replaced = [s = server.get()] { s->StartQueued(); }}));
@@ -109,7 +109,8 @@ void Server::Enqueue(Arrival arrival) {
   task.id = record.id;
   task.dir = std::move(incoming->dir);
   task.connection = std::move(arrival.connection);
-  task.exe = std::move(arrival.exe);
+  task.exe = std::move(arrival.exe.file);
+  task.job.exe_reachable = arrival.exe.reachable ? 1 : 0;
   task.peer = std::move(arrival.peer);
   task.is_socket = arrival.is_socket;
   task.job.kind = WorkerJob::Kind::kCapture;

@@ -74,7 +74,7 @@ class Server {
 
   EventLoop& loop_;
   Store store_;
-  Fd store_lock_;
+  Fd store_lock_;  // incoming/
   std::optional<Index> index_;
   Config config_;
   PeerInspector& inspector_;

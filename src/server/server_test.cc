@@ -50,7 +50,9 @@ class FakeInspector final : public PeerInspector {
     if (gone) return Refuse(ESRCH, "gone");
     return facts;
   }
-  Result<Fd> Executable(const Peer&) override { return Open("/proc/self/exe", O_PATH); }
+  Result<Executable> Program(const Peer&, const std::string&) override {
+    return Executable{OBIT_TRY(Open("/proc/self/exe", O_RDONLY)), true};
+  }
   Result<ProcessMemory> Memory(const Peer&) override { return Refuse(EPERM, "no right to its memory"); }
   Result<std::vector<MappedFile>> MappedFiles(const Peer&) override {
     std::vector<MappedFile> files;

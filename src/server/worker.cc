@@ -5,13 +5,14 @@
 #include <cstring>
 #include <thread>
 
-#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "capture/capture.h"
+#include "server/confine.h"
+#include "server/descriptors.h"
 
 namespace obit {
 namespace {
@@ -57,6 +58,7 @@ WorkerReport Work(const Fd& manager, const WorkerJob& job, std::vector<Fd> fds,
     for (Fd* part : {&memory.mem, &memory.pagemap, &memory.maps, &memory.smaps}) *part = std::move(*next++);
   }
   capture.stream_reason = reason;
+  capture.exe_reachable = job.exe_reachable != 0;
   capture.verify = job.verify != 0;
   if (job.has_offer != 0) capture.offer = job.offer;
   capture.accepted = job.accepted;
@@ -66,39 +68,32 @@ WorkerReport Work(const Fd& manager, const WorkerJob& job, std::vector<Fd> fds,
       Capture(std::move(capture), progress, [&] { Send(manager, {.kind = WorkerReport::Kind::kReleased}); }));
 }
 
-/// Leaves the process with `manager` as descriptor 3 and nothing above: a copy of another crash's connection
-/// would hold that crash's process.
-Fd KeepOnly(Fd manager) {
-  if (manager.get() != 3) {
-    ::dup2(manager.get(), 3);
-    (void)manager.Release();
-  }
-  ::close_range(4, ~0U, 0);
-  ::fcntl(3, F_SETFD, FD_CLOEXEC);
-  return manager ? std::move(manager) : Fd(3);
-}
-
 }  // namespace
 
-void RunWorker(Fd manager, std::atomic<std::uint64_t>& progress, pid_t manager_pid) {
+void RunWorker(Fd manager, Fd incoming, std::atomic<std::uint64_t>& progress, pid_t manager_pid) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != manager_pid) ::_exit(0);  // it died before the line above
   ::prctl(PR_SET_DUMPABLE, 0);                 // a crash of the worker must not connect to its own server
   ::prctl(PR_SET_NAME, "obitd-capture");
   ::umask(077);
-  const Fd socket = KeepOnly(std::move(manager));
+  KeepOnly({{&manager, &incoming}});
+  if (const auto confined = ConfineWorker(incoming); !confined) {
+    Log(Severity::kError, "a capture worker cannot be confined: {}", confined.error().what);
+    ::_exit(1);
+  }
+  incoming.Reset();
   // A terminal's ^C reaches the whole group; the manager decides what becomes of a running capture.
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGTERM, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error to report, not a death
   for (;;) {
-    auto message = ReceiveMessage(socket, sizeof(WorkerJob), 0);
+    auto message = ReceiveMessage(manager, sizeof(WorkerJob), 0);
     if (!message || message->bytes.size() != sizeof(WorkerJob)) ::_exit(0);  // the manager is gone
     WorkerJob job;
     std::memcpy(&job, message->bytes.data(), sizeof job);
     progress.store(0, std::memory_order_relaxed);
-    Send(socket, Work(socket, job, std::move(message->fds), progress));
+    Send(manager, Work(manager, job, std::move(message->fds), progress));
   }
 }
 

@@ -19,7 +19,8 @@ struct WorkerJob {
   Kind kind = Kind::kCapture;
   std::uint32_t has_offer = 0;  ///< a "@@" connection: answer `offer` first
   std::uint32_t has_exe = 0, has_memory = 0;
-  std::uint32_t verify = 0;  ///< CaptureJob::verify
+  std::uint32_t exe_reachable = 0;  ///< CaptureJob::exe_reachable
+  std::uint32_t verify = 0;         ///< CaptureJob::verify
   CoredumpRequest offer{};
   std::int64_t accepted = 0;     ///< CLOCK_MONOTONIC, ns
   std::int64_t progress_ns = 0;  ///< the deadlines
@@ -41,7 +42,8 @@ struct WorkerReport {
 static_assert(std::is_trivially_copyable_v<WorkerReport>);
 
 /// A capture worker: takes jobs from `manager` until that ends. Runs in a forked child and does not return.
-/// Its only descriptors are `manager` and those of the job; it dies with the manager.
-[[noreturn]] void RunWorker(Fd manager, std::atomic<std::uint64_t>& progress, pid_t manager_pid);
+/// Its only descriptors are `manager` and those of the job; it dies with the manager. It is confined
+/// (ConfineWorker) to crashes below `incoming`.
+[[noreturn]] void RunWorker(Fd manager, Fd incoming, std::atomic<std::uint64_t>& progress, pid_t manager_pid);
 
 }  // namespace obit

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "capture/capture.h"
@@ -59,10 +60,12 @@ struct WorkerPool::Slot {
   [[nodiscard]] bool idle() const { return pid > 0 && !task && killed.empty(); }
 };
 
-WorkerPool::WorkerPool(EventLoop& loop, Handler handler) : loop_(loop), handler_(std::move(handler)) {}
+WorkerPool::WorkerPool(EventLoop& loop, const Fd& incoming, Handler handler)
+    : loop_(loop), incoming_(incoming), handler_(std::move(handler)) {}
 
-Result<std::unique_ptr<WorkerPool>> WorkerPool::Create(EventLoop& loop, unsigned count, Handler handler) {
-  std::unique_ptr<WorkerPool> pool(new WorkerPool(loop, std::move(handler)));
+Result<std::unique_ptr<WorkerPool>> WorkerPool::Create(EventLoop& loop, const Fd& incoming, unsigned count,
+                                                       Handler handler) {
+  std::unique_ptr<WorkerPool> pool(new WorkerPool(loop, incoming, std::move(handler)));
   OBIT_TRY(pool->Resize(count));
   return pool;
 }
@@ -82,11 +85,12 @@ void WorkerPool::End(Slot& slot) {
 
 Result<void> WorkerPool::Fork(Slot& slot) {
   SocketPair pair = OBIT_TRY(MakeSocketPair(SOCK_SEQPACKET));
+  Fd incoming = OBIT_TRY(Duplicate(incoming_));
   const pid_t manager = ::getpid();
   slot.killed.clear();
   slot.pid = ::fork();
   if (slot.pid < 0) return Fail(errno, "fork a capture worker");
-  if (slot.pid == 0) RunWorker(std::move(pair.second), slot.progress.get(), manager);
+  if (slot.pid == 0) RunWorker(std::move(pair.second), std::move(incoming), slot.progress.get(), manager);
   slot.socket = std::move(pair.first);
   auto readable = loop_.OnReadable(slot.socket, [this, &slot] { OnReport(slot); });
   auto death = loop_.OnChild(slot.pid, [this, &slot](int status) { OnDeath(slot, status); });

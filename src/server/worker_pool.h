@@ -51,9 +51,10 @@ class WorkerPool {
   /// How much longer than its own deadlines a worker gets before it is killed.
   static constexpr std::chrono::seconds kGrace{5};
 
-  /// Forks `count` workers: the caller has no other thread.
-  [[nodiscard]] static Result<std::unique_ptr<WorkerPool>> Create(EventLoop& loop, unsigned count,
-                                                                  Handler handler);
+  /// Forks `count` workers, for crashes below `incoming`, which outlives the pool: the caller has no other
+  /// thread.
+  [[nodiscard]] static Result<std::unique_ptr<WorkerPool>> Create(EventLoop& loop, const Fd& incoming,
+                                                                  unsigned count, Handler handler);
   ~WorkerPool();
 
   [[nodiscard]] bool HasIdle() const;
@@ -67,7 +68,7 @@ class WorkerPool {
 
  private:
   struct Slot;
-  WorkerPool(EventLoop& loop, Handler handler);
+  WorkerPool(EventLoop& loop, const Fd& incoming, Handler handler);
   Result<void> Fork(Slot& slot);
   void Replace(Slot& slot);
   static void End(Slot& slot);
@@ -82,6 +83,7 @@ class WorkerPool {
   void DropSurplus();
 
   EventLoop& loop_;
+  const Fd& incoming_;
   Handler handler_;
   std::size_t wanted_ = 0;
   EventSource shrink_;

@@ -41,7 +41,7 @@ class Server:
                 [*through, self.program, "--store", self.store, "--socket", self.socket, "--pipe-socket", self.pipe_socket,
                  "--config", self.config],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, pass_fds=pass_fds,
-                env=os.environ | (environment or {}), preexec_fn=die_with_parent)  # fmt: skip
+                env=os.environ | {"OBIT_SYSTEM_CALLS": "kill"} | (environment or {}), preexec_fn=die_with_parent)  # fmt: skip
         self.ready_line = self._read_line(30)
         if not self.ready_line.startswith("obitd: ready"):
             self.kill()
@@ -106,4 +106,6 @@ class Server:
 
 def make_directory():
     """A folder for a server. Below /run: the kernel follows no symlink on the way to a socket, and the path is short."""
-    return tempfile.TemporaryDirectory(dir="/run", prefix="obit-test.")
+    directory = tempfile.TemporaryDirectory(dir="/run", prefix="obit-test.")
+    os.chmod(directory.name, 0o755)  # obitd becomes a user of its own
+    return directory

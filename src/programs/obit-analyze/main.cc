@@ -28,11 +28,12 @@ Result<CrashRecord> ReadRecord(const Fd& file) {
   return RecordFromJson(text);
 }
 
-/// Opens for reading what an O_PATH descriptor stands for, if that is a regular file; else nothing.
-Fd Reopen(const Fd& path) {
+/// A regular file for reading, from a descriptor of it that may be O_PATH; of anything else, nothing.
+Fd ForReading(Fd given) {
   struct stat status{};
-  if (::fstat(path.get(), &status) < 0 || !S_ISREG(status.st_mode)) return {};
-  auto file = Open(fmt::format("/proc/self/fd/{}", path.get()), O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (::fstat(given.get(), &status) < 0 || !S_ISREG(status.st_mode)) return {};
+  if ((::fcntl(given.get(), F_GETFL) & O_PATH) == 0) return given;
+  auto file = Open(fmt::format("/proc/self/fd/{}", given.get()), O_RDONLY | O_NONBLOCK | O_NOCTTY);
   return file ? std::move(*file) : Fd();
 }
 
@@ -41,8 +42,8 @@ AnalysisJob MakeJob(AnalyzeOptions& options, CrashRecord record) {
   job.record = std::move(record);
   job.core = std::move(options.core);
   job.exe = std::move(options.exe);
-  for (const auto& module : options.modules)
-    if (Fd file = Reopen(module.file)) job.mapped.push_back({module.begin, std::move(file)});
+  for (auto& module : options.modules)
+    if (Fd file = ForReading(std::move(module.file))) job.mapped.push_back({module.begin, std::move(file)});
   options.modules.clear();
   for (std::string& directory : options.debug_directories)
     job.debug_directories.push_back(std::move(directory));

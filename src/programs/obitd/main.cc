@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -15,8 +16,12 @@
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "options.h"
+#include "server/command.h"
+#include "server/confine.h"
 #include "server/helper.h"
+#include "server/privileges.h"
 #include "server/server.h"
+#include "store/ownership.h"
 
 namespace obit {
 namespace {
@@ -113,17 +118,50 @@ void SayReady(const ServerOptions& options, bool has_pipe, const Config& config)
   sd_notify(0, "READY=1");
 }
 
+/// Whom obitd becomes; nobody else if it is not root.
+Result<std::optional<User>> UserToBecome(const ServerOptions& options) {
+  if (::geteuid() != 0) return std::nullopt;
+  auto user = OBIT_TRY(FindUser(options.user));
+  if (!user)
+    Log(Severity::kWarning, "there is no user {}: obitd stays root, with two capabilities", options.user);
+  return user;
+}
+
+/// The programs that obitd starts. Without obit-analyze cores are only kept.
+std::string FindPrograms(std::vector<std::string>& programs) {
+  auto analyzer = FindHelper("obit-analyze");
+  if (analyzer)
+    programs.push_back(*analyzer);
+  else
+    Log(Severity::kWarning, "no core will be analysed: {}", analyzer.error().what);
+  if (auto fetcher = FindHelper("obit-debuginfod")) programs.push_back(std::move(*fetcher));
+  return analyzer ? std::move(*analyzer) : "";
+}
+
+/// Gives up all rights but those that the manager needs.
+Result<void> GiveUpRights(const std::optional<User>& user, const std::vector<std::string>& programs) {
+  OBIT_TRY(DropPrivileges(user));
+  if (const std::string missing = MissingRights(OBIT_TRY(EffectiveCapabilities())); !missing.empty())
+    Log(Severity::kWarning, "{}", missing);
+  StartCommandsBy(OBIT_TRY(Spawner::Fork(programs)));
+  RaiseDescriptorLimit();
+  return ConfineManager();
+}
+
 Result<void> Serve(const ServerOptions& options) {
   const Config config = OBIT_TRY_IN(ReadConfig(options), "configuration");
+  const auto user = OBIT_TRY(UserToBecome(options));
   Store store = OBIT_TRY(Store::Create(options.store));
+  if (user) OBIT_TRY(GiveStoreTo(options.store, user->uid, user->gid));
   Sockets sockets = OBIT_TRY(OpenSockets(options));
   KernelInspector inspector = OBIT_TRY(KernelInspector::Create());
+  std::vector<std::string> programs;
+  std::string analyzer = FindPrograms(programs);
+  OBIT_TRY_IN(GiveUpRights(user, programs), "give up rights");
   EventLoop loop = OBIT_TRY(EventLoop::Create());
   const bool has_pipe = static_cast<bool>(sockets.listeners.pipe);
-  auto analyzer = FindHelper("obit-analyze");
-  if (!analyzer) Log(Severity::kWarning, "no core will be analysed: {}", analyzer.error().what);
   const auto server = OBIT_TRY(Server::Create(loop, std::move(store), std::move(sockets.listeners), config,
-                                              inspector, analyzer ? std::move(*analyzer) : ""));
+                                              inspector, std::move(analyzer)));
   const auto stop = [&] {
     sd_notify(0, "STOPPING=1");
     server->Stop();
@@ -152,7 +190,6 @@ int main(int argc, char** argv) {
   ::umask(077);
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);
-  obit::RaiseDescriptorLimit();
   if (const auto served = obit::Serve(*options); !served) {
     obit::Log(obit::Severity::kError, "{}", served.error().what);
     return 1;

@@ -22,6 +22,10 @@ std::optional<ServerOptions> ParseServerOptions(int argc, char** argv, int& stat
       ->default_val(kDefaultPipeSocket);
   CLI::Option* config = app.add_option("--config", options.config, "Configuration; read again on SIGHUP")
                             ->default_val(kDefaultConfig);
+  app.add_option("--user", options.user,
+                 "User to become when started as root; where there is no such user it stays root, with two "
+                 "capabilities")
+      ->default_val(kDefaultUser);
   app.set_version_flag("--version", "obitd " OBIT_VERSION);
   app.footer(
       "Signals: SIGTERM and SIGINT stop it (captures that run may end), SIGHUP reads the configuration "

@@ -8,6 +8,7 @@ namespace obit {
 /// The command line of obitd.
 struct ServerOptions {
   std::string store, socket, pipe_socket, config;
+  std::string user;           ///< to become if started as root
   bool config_given = false;  ///< a file that was named must exist
 };
 

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace obit {
+
+/// The mounts of a process whose file systems the kernel answers for by itself. Opening a file of another one
+/// (FUSE, NFS) can wait for ever for whoever serves it: that may be the very process that crashed.
+class LocalMounts {
+ public:
+  /// Decodes /proc/PID/mountinfo (proc_pid_mountinfo(5)); lines that are none are left out.
+  [[nodiscard]] static LocalMounts Parse(std::string_view mountinfo);
+  /// Reads that of a process, at most kMountinfoMax bytes of it. `dir` is /proc/PID.
+  [[nodiscard]] static Result<LocalMounts> Read(const Fd& dir);
+  static constexpr std::size_t kMountinfoMax = 1 << 20;
+
+  [[nodiscard]] bool Contains(std::uint64_t mount_id) const { return ids_.contains(mount_id); }
+  /// Opens for reading what an O_PATH descriptor stands for. EBADMSG: it is no regular file; EXDEV: not on
+  /// one of these mounts. Never waits for another process, also not for one with a lease (fcntl(2)).
+  [[nodiscard]] Result<Fd> OpenForReading(const Fd& path) const;
+
+ private:
+  std::set<std::uint64_t> ids_;
+};
+
+}  // namespace obit

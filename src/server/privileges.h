@@ -1,0 +1,33 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <sys/types.h>
+
+#include "base/capabilities.h"
+#include "base/result.h"
+
+namespace obit {
+
+/// A user to run as.
+struct User {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+/// Of the user database. Nothing: there is no such user.
+[[nodiscard]] Result<std::optional<User>> FindUser(const std::string& name);
+
+/// What the manager keeps (capabilities(7)), each if it has it: to look into processes of others, and to open
+/// those files below /proc/PID that only their owner may open.
+[[nodiscard]] Capabilities ManagerCapabilities();
+
+/// Becomes `user`, if one is given, and gives up all capabilities but ManagerCapabilities() and everything
+/// that an execve(2) could give, for good. The process is not dumpable afterwards. For the thread that calls:
+/// the caller has no other.
+[[nodiscard]] Result<void> DropPrivileges(const std::optional<User>& user);
+
+/// What obitd can do by the capabilities that it has, for people; empty if it can do everything.
+[[nodiscard]] std::string MissingRights(Capabilities effective);
+
+}  // namespace obit

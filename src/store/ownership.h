@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include <sys/types.h>
+
+#include "base/result.h"
+
+namespace obit {
+
+/// Gives a store that root made, with everything in it that is root's, to the user that is to write it from
+/// now on. Nothing to do where it is that user's already. EPERM: it is of a third one. A link is not
+/// followed, and a file with several names stays as it is: one of them may be elsewhere.
+[[nodiscard]] Result<void> GiveStoreTo(const std::string& path, uid_t uid, gid_t gid);
+
+}  // namespace obit
