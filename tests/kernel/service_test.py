@@ -1,5 +1,6 @@
 """obitd as a service: what starts, reloads and stops it, and who may talk to it."""
 
+import os
 import re
 import signal
 import socket
@@ -21,6 +22,7 @@ class NotifySocket:
         self.environment = {"NOTIFY_SOCKET": path}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(path)
+        os.chmod(path, 0o777)  # as the service manager's: obitd runs as a user of its own
         self._socket.settimeout(30)
 
     def expect(self, line):

@@ -1,0 +1,156 @@
+"""What obitd's processes may do, and what becomes of crashes where it may do less."""
+
+import os
+import pathlib
+import pwd
+import shutil
+
+from harness import case, crash, programs
+
+CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE = 1 << 2, 1 << 19
+OWNER = 61001  # of crashes
+SERVER = 61009  # runs obitd where that is not started as root
+
+
+def status(pid):
+    """The lines of /proc/PID/status."""
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+class Rights(case.KernelCase):
+    def setUp(self):
+        super().setUp()
+        self.crasher = shutil.copy(programs.CRASHER, self.directory)  # where every user may execute it
+        os.chmod(self.crasher, 0o755)
+
+    def start_with(self, *without):
+        """Starts obitd as root that lacks these capabilities."""
+        sets = ",".join(f"-{name}" for name in without)
+        self.server.start(through=["setpriv", f"--bounding-set={sets}"] if without else [])
+        self.lend_kernel("socket-request")
+
+    def start_as_user(self, *capabilities):
+        """Starts obitd as a service manager does: as its user, with ambient capabilities."""
+        runtime = self.server.directory / "runtime"
+        for folder in (runtime, self.server.store):
+            folder.mkdir()
+            os.chown(folder, SERVER, SERVER)
+        self.server.socket, self.server.pipe_socket = runtime / "coredump.socket", runtime / "pipe.socket"
+        sets = ",".join(f"+{name}" for name in capabilities)
+        given = [f"--inh-caps={sets}", f"--ambient-caps={sets}"] if capabilities else []
+        self.server.start(through=["setpriv", f"--reuid={SERVER}", f"--regid={SERVER}", "--clear-groups", *given])
+        self.lend_kernel("socket-request")
+
+    def crash_of(self, user):
+        death = self.crash(self.crasher, "threads", "3", user=user)
+        self.assertTrue(death.dumped)
+        record = self.record()
+        self.check_core(record, "crash_here")
+        self.assertEqual((record["process"]["uid"], record["process"]["comm"]), (user, "crasher"))
+        self.assertEqual(record["signal"]["name"], "SIGSEGV")
+        return record["capture"]
+
+    def test_each_process_has_what_it_needs(self):
+        self.start_with()
+        try:
+            user = str(pwd.getpwnam("obit").pw_uid)
+        except KeyError:
+            user = "0"
+        manager, *others = self.server.processes()
+        self.assertEqual(int(status(manager)["CapEff"], 16), CAP_DAC_READ_SEARCH | CAP_SYS_PTRACE)
+        names = []
+        for pid in (manager, *others):
+            now = status(pid)
+            names.append(now["Name"])
+            self.assertEqual(now["Uid"].split(), [user] * 4)
+            self.assertEqual(now["NoNewPrivs"], "1")
+            self.assertEqual(now["CapInh"], now["CapAmb"], "0" * 16)
+            self.assertEqual(int(now["CapBnd"], 16), 0)
+            # The process that starts programs has no filter: hooks would inherit it.
+            self.assertEqual(now["Seccomp"], "0" if now["Name"] == "obitd-spawn" else "2")
+            self.assertEqual(os.stat(f"/proc/{pid}/environ").st_uid, 0, "it is dumpable")
+        for pid in others:
+            self.assertEqual((int(status(pid)["CapEff"], 16), int(status(pid)["CapPrm"], 16)), (0, 0))
+        self.assertEqual(sorted(names), ["obitd"] + ["obitd-capture"] * (len(names) - 2) + ["obitd-spawn"])
+
+    def test_with_both(self):
+        self.start_with()
+        capture = self.crash_of(OWNER)
+        self.assertEqual((capture["method"], capture.get("stream_reason")), ("direct", None))
+        self.assertNotIn("CAP_", self.server.log())
+
+    def test_without_reading_others_files(self):
+        self.start_with("dac_read_search")
+        self.assertIn("no CAP_DAC_READ_SEARCH", self.server.log())
+        capture = self.crash_of(OWNER)
+        self.assertEqual(capture["method"], "stream")
+        self.assertIn("Permission denied", capture["stream_reason"])
+
+    def test_without_looking_into_others(self):
+        self.start_with("sys_ptrace")
+        self.assertIn("no CAP_SYS_PTRACE", self.server.log())
+        capture = self.crash_of(OWNER)
+        self.assertEqual(capture["method"], "stream")
+        self.assertIn("Permission denied", capture["stream_reason"])
+
+    def test_without_either(self):
+        self.start_with("sys_ptrace", "dac_read_search")
+        self.assertIn("neither CAP_SYS_PTRACE nor CAP_DAC_READ_SEARCH", self.server.log())
+        self.assertEqual(self.crash_of(OWNER)["method"], "stream")
+
+    def test_started_as_its_user(self):
+        self.start_as_user("sys_ptrace", "dac_read_search")
+        self.assertEqual(self.crash_of(OWNER)["method"], "direct")
+        self.assertEqual(self.server.stop(), 0)
+        self.assertFalse(self.server.socket.exists())
+
+    def test_started_as_its_user_with_nothing(self):
+        self.start_as_user()
+        self.assertEqual(self.crash_of(OWNER)["method"], "stream")
+
+    def test_unreadable_program(self):
+        """One that only its owner may read: the manager opens it for the worker."""
+        self.start_with()
+        os.chown(self.crasher, OWNER, OWNER)
+        os.chmod(self.crasher, 0o700)
+        running = crash.Running([self.crasher, "segv", "stop"], user=OWNER)
+        crash.await_stop(running)
+        os.unlink(self.crasher)
+        running.kill(18)
+        self.assertTrue(running.reap().dumped)
+        record = self.record()
+        self.assertEqual(record["files"]["exe"], "exe.zst")
+        self.check_core(record, "crash_here")
+
+    def test_program_in_a_closed_folder(self):
+        """It is reachable for gdb of its owner: no copy of it is kept."""
+        self.start_with()
+        home = self.server.directory / "home"
+        home.mkdir(mode=0o700)
+        os.chown(home, OWNER, OWNER)
+        self.crasher = shutil.copy(self.crasher, home)
+        self.crash_of(OWNER)
+        self.assertNotIn("exe", self.record()["files"])
+
+    def test_refuses_the_store_of_another(self):
+        self.server.store.mkdir()
+        os.chown(self.server.store, OWNER, OWNER)
+        with self.assertRaisesRegex(AssertionError, f"belongs to uid {OWNER}"):
+            self.server.start()
+
+    def test_without_the_user(self):
+        """Its name is looked up in the user database: in a mount namespace there can be another."""
+        users = self.server.directory / "passwd"
+        users.write_text("root:x:0:0::/root:/bin/sh\n")
+        self.server.start(through=["unshare", "--mount", "sh", "-c", f'mount --bind {users} /etc/passwd && exec "$@"', "sh"])
+        self.assertIn("there is no user obit", self.server.log())
+        manager, *_ = self.server.processes()
+        self.assertEqual(int(status(manager)["CapEff"], 16), CAP_DAC_READ_SEARCH | CAP_SYS_PTRACE)
+        self.assertEqual(status(manager)["Uid"].split(), ["0"] * 4)
+        self.lend_kernel("socket-request")
+        self.assertEqual(self.crash_of(OWNER)["method"], "direct")
+
+
+if __name__ == "__main__":
+    case.main()
