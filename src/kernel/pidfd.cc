@@ -32,6 +32,7 @@ constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfoWire);
 
 enum : std::uint64_t {
   kMaskPid = 1 << 0,
+  kMaskExit = 1 << 3,  // asked for, it answers also about a process that was reaped (6.15)
   kMaskCoredump = 1 << 4,
   kMaskCoredumpSignal = 1 << 6,
   kMaskCoredumpCode = 1 << 7,
@@ -42,7 +43,7 @@ enum : std::uint32_t { kCoredumped = 1, kCoredumpUser = 4, kCoredumpRoot = 8 };
 
 Result<PidfdInfo> GetPidfdInfo(const Fd& pidfd) {
   PidfdInfoWire wire{};
-  wire.mask = kMaskPid | kMaskCoredump;
+  wire.mask = kMaskPid | kMaskExit | kMaskCoredump;
   if (::ioctl(pidfd.get(), kPidfdGetInfo, &wire) < 0) return Fail(errno, "ask about a process by pidfd");
   PidfdInfo info;
   if ((wire.mask & kMaskPid) != 0) info.pid = static_cast<pid_t>(wire.tgid);

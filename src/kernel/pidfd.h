@@ -19,7 +19,7 @@ enum class DumpMode {
 
 /// What PIDFD_GET_INFO says of a process (include/uapi/linux/pidfd.h; coredump fields from Linux 6.16).
 struct PidfdInfo {
-  pid_t pid = 0;                ///< thread-group leader, in the caller's pid namespace
+  pid_t pid = 0;                ///< thread-group leader, in the caller's pid namespace; 0: it was reaped
   bool coredump_known = false;  ///< this kernel reports core dumps (6.16)
   bool coredumped = false;  ///< it is dumping core, or has: the only proof that the kernel made a connection
   DumpMode dump_mode = DumpMode::kUnknown;

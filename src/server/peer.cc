@@ -1,6 +1,7 @@
 #include "server/peer.h"
 
 #include "base/io.h"
+#include "base/unix_socket.h"
 #include "kernel/local_mounts.h"
 
 namespace obit {
@@ -11,7 +12,8 @@ Result<KernelInspector> KernelInspector::Create() {
 
 Result<Peer> KernelInspector::Identify(const Fd& connection) {
   Fd pidfd = OBIT_TRY(PeerPidfd(connection));
-  const PidfdInfo info = OBIT_TRY(GetPidfdInfo(pidfd));
+  PidfdInfo info = OBIT_TRY(GetPidfdInfo(pidfd));
+  if (info.pid == 0) info.pid = OBIT_TRY(PeerCredentials(connection)).pid;  // killed and reaped already
   if (!info.coredumped) return Refuse(EPERM, "process {} is not dumping core", info.pid);
   return Peer{std::move(pidfd), info};
 }
