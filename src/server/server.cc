@@ -295,18 +295,26 @@ void Server::Stop() {
   stopping_ = true;
   analyses_.Stop();
   intake_.StopListening();
+  // The next start recovers what a dead server left.
+  std::erase_if(queue_, [](const CaptureTask& task) { return task.job.kind == WorkerJob::Kind::kRecover; });
+  if (auto timer = loop_.After(config_.stop_timeout, [this] { GiveUp(); }))
+    stop_ = std::move(*timer);
+  else
+    GiveUp();
+  StopIfDone();
+}
+
+/// The time to stop is over: lets every process go, with what is known of it.
+void Server::GiveUp() {
+  const std::string why = "obitd was stopping";
   std::deque<CaptureTask> waiting;
   waiting.swap(queue_);
   for (CaptureTask& task : waiting) {
-    if (task.job.kind == WorkerJob::Kind::kRecover) continue;  // the next start recovers it
     ReleaseConnection(task.connection);
     released_.Watch(std::move(task.peer.pidfd), task.id);
-    KeepWithoutCore(task.id, "obitd was stopping while it waited for its turn");
+    KeepWithoutCore(task.id, why + " while it waited for its turn");
   }
-  if (auto timer = loop_.After(config_.stop_timeout, [this] { pool_->KillBusy("obitd was stopping"); }))
-    stop_ = std::move(*timer);
-  else
-    pool_->KillBusy("obitd was stopping");
+  pool_->KillBusy(why);
   StopIfDone();
 }
 

@@ -44,8 +44,8 @@ class Server {
 
   /// Takes the new configuration for the crashes to come.
   [[nodiscard]] Result<void> Reconfigure(const Config& config);
-  /// Listens no more; what waits becomes an event, what runs may end within the stop timeout. Then stops the
-  /// loop.
+  /// Listens no more; what runs and what waits may end within the stop timeout, and is let go then. Stops the
+  /// loop when nothing is left.
   void Stop();
 
   [[nodiscard]] const Counters& counters() const { return counters_; }
@@ -70,6 +70,7 @@ class Server {
   void ScheduleSync();
   void SyncCommitted();
   void Lose(const CrashRecord& record, const std::string& why);
+  void GiveUp();
   void StopIfDone();
 
   EventLoop& loop_;

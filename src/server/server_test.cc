@@ -103,7 +103,12 @@ class ServerTest : public ::testing::Test {
 
   /// Runs the server until it has `count` records, or 20 s passed.
   std::vector<CrashRecord> Records(std::size_t count) {
-    RunUntil([this, count] { return server_->counters().committed + server_->counters().lost >= count; });
+    return RecordsAfter(
+        [this, count] { return server_->counters().committed + server_->counters().lost >= count; });
+  }
+  /// Runs the server until `stop`, and then until it has stopped.
+  std::vector<CrashRecord> RecordsAfter(std::function<bool()> stop) {
+    RunUntil(std::move(stop));
     server_.reset();
     std::vector<CrashRecord> records;
     const Store store = *Store::Open(path_ + "/store");
@@ -247,6 +252,29 @@ TEST_F(ServerTest, QueuesMoreCrashesThanItHasSlots) {
   const auto records = Records(40);
   ASSERT_EQ(records.size(), 40u);
   for (const CrashRecord& record : records) EXPECT_EQ(record.capture.outcome, CrashOutcome::kFull);
+}
+
+TEST_F(ServerTest, CapturesWhatWaitsBeforeItStops) {
+  Start({.slots = 1});
+  const auto core = SmallCore(50'000);
+  for (int i = 0; i < 10; ++i) Crash(Dumping(core));
+  const auto records = RecordsAfter([this] { return server_->intake_counters().crashes == 10; });
+  ASSERT_EQ(records.size(), 10u);
+  for (const CrashRecord& record : records) EXPECT_EQ(record.capture.outcome, CrashOutcome::kFull);
+}
+
+TEST_F(ServerTest, LetsEveryProcessGoWhenTheTimeToStopIsOver) {
+  Start({.slots = 1, .stop_timeout = 1s});
+  for (int i = 0; i < 3; ++i)
+    Crash([](Fd& server) {
+      if (Negotiate(server, {})) AwaitRelease(server);  // nothing is dumped
+    });
+  const auto records = RecordsAfter([this] { return server_->intake_counters().crashes == 3; });
+  ASSERT_EQ(records.size(), 3u);
+  for (const CrashRecord& record : records) {
+    EXPECT_EQ(record.capture.outcome, CrashOutcome::kFailed);
+    EXPECT_EQ(record.capture.reason.find("obitd was stopping"), 0u) << record.capture.reason;
+  }
 }
 
 TEST_F(ServerTest, RefusesAPeerThatIsNotTheKernel) {
