@@ -91,9 +91,7 @@ Result<void> WriteAllAt(const Fd& fd, std::span<const std::byte> data, std::uint
   return {};
 }
 
-namespace {
-
-Result<FileText> ReadOpened(const Fd& fd, const std::string& name, std::size_t max) {
+Result<FileText> ReadText(const Fd& fd, const std::string& name, std::size_t max) {
   FileText file;
   // /proc files have no size to go by. Steps grow, since each byte of a step is written twice.
   constexpr std::size_t kFirstStep = 4096;
@@ -114,24 +112,27 @@ Result<FileText> ReadOpened(const Fd& fd, const std::string& name, std::size_t m
   return file;
 }
 
-}  // namespace
-
 Result<FileText> ReadFileAt(const Fd& dir, const std::string& name, std::size_t max) {
   // O_NONBLOCK: a FIFO in the place of a regular file must not hang the reader.
   const Fd fd = OBIT_TRY(OpenAt(dir, name, O_RDONLY | O_NONBLOCK));
-  return ReadOpened(fd, name, max);
+  return ReadText(fd, name, max);
 }
 
 Result<FileText> ReadFile(const std::string& path, std::size_t max) {
   const Fd fd = OBIT_TRY(Open(path, O_RDONLY | O_NONBLOCK));
-  return ReadOpened(fd, path, max);
+  return ReadText(fd, path, max);
 }
 
-Result<void> WriteFileAtomically(const Fd& dir, const std::string& name, std::string_view text, mode_t mode) {
+Result<void> WriteFileAtomically(const Fd& dir, const std::string& name, std::string_view text, mode_t mode,
+                                 const std::function<Result<void>(const Fd&)>& prepare) {
   const std::string temporary = name + ".new";
   const Result<void> written = [&]() -> Result<void> {
-    const Fd fd = OBIT_TRY(OpenAt(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC, mode));
+    // Never a file that is there: somebody else may have made it, a link to whatever.
+    if (::unlinkat(dir.get(), temporary.c_str(), 0) < 0 && errno != ENOENT)
+      return Fail(errno, "remove {}", temporary);
+    const Fd fd = OBIT_TRY(OpenAt(dir, temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
     OBIT_TRY(WriteAll(fd, text));
+    if (prepare) OBIT_TRY(prepare(fd));
     OBIT_TRY(Sync(fd));
     if (::renameat(dir.get(), temporary.c_str(), dir.get(), name.c_str()) < 0) return Fail(errno, "rename");
     return {};

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,11 +47,14 @@ struct FileText {
 /// is 0).
 [[nodiscard]] Result<FileText> ReadFileAt(const Fd& dir, const std::string& name, std::size_t max);
 [[nodiscard]] Result<FileText> ReadFile(const std::string& path, std::size_t max);
+/// The same of an open file, from its position on. `name` is for messages.
+[[nodiscard]] Result<FileText> ReadText(const Fd& fd, const std::string& name, std::size_t max);
 
 /// Writes `name` below `dir` whole: a temporary name, fsync, rename. A reader sees the old or the new, never
-/// half.
+/// half. `prepare`, if given, is called with the file before it gets its name.
 [[nodiscard]] Result<void> WriteFileAtomically(const Fd& dir, const std::string& name, std::string_view text,
-                                               mode_t mode);
+                                               mode_t mode,
+                                               const std::function<Result<void>(const Fd&)>& prepare = {});
 
 /// The target of the symlink `name` below `dir`, at most PATH_MAX bytes.
 [[nodiscard]] Result<std::string> ReadLinkAt(const Fd& dir, const std::string& name);

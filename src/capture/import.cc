@@ -12,6 +12,7 @@
 #include "capture/facts.h"
 #include "elf/core_head.h"
 #include "elf/core_notes.h"
+#include "store/access.h"
 
 namespace obit {
 namespace {
@@ -128,8 +129,10 @@ Result<CrashLocation> ImportCore(const Store& store, const std::string& path,
   const IncomingCrash incoming = OBIT_TRY(store.Begin(record.id));
   const auto written = [&]() -> Result<CrashLocation> {
     const auto count = [&](std::uint64_t done) { progress(done, size); };
-    OBIT_TRY_IN(WriteCrash(file, incoming.dir, options, record, count), "{}", path);
+    const CrashRecord imported =
+        OBIT_TRY_IN(WriteCrash(file, incoming.dir, options, record, count), "{}", path);
     OBIT_TRY(GiveToOwner(store, incoming.dir));
+    (void)OBIT_TRY(ShareCrash(incoming.dir, imported));  // it has no owner: for the group only
     const CrashLocation crash = OBIT_TRY(store.Commit(record.id, record.time));
     OBIT_TRY(store.SyncDay(crash.day));
     return crash;

@@ -1,8 +1,10 @@
 #include "kernel/process.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 
+#include <elf.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
@@ -121,7 +123,34 @@ std::optional<ProcessFacts::Thread> FindCrashingThread(const Fd& dir) {
   return std::nullopt;
 }
 
+template <class Word>
+std::optional<bool> SecureByWords(std::string_view auxv) {
+  std::optional<bool> secure;
+  bool plausible = false;  // words of the other size look like nothing
+  for (; auxv.size() >= 2 * sizeof(Word); auxv.remove_prefix(2 * sizeof(Word))) {
+    Word pair[2];
+    std::memcpy(pair, auxv.data(), sizeof pair);
+    if (pair[0] == AT_PAGESZ) plausible = true;
+    if (pair[0] == AT_SECURE) secure = pair[1] != 0;
+  }
+  return plausible ? secure : std::nullopt;
+}
+
+/// All four numbers of a "Uid" or "Gid" line are the same.
+std::optional<bool> HasOneId(std::string_view status, std::string_view name) {
+  const auto first = StatusNumber(status, name, 0);
+  if (!first) return std::nullopt;
+  for (const int index : {1, 2, 3})
+    if (StatusNumber(status, name, index) != first) return false;
+  return true;
+}
+
 }  // namespace
+
+std::optional<bool> SecureOfAuxv(std::string_view auxv) {
+  if (const auto secure = SecureByWords<std::uint64_t>(auxv)) return secure;
+  return SecureByWords<std::uint32_t>(auxv);
+}
 
 Result<ProcessStat> ParseProcessStat(std::string_view line) {
   const std::size_t open = line.find('('), close = line.rfind(')');  // comm may hold both, and spaces
@@ -166,6 +195,9 @@ ProcessFacts ReadProcessFacts(const Fd& proc, pid_t pid) {
   facts.euid = As<uid_t>(StatusNumber(status, "Uid", 1));
   facts.gid = As<gid_t>(StatusNumber(status, "Gid", 0));
   facts.egid = As<gid_t>(StatusNumber(status, "Gid", 1));
+  const auto one_uid = HasOneId(status, "Uid"), one_gid = HasOneId(status, "Gid");
+  if (one_uid && one_gid) facts.one_identity = *one_uid && *one_gid;
+  facts.secure = SecureOfAuxv(SmallFile(dir, "auxv"));
   facts.threads = StatusNumber(status, "Threads", 0);
   facts.own_pid = As<pid_t>(StatusNumber(status, "NStgid", -1));
   const auto kib = [&](std::string_view name) -> std::optional<std::uint64_t> {

@@ -41,6 +41,10 @@ struct ProcessFacts {
   std::string cwd, root, cgroup;
   std::optional<uid_t> uid, euid;
   std::optional<gid_t> gid, egid;
+  /// Real, effective, saved and file system ids are the same, of user and group.
+  std::optional<bool> one_identity;
+  /// AT_SECURE of its auxiliary vector: it was started with rights that its user has not.
+  std::optional<bool> secure;
   std::optional<std::uint64_t> threads;
   std::optional<std::uint64_t> core_limit;  ///< soft RLIMIT_CORE, bytes; UINT64_MAX is unlimited
   std::optional<std::uint64_t> virtual_bytes, resident_bytes;
@@ -58,6 +62,10 @@ struct ProcessFacts {
 };
 
 inline constexpr std::size_t kCmdlineMax = 32 * 1024;  ///< bytes of the command line that a record keeps
+
+/// AT_SECURE of /proc/PID/auxv (getauxval(3)), whose words have 8 bytes, or 4 of a 32-bit process. Nothing:
+/// there is none.
+[[nodiscard]] std::optional<bool> SecureOfAuxv(std::string_view auxv);
 
 /// Reads all it can of the crashing process `pid` from `proc` (a descriptor of /proc). Small, bounded reads
 /// that ask no file system but /proc, so that a dead NFS or FUSE server behind the process cannot hold the

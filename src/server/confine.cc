@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 
 #include <fcntl.h>
 #include <sched.h>
@@ -92,14 +93,12 @@ constexpr int kOfManager[] = {
     SCMP_SYS(getsockname),
     SCMP_SYS(getpeername),
     // Children, and who is crashing.
-    SCMP_SYS(kill),
     SCMP_SYS(wait4),
     SCMP_SYS(waitid),
     SCMP_SYS(getppid),
     SCMP_SYS(getpgrp),
     SCMP_SYS(setpriority),
     SCMP_SYS(pidfd_open),
-    SCMP_SYS(pidfd_send_signal),
     // For a worker that it forks, to be confined in its turn.
     SCMP_SYS(seccomp),
     SCMP_SYS(landlock_create_ruleset),
@@ -165,6 +164,10 @@ Result<void> ConfineManager() {
   filter.AllowOfItself();
   AllowClone(filter, 0);
   filter.AllowIf(SCMP_SYS(socket), {Equals(0, AF_UNIX)});
+  for (const int number : {0, SIGKILL}) {
+    filter.AllowIf(SCMP_SYS(kill), {Equals(1, static_cast<std::uint64_t>(number))});
+    filter.AllowIf(SCMP_SYS(pidfd_send_signal), {Equals(1, static_cast<std::uint64_t>(number))});
+  }
   filter.AllowIf(SCMP_SYS(prlimit64), {Equals(0, 0)});
   for (const int option :
        {PR_SET_NAME, PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAPBSET_DROP})

@@ -30,6 +30,13 @@ CrashRecord::Host ThisHost() {
   return host;
 }
 
+/// True if the process had, or may have had, rights that its user has not: what is not known is no proof. The
+/// notes of its core can only add to it (ApplyCoreNotes).
+bool IsPrivileged(const PidfdInfo& info, const ProcessFacts& facts) {
+  if (info.dump_mode != DumpMode::kUser || facts.secure.value_or(false)) return true;
+  return !facts.uid || !facts.one_identity.value_or(false);
+}
+
 /// One connection that waits, or nothing if none does.
 Fd AcceptOne(const Fd& listener) {
   for (;;) {
@@ -198,6 +205,9 @@ void Intake::OnHelperMessage(Pending& pending) {
   record.thread.tid = message.tid;
   if (peer) {
     if (message.dump_mode == 2) peer->info.dump_mode = DumpMode::kRoot;
+    // The kernel before 6.16 tells it by %d alone.
+    if (message.dump_mode == 1 && peer->info.dump_mode == DumpMode::kUnknown)
+      peer->info.dump_mode = DumpMode::kUser;
     Inspect(pending, std::move(*peer), message.signal);
   } else {
     record.signal.number = message.signal;
@@ -212,14 +222,13 @@ void Intake::Inspect(Pending& pending, Peer of, int known_signal) {
   const Peer& peer = pending.arrival.peer = std::move(of);
   CrashRecord& record = pending.arrival.record;
   record.process.pid = peer.info.pid;
-  if (const auto facts = inspector_.Inspect(peer)) ApplyProcessFacts(*facts, record);
+  const auto facts = inspector_.Inspect(peer);
+  if (facts) ApplyProcessFacts(*facts, record);
   if (auto exe = inspector_.Program(peer, record.process.exe)) pending.arrival.exe = std::move(*exe);
   if (known_signal != 0) record.signal.number = known_signal;
   if (peer.info.signal) record.signal.number = *peer.info.signal;
   if (peer.info.code) record.signal.code = *peer.info.code;
-  const CrashRecord::Process& process = record.process;
-  record.process.privileged =
-      peer.info.dump_mode == DumpMode::kRoot || process.uid != process.euid || process.gid != process.egid;
+  record.process.privileged = !facts || IsPrivileged(peer.info, *facts);
 }
 
 /// Reads the kernel's request, or finds a core at once ("@").

@@ -44,10 +44,9 @@ class Child {
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    if (program_ >= 0)
-      ::syscall(SYS_execveat, program_, "", argv, envp, AT_EMPTY_PATH);
-    else
-      ::execve(argv[0], argv, envp);
+    if (program_ >= 0) ::syscall(SYS_execveat, program_, "", argv, envp, AT_EMPTY_PATH);
+    // Also a script that was opened: its interpreter has to find it by a path.
+    if (program_ < 0 || errno == ENOENT) ::execve(argv[0], argv, envp);
     Fail();
   }
 

@@ -1,10 +1,20 @@
 #include "server/peer.h"
 
 #include "base/io.h"
+#include "base/text.h"
 #include "base/unix_socket.h"
 #include "kernel/local_mounts.h"
 
 namespace obit {
+namespace {
+
+/// False if fs.suid_dumpable is 1: then the kernel dumps a process that was privileged as if it were none.
+bool TellsPrivileged(const Fd& proc) {
+  const auto value = ReadFileAt(proc, "sys/fs/suid_dumpable", 16);
+  return value && Trim(value->text) != "1";
+}
+
+}  // namespace
 
 Result<KernelInspector> KernelInspector::Create() {
   return KernelInspector(OBIT_TRY(Open("/proc", O_RDONLY | O_DIRECTORY)));
@@ -15,6 +25,7 @@ Result<Peer> KernelInspector::Identify(const Fd& connection) {
   PidfdInfo info = OBIT_TRY(GetPidfdInfo(pidfd));
   if (info.pid == 0) info.pid = OBIT_TRY(PeerCredentials(connection)).pid;  // killed and reaped already
   if (!info.coredumped) return Refuse(EPERM, "process {} is not dumping core", info.pid);
+  if (!TellsPrivileged(proc_)) info.dump_mode = DumpMode::kUnknown;
   return Peer{std::move(pidfd), info};
 }
 
@@ -28,7 +39,7 @@ Result<Peer> KernelInspector::IdentifyPiped(Fd pidfd, pid_t pid) {
     return Refuse(EPERM, "process {} is not dumping core", pid);
   // Without %F the pid may have been reused since the crash, at worst by a privileged process that is
   // crashing too. So that nobody gets another's data, such a crash is for root only.
-  if (!named_by_kernel) info.dump_mode = DumpMode::kRoot;
+  if (!named_by_kernel || !TellsPrivileged(proc_)) info.dump_mode = DumpMode::kRoot;
   return Peer{std::move(pidfd), info};
 }
 

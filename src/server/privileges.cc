@@ -2,7 +2,10 @@
 
 #include <array>
 #include <cerrno>
+#include <string_view>
+#include <vector>
 
+#include <fmt/ranges.h>
 #include <grp.h>
 #include <pwd.h>
 #include <sys/prctl.h>
@@ -21,7 +24,7 @@ Result<std::optional<User>> FindUser(const std::string& name) {
 }
 
 Capabilities ManagerCapabilities() {
-  return CapabilityBit(CAP_SYS_PTRACE) | CapabilityBit(CAP_DAC_READ_SEARCH);
+  return CapabilityBit(CAP_SYS_PTRACE) | CapabilityBit(CAP_DAC_READ_SEARCH) | CapabilityBit(CAP_KILL);
 }
 
 Result<void> DropPrivileges(const std::optional<User>& user) {
@@ -45,12 +48,17 @@ Result<void> DropPrivileges(const std::optional<User>& user) {
 std::string MissingRights(Capabilities effective) {
   const bool trace = (effective & CapabilityBit(CAP_SYS_PTRACE)) != 0;
   const bool read = (effective & CapabilityBit(CAP_DAC_READ_SEARCH)) != 0;
-  if (trace && read) return {};
-  if (trace) return "no CAP_DAC_READ_SEARCH: cores of other users come by stream";
-  if (read)
-    return "no CAP_SYS_PTRACE: cores of other users come by stream, with fewer facts about the process";
-  return "neither CAP_SYS_PTRACE nor CAP_DAC_READ_SEARCH: cores of other users come by stream, with fewer "
-         "facts";
+  const bool end = (effective & CapabilityBit(CAP_KILL)) != 0;
+  std::vector<std::string_view> missing;
+  if (!trace) missing.emplace_back("CAP_SYS_PTRACE");
+  if (!read) missing.emplace_back("CAP_DAC_READ_SEARCH");
+  if (!end) missing.emplace_back("CAP_KILL");
+  std::vector<std::string_view> effects;
+  if (!trace || !read) effects.emplace_back("cores of other users come by stream");
+  if (!trace) effects.emplace_back("with fewer facts about the process");
+  if (!end) effects.emplace_back("a process that stays after its release is not ended");
+  if (missing.empty()) return {};
+  return fmt::format("without {}: {}", fmt::join(missing, ", "), fmt::join(effects, ", "));
 }
 
 }  // namespace obit

@@ -18,8 +18,9 @@ struct User {
 /// Of the user database. Nothing: there is no such user.
 [[nodiscard]] Result<std::optional<User>> FindUser(const std::string& name);
 
-/// What the manager keeps (capabilities(7)), each if it has it: to look into processes of others, and to open
-/// those files below /proc/PID that only their owner may open.
+/// What the manager keeps (capabilities(7)), each if it has it: to look into processes of others, to open
+/// those files below /proc/PID that only their owner may open, and to end a process that stays after its
+/// release.
 [[nodiscard]] Capabilities ManagerCapabilities();
 
 /// Becomes `user`, if one is given, and gives up all capabilities but ManagerCapabilities() and everything
@@ -27,7 +28,7 @@ struct User {
 /// the caller has no other.
 [[nodiscard]] Result<void> DropPrivileges(const std::optional<User>& user);
 
-/// What obitd can do by the capabilities that it has, for people; empty if it can do everything.
+/// What obitd cannot do for want of capabilities, for people; empty if it can do everything.
 [[nodiscard]] std::string MissingRights(Capabilities effective);
 
 }  // namespace obit

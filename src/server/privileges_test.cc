@@ -38,7 +38,7 @@ class DropPrivilegesTest : public ::testing::Test {
   }
 };
 
-TEST_F(DropPrivilegesTest, LeavesTheUserAndTwoCapabilities) {
+TEST_F(DropPrivilegesTest, LeavesTheUserAndFewCapabilities) {
   EXPECT_TRUE(InChild(kUser, [] {
     return Status("Uid") == "61001\t61001\t61001\t61001" && Status("Gid") == "61002\t61002\t61002\t61002" &&
            Status("Groups") == " " && EffectiveCapabilities().value_or(0) == ManagerCapabilities() &&

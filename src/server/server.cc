@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "capture/capture.h"
 #include "crash/record_json.h"
+#include "store/access.h"
 
 namespace obit {
 namespace {
@@ -235,6 +236,9 @@ void Server::Commit(const std::string& id, std::vector<MappedFile> mapped) {
   const auto committed = [&]() -> Result<CrashRecord> {
     const Fd incoming = OBIT_TRY(OpenAt(store_.root(), "incoming/" + id, O_RDONLY | O_DIRECTORY));
     CrashRecord record = OBIT_TRY(LoadRecord(incoming, kRecordFile));
+    if (!OBIT_TRY(ShareCrash(incoming, record)) && !std::exchange(said_no_acls_, true))
+      Log(Severity::kWarning, "{} has no ACLs: crashes are for root and the group of the store only",
+          store_.path());
     location = OBIT_TRY(store_.Commit(id, record.time));
     committed_.push_back(location);
     return record;

@@ -88,6 +88,7 @@ class Server {
   std::set<std::string> recovering_;      // ids given to a worker for recovery: once only
   std::vector<CrashLocation> committed_;  // neither synced nor in the index yet
   bool stopping_ = false;
+  bool said_no_acls_ = false;
   Counters counters_;
 };
 

@@ -115,6 +115,7 @@ struct Loaded {
   std::vector<CrashSummary> crashes;
   std::vector<ReportStamp> reports;  // that the summary of the same place was made from
   std::vector<BrokenCrash> broken;
+  std::size_t hidden = 0;  // those that may not be read
 };
 
 /// Adds `crashes` of one day to `loaded`. One that has gone meanwhile is left out.
@@ -124,7 +125,11 @@ Result<void> LoadInto(Loaded& loaded, const Store& store, const std::string& day
   for (const CrashLocation& crash : crashes) {
     auto record = store.Load(crash);
     if (!record) {
-      (record.error().code == ENOENT ? absent : loaded.broken).push_back({crash, std::move(record).error()});
+      if (record.error().code == EACCES)
+        ++loaded.hidden;
+      else
+        (record.error().code == ENOENT ? absent : loaded.broken)
+            .push_back({crash, std::move(record).error()});
       continue;
     }
     CrashSummary& summary = loaded.crashes.emplace_back(Summarize(crash, *record));
@@ -140,7 +145,8 @@ Result<void> LoadInto(Loaded& loaded, const Store& store, const std::string& day
   const auto left = OBIT_TRY(store.CrashesOf(day));
   const std::set<CrashLocation> there(left.begin(), left.end());
   for (BrokenCrash& crash : absent)
-    if (there.contains(crash.location)) loaded.broken.push_back(std::move(crash));
+    if (there.contains(crash.location) && !store.RemoveIfEmptied(crash.location))
+      loaded.broken.push_back(std::move(crash));
   return {};
 }
 
@@ -389,11 +395,19 @@ Result<CrashList> ListFolders(const Store& store) {
     const auto crashes = OBIT_TRY(store.CrashesOf(day));
     OBIT_TRY(LoadInto(loaded, store, day, crashes));
   }
-  CrashList list{std::move(loaded.crashes), std::move(loaded.broken)};
+  CrashList list{std::move(loaded.crashes), std::move(loaded.broken), loaded.hidden};
   std::ranges::sort(list.crashes, {}, [](const CrashSummary& crash) {
     return std::tie(crash.time, crash.location.id, crash.location.day);
   });
   return list;
+}
+
+void DropRemoved(const Store& store, std::vector<CrashSummary>& crashes) {
+  std::erase_if(crashes, [&](CrashSummary& crash) {
+    const Store::Presence presence = store.PresenceOf(crash.location);
+    crash.pinned = presence.pinned;
+    return !presence.exists;
+  });
 }
 
 Result<CrashList> ListCrashes(const Store& store) {

@@ -32,7 +32,8 @@ struct CrashSummary {
   Detail detail = Detail::kFull;
   CrashOutcome outcome = CrashOutcome::kFailed;
   std::uint64_t core_bytes = 0, stored_bytes = 0;
-  std::string reason;  ///< why it is less than a full core
+  std::string reason;   ///< why it is less than a full core
+  bool pinned = false;  ///< not in the index: see DropRemoved
 
   // Of the report; empty where there is none that can be read.
   CauseKind kind = CauseKind::kUnknown;
@@ -54,6 +55,7 @@ struct BrokenCrash {
 struct CrashList {
   std::vector<CrashSummary> crashes;  ///< oldest first
   std::vector<BrokenCrash> broken;
+  std::size_t hidden = 0;  ///< those that the caller may not read
 };
 
 /// index.db: a cache of the records and of what reports begin with (SQLite), so that a list does not open
@@ -87,6 +89,10 @@ class Index {
 
 /// The same as Index::List, from the folders alone.
 [[nodiscard]] Result<CrashList> ListFolders(const Store& store);
+
+/// Drops those that their owners have removed, of which an index does not know, and notes which are pinned:
+/// for crashes that are about to be shown.
+void DropRemoved(const Store& store, std::vector<CrashSummary>& crashes);
 
 /// All crashes of a store: by the index where it can be used, else from the folders.
 [[nodiscard]] Result<CrashList> ListCrashes(const Store& store);

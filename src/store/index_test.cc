@@ -201,8 +201,21 @@ TEST_F(IndexTest, TellsOfABrokenRecordUntilItIsRepaired) {
 
 TEST_F(IndexTest, TellsOfACrashWithoutARecord) {
   const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  std::ofstream(store_.PathOf(crash) + "/" + kCoreFile) << "x";
   std::filesystem::remove(store_.PathOf(crash) + "/" + kRecordFile);
   EXPECT_THAT(Texts(ListAsTheFolders()), ElementsAre("broken " + crash.id));
+}
+
+TEST_F(IndexTest, AFolderWithNothingInItWasRemovedByTheOwner) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  List();
+  std::filesystem::remove(store_.PathOf(crash) + "/" + kRecordFile);
+  auto before = *ListCrashes(store_);
+  DropRemoved(store_, before.crashes);
+  EXPECT_THAT(Texts(before), ElementsAre());
+  EXPECT_THAT(Texts(*ListFolders(store_)), ElementsAre());
+  EXPECT_THAT(Texts(ListAsTheFolders()), ElementsAre());
+  EXPECT_FALSE(std::filesystem::exists(store_.PathOf(crash))) << "and is taken away by who may";
 }
 
 TEST_F(IndexTest, KeepsWhatTheReportSays) {

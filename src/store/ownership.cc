@@ -32,13 +32,13 @@ Result<void> Give(const Fd& entry, uid_t uid, gid_t gid, int depth) {
 
 }  // namespace
 
-Result<void> GiveStoreTo(const std::string& path, uid_t uid, gid_t gid) {
-  const Fd root = OBIT_TRY_IN(Open(path, O_PATH | O_DIRECTORY), "store {}", path);
+Result<void> GiveFolderTo(const std::string& path, uid_t uid, gid_t gid) {
+  const Fd root = OBIT_TRY_IN(Open(path, O_PATH | O_DIRECTORY), "folder {}", path);
   struct stat status{};
-  if (::fstat(root.get(), &status) < 0) return Fail(errno, "store {}", path);
+  if (::fstat(root.get(), &status) < 0) return Fail(errno, "folder {}", path);
   if (status.st_uid != uid && status.st_uid != 0)
-    return Refuse(EPERM, "store {} belongs to uid {}, not to root or uid {}", path, status.st_uid, uid);
-  OBIT_TRY_IN(Give(root, uid, gid, kDepth), "store {}", path);
+    return Refuse(EPERM, "folder {} belongs to uid {}, not to root or uid {}", path, status.st_uid, uid);
+  OBIT_TRY_IN(Give(root, uid, gid, kDepth), "folder {}", path);
   return {};
 }
 

@@ -8,9 +8,9 @@
 
 namespace obit {
 
-/// Gives a store that root made, with everything in it that is root's, to the user that is to write it from
-/// now on. Nothing to do where it is that user's already. EPERM: it is of a third one. A link is not
+/// Gives a folder that root made, a store, with everything in it that is root's, to the user that is to write
+/// it from now on. Nothing to do where it is that user's already. EPERM: it is of a third one. A link is not
 /// followed, and a file with several names stays as it is: one of them may be elsewhere.
-[[nodiscard]] Result<void> GiveStoreTo(const std::string& path, uid_t uid, gid_t gid);
+[[nodiscard]] Result<void> GiveFolderTo(const std::string& path, uid_t uid, gid_t gid);
 
 }  // namespace obit

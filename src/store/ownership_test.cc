@@ -15,7 +15,7 @@ using testing::TemporaryFolder;
 
 constexpr uid_t kUser = 61001;
 
-class GiveStoreToTest : public ::testing::Test {
+class GiveFolderToTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
@@ -33,16 +33,16 @@ class GiveStoreToTest : public ::testing::Test {
   TemporaryFolder folder_;
 };
 
-TEST_F(GiveStoreToTest, GivesEverythingThatIsRoots) {
-  ASSERT_THAT(GiveStoreTo(folder_.path(), kUser, kUser), Succeeds());
+TEST_F(GiveFolderToTest, GivesEverythingThatIsRoots) {
+  ASSERT_THAT(GiveFolderTo(folder_.path(), kUser, kUser), Succeeds());
   for (const char* name : {".", "crashes", "crashes/2026-11-23/0123456789abcdef",
                            "crashes/2026-11-23/0123456789abcdef/crash.json"})
     EXPECT_EQ(OwnerOf(name), kUser) << name;
-  EXPECT_THAT(GiveStoreTo(folder_.path(), kUser, kUser), Succeeds()) << "nothing to do";
-  EXPECT_THAT(GiveStoreTo(folder_.path(), kUser + 1, kUser), FailsWith(EPERM));
+  EXPECT_THAT(GiveFolderTo(folder_.path(), kUser, kUser), Succeeds()) << "nothing to do";
+  EXPECT_THAT(GiveFolderTo(folder_.path(), kUser + 1, kUser), FailsWith(EPERM));
 }
 
-TEST_F(GiveStoreToTest, LeavesWhatLiesElsewhereToo) {
+TEST_F(GiveFolderToTest, LeavesWhatLiesElsewhereToo) {
   TemporaryFolder elsewhere;
   ASSERT_THAT(WriteFileAtomically(elsewhere.fd(), "secret", "x", 0600), Succeeds());
   const std::string crash = folder_ / "crashes/2026-11-23/0123456789abcdef";
@@ -51,7 +51,7 @@ TEST_F(GiveStoreToTest, LeavesWhatLiesElsewhereToo) {
   ASSERT_EQ(::link((elsewhere / "secret").c_str(), (crash + "/link").c_str()), 0);
   Write("crashes/2026-11-23/0123456789abcdef/others");
   ASSERT_EQ(::chown((crash + "/others").c_str(), kUser + 1, 0), 0);
-  ASSERT_THAT(GiveStoreTo(folder_.path(), kUser, kUser), Succeeds());
+  ASSERT_THAT(GiveFolderTo(folder_.path(), kUser, kUser), Succeeds());
   struct stat status{};
   ASSERT_EQ(::stat((elsewhere / "secret").c_str(), &status), 0);
   EXPECT_EQ(status.st_uid, 0U);

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "crash/record_json.h"
 #include "crash/report_json.h"
+#include "store/access.h"
 
 namespace obit {
 namespace {
@@ -37,12 +38,34 @@ Result<void> GiveToOwner(const Fd& dir, const std::string& name) {
   return {};
 }
 
-Result<void> MakeFolder(const Fd& dir, const std::string& name) {
-  if (::mkdirat(dir.get(), name.c_str(), 0700) < 0) {
+Result<void> MakeFolder(const Fd& dir, const std::string& name, mode_t mode) {
+  if (::mkdirat(dir.get(), name.c_str(), mode) < 0) {
     if (errno == EEXIST) return {};
     return Fail(errno, "make folder {}", name);
   }
-  return GiveToOwner(dir, name);
+  OBIT_TRY(GiveToOwner(dir, name));
+  const Fd folder = OBIT_TRY(OpenFolder(dir, name));
+  if (::fchmod(folder.get(), mode) < 0) return Fail(errno, "make folder {}", name);  // whatever the umask
+  return {};
+}
+
+/// Folders in which everybody may look up what is theirs; names say nothing.
+constexpr mode_t kPublic = 0755;
+constexpr mode_t kPrivate = 0700;
+
+/// What a removed crash is recognised by where its owner, who may not remove the folder, removed it: nothing
+/// of obit's is in it.
+bool IsRemoved(const Fd& day, const std::string& id) {
+  const auto dir = OpenFolder(day, id);
+  if (!dir) return dir.error().code == ENOENT;
+  struct stat folder{};
+  const auto names = ListDirectory(*dir);
+  if (!names || ::fstat(dir->get(), &folder) < 0) return false;
+  return std::ranges::none_of(*names, [&](const std::string& name) {
+    struct stat status{};
+    return ::fstatat(dir->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           status.st_uid == folder.st_uid;
+  });
 }
 
 Result<void> Rename(const Fd& from, const std::string& old_name, const Fd& to, const std::string& new_name) {
@@ -52,17 +75,26 @@ Result<void> Rename(const Fd& from, const std::string& old_name, const Fd& to, c
   return {};
 }
 
-/// Removes a folder of plain files; one that is gone already is fine.
+/// Removes what is in a folder, whatever its owner put there, as deep as anybody would nest it by hand.
+Result<void> EmptyFolder(const Fd& dir, int depth) {
+  for (const std::string& name : OBIT_TRY(ListDirectory(dir))) {
+    if (::unlinkat(dir.get(), name.c_str(), 0) == 0 || errno == ENOENT) continue;
+    if (errno != EISDIR || depth == 0) return Fail(errno, "remove {}", name);
+    OBIT_TRY(EmptyFolder(OBIT_TRY(OpenFolder(dir, name)), depth - 1));
+    if (::unlinkat(dir.get(), name.c_str(), AT_REMOVEDIR) < 0) return Fail(errno, "remove {}", name);
+  }
+  return {};
+}
+
+/// Removes a folder with all in it; one that is gone already is fine.
 Result<void> RemoveFolder(const Fd& parent, const std::string& name) {
-  constexpr int kTries = 3;  // a report may come in meanwhile
+  constexpr int kTries = 3;   // a report may come in meanwhile
+  constexpr int kDepth = 16;  // of folders that are not obit's
   for (int tried = 0; tried < kTries; ++tried) {
-    const auto opened = OpenFolder(parent, name);
-    if (!opened && opened.error().code == ENOENT) return {};
-    if (!opened) return std::unexpected(opened.error());
-    const Fd& dir = *opened;
-    for (const std::string& file : OBIT_TRY(ListDirectory(dir)))
-      if (::unlinkat(dir.get(), file.c_str(), 0) < 0 && errno != ENOENT)
-        return Fail(errno, "remove {}/{}", name, file);
+    const auto dir = OpenFolder(parent, name);
+    if (!dir && dir.error().code == ENOENT) return {};
+    if (!dir) return std::unexpected(dir.error());
+    OBIT_TRY_IN(EmptyFolder(*dir, kDepth), "{}", name);
     if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
     if (errno != ENOTEMPTY) break;
   }
@@ -88,10 +120,13 @@ ReportStamp StampOf(const struct stat& status) { return {status.st_ino, Modifica
 }  // namespace
 
 Result<Store> Store::Create(const std::string& path) {
-  OBIT_TRY_IN(MakeDirectories(path, 0700), "store {}", path);
+  const bool is_new = ::access(path.c_str(), F_OK) < 0;
+  OBIT_TRY_IN(MakeDirectories(path, kPublic), "store {}", path);
   const Fd root = OBIT_TRY_IN(obit::Open(path, O_RDONLY | O_DIRECTORY), "store {}", path);
-  OBIT_TRY_IN(MakeFolder(root, kCrashes), "store {}", path);
-  OBIT_TRY_IN(MakeFolder(root, kIncoming), "store {}", path);
+  if (is_new && ::fchmod(root.get(), kPublic) < 0)
+    return Fail(errno, "store {}", path);  // whatever the umask
+  OBIT_TRY_IN(MakeFolder(root, kCrashes, kPublic), "store {}", path);
+  OBIT_TRY_IN(MakeFolder(root, kIncoming, kPrivate), "store {}", path);
   return Open(path);
 }
 
@@ -112,7 +147,7 @@ Result<Fd> Store::LockForServer() const {
 }
 
 Result<IncomingCrash> Store::Begin(const std::string& id) const {
-  OBIT_TRY_IN(MakeFolder(incoming_, id), "begin crash {}", id);
+  OBIT_TRY_IN(MakeFolder(incoming_, id, kPrivate), "begin crash {}", id);
   IncomingCrash crash{id, OBIT_TRY_IN(OpenFolder(incoming_, id), "begin crash {}", id)};
   if (!TryLock(crash.dir)) return Refuse(EBUSY, "begin crash {}: another process writes it", id);
   return crash;
@@ -121,7 +156,7 @@ Result<IncomingCrash> Store::Begin(const std::string& id) const {
 Result<CrashLocation> Store::Commit(const std::string& id, std::int64_t time) const {
   CrashLocation crash{FormatDay(time), id};
   const auto move = [&]() -> Result<void> {
-    OBIT_TRY(MakeFolder(crashes_, crash.day));
+    OBIT_TRY(MakeFolder(crashes_, crash.day, kPublic));
     const Fd day = OBIT_TRY(OpenFolder(crashes_, crash.day));
     return Rename(incoming_, id, day, id);
   };
@@ -196,8 +231,8 @@ Result<CrashRecord> Store::Load(const CrashLocation& crash) const {
 }
 
 Result<Report> Store::LoadReport(const CrashLocation& crash) const {
-  const Fd dir = OBIT_TRY(OpenCrash(crash));
-  const auto file = OBIT_TRY_IN(ReadFileAt(dir, kReportFile, kReportJsonMax), "crash {}", crash.id);
+  const Fd opened = OBIT_TRY(OpenFile(crash, kReportFile));
+  const auto file = OBIT_TRY_IN(ReadText(opened, kReportFile, kReportJsonMax), "crash {}", crash.id);
   if (file.truncated)
     return Refuse(EBADMSG, "crash {}: {} is larger than {} bytes", crash.id, kReportFile, kReportJsonMax);
   auto report = OBIT_TRY_IN(ReportFromJson(file.text), "crash {}: {}", crash.id, kReportFile);
@@ -236,7 +271,7 @@ Result<std::vector<ReportStamp>> Store::ReportStamps(const std::string& day,
 
 Result<Fd> Store::OpenFile(const CrashLocation& crash, const std::string& name) const {
   const Fd dir = OBIT_TRY(OpenCrash(crash));
-  return OBIT_TRY_IN(OpenAt(dir, name, O_RDONLY | O_NONBLOCK), "crash {}", crash.id);
+  return OBIT_TRY_IN(OpenGenuine(dir, name), "crash {}", crash.id);
 }
 
 std::string Store::PathOf(const CrashLocation& crash) const {
@@ -251,9 +286,22 @@ Result<void> Store::WriteReport(const CrashLocation& crash, const Report& report
     return Refuse(EFBIG, "{}: it is larger than {} bytes", goal, kReportJsonMax);
   const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "{}", goal);
   const Fd dir = OBIT_TRY_IN(OpenFolder(day, crash.id), "{}", goal);
+  struct stat folder{};
+  if (::fstat(dir.get(), &folder) < 0) return Fail(errno, "{}", goal);
+  if (::geteuid() != 0 && ::geteuid() != folder.st_uid)
+    return Refuse(EPERM, "{}: only root and the user that the store is of write reports", goal);
   if (!TryLock(dir)) return Refuse(EBUSY, "{}: another process writes it", goal);
-  OBIT_TRY_IN(WriteFileAtomically(dir, kReportFile, text, 0600), "{}", goal);
-  OBIT_TRY_IN(GiveToOwner(dir, kReportFile), "{}", goal);
+  const auto record = LoadRecord(dir, kRecordFile);
+  // Its owner removed it, or put something else in its place.
+  if (!record && (record.error().code == ENOENT || record.error().code == EPERM))
+    return std::unexpected(Error(record.error()).In(goal));
+  const auto share = [&](const Fd& file) -> Result<void> {
+    if (::geteuid() != folder.st_uid && ::fchown(file.get(), folder.st_uid, folder.st_gid) < 0)
+      return Fail(errno, "set the owner");
+    (void)OBIT_TRY(ShareFile(file, record ? OwnerOf(*record) : std::nullopt));
+    return {};
+  };
+  OBIT_TRY_IN(WriteFileAtomically(dir, kReportFile, text, 0600, share), "{}", goal);
   // Only after the report can be read: who sees the new time then sees the report too.
   if (::futimens(day.get(), nullptr) < 0) return Fail(errno, "{}: touch {}", goal, crash.day);
   return {};
@@ -262,14 +310,53 @@ Result<void> Store::WriteReport(const CrashLocation& crash, const Report& report
 Result<void> Store::Remove(const CrashLocation& crash) const {
   const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "remove crash {}", crash.id);
   const std::string removed = crash.id + std::string(kRemoved);
-  OBIT_TRY_IN(Rename(day, crash.id, incoming_, removed), "remove crash {}", crash.id);
+  auto moved = incoming_ ? Rename(day, crash.id, incoming_, removed) : Refuse(EACCES, "incoming is closed");
+  if (!moved && (moved.error().code == EACCES || moved.error().code == EPERM))
+    return RemoveAsOwner(day, crash.id);
+  if (!moved) return std::unexpected(std::move(moved).error().In("remove crash " + crash.id));
   OBIT_TRY_IN(RemoveFolder(incoming_, removed), "remove crash {}", crash.id);
   ::unlinkat(crashes_.get(), crash.day.c_str(), AT_REMOVEDIR);  // only if that was its last crash
   return {};
 }
 
+/// By one who may not take the folder away: what is in it, the record first, without which there is no crash.
+Result<void> Store::RemoveAsOwner(const Fd& day, const std::string& id) {
+  const Fd dir = OBIT_TRY_IN(OpenFolder(day, id), "remove crash {}", id);
+  if (::unlinkat(dir.get(), kRecordFile, 0) < 0 && errno != ENOENT) return Fail(errno, "remove crash {}", id);
+  OBIT_TRY_IN(EmptyFolder(dir, 0), "remove crash {}", id);
+  return {};
+}
+
+bool Store::RemoveIfEmptied(const CrashLocation& crash) const {
+  const auto day = OpenFolder(crashes_, crash.day);
+  if (!day || !IsRemoved(*day, crash.id)) return false;
+  (void)Remove(crash);  // whoever may; for others it is as good as gone
+  return true;
+}
+
+Result<void> Store::Pin(const CrashLocation& crash, bool pinned) const {
+  const std::string goal = fmt::format("{} crash {}", pinned ? "pin" : "unpin", crash.id);
+  const Fd dir = OBIT_TRY_IN(OpenCrash(crash), "{}", goal);
+  if (!pinned) {
+    if (::unlinkat(dir.get(), kPinnedFile, 0) < 0 && errno != ENOENT) return Fail(errno, "{}", goal);
+    return {};
+  }
+  const auto made = OpenAt(dir, kPinnedFile, O_WRONLY | O_CREAT | O_EXCL, 0640);
+  if (!made && made.error().code != EEXIST) return std::unexpected(Error(made.error()).In(goal));
+  return {};
+}
+
+Store::Presence Store::PresenceOf(const CrashLocation& crash) const {
+  const std::string folder = fmt::format("{}/{}/", crash.day, crash.id);
+  struct stat status{};
+  const auto there = [&](const char* name) {
+    return ::fstatat(crashes_.get(), (folder + name).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+  };
+  return {.exists = there(kRecordFile) || errno != ENOENT, .pinned = there(kPinnedFile)};
+}
+
 Result<CrashRecord> LoadRecord(const Fd& dir, const char* name) {
-  const auto file = OBIT_TRY(ReadFileAt(dir, name, kRecordJsonMax));
+  const auto file = OBIT_TRY(ReadText(OBIT_TRY(OpenGenuine(dir, name)), name, kRecordJsonMax));
   if (file.truncated) return Refuse(EBADMSG, "{} is larger than {} bytes", name, kRecordJsonMax);
   return OBIT_TRY_IN(RecordFromJson(file.text), "{}", name);
 }

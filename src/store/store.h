@@ -17,6 +17,7 @@ inline constexpr const char* kDefaultStore = "/var/lib/obit";
 // Names in a crash directory and beside (docs/store-format.md).
 inline constexpr const char* kRecordFile = "crash.json";
 inline constexpr const char* kReportFile = "report.json";
+inline constexpr const char* kPinnedFile = "pinned";  // empty
 inline constexpr const char* kCoreFile = "core.zst";
 inline constexpr const char* kExeFile = "exe.zst";
 inline constexpr const char* kBegunFile = "begun.json";  ///< the record as far as known when a capture began
@@ -46,7 +47,8 @@ struct IncomingCrash {
 /// what is committed changes only by a new report and by removal.
 class Store {
  public:
-  /// Opens a store and makes the folders that it lacks, mode 0700.
+  /// Opens a store and makes the folders that it lacks. Everybody may look up what is theirs in it
+  /// (store/access.h).
   [[nodiscard]] static Result<Store> Create(const std::string& path);
   /// Opens an existing one; reading rights suffice. ENOENT: there is no store.
   [[nodiscard]] static Result<Store> Open(const std::string& path);
@@ -93,7 +95,7 @@ class Store {
   /// The stamps of the reports of some crashes of one day, in their order.
   [[nodiscard]] Result<std::vector<ReportStamp>> ReportStamps(const std::string& day,
                                                               std::span<const CrashLocation> crashes) const;
-  /// A file of a crash, opened for reading.
+  /// A file of a crash, opened for reading. EPERM: obit did not write it.
   [[nodiscard]] Result<Fd> OpenFile(const CrashLocation& crash, const std::string& name) const;
   [[nodiscard]] std::string PathOf(const CrashLocation& crash) const;
 
@@ -102,14 +104,27 @@ class Store {
   /// same.
   [[nodiscard]] Result<void> WriteReport(const CrashLocation& crash, const Report& report) const;
 
-  /// Removes a crash at once for readers; a removal that is cut short goes on at the next TakeAbandoned.
+  /// Removes a crash at once for readers; a removal that is cut short goes on at the next TakeAbandoned. The
+  /// owner of a crash may not remove its folder: they leave it empty, for RemoveIfEmptied.
   [[nodiscard]] Result<void> Remove(const CrashLocation& crash) const;
+  /// True if there is such a folder and no crash in it: its owner removed it. Takes the folder away, if the
+  /// caller may.
+  [[nodiscard]] bool RemoveIfEmptied(const CrashLocation& crash) const;
+
+  /// Keeps a crash from retention, or no longer.
+  [[nodiscard]] Result<void> Pin(const CrashLocation& crash, bool pinned) const;
+  /// What an index does not know: the owner of a crash changes it without a trace in its day.
+  struct Presence {
+    bool exists = false, pinned = false;
+  };
+  [[nodiscard]] Presence PresenceOf(const CrashLocation& crash) const;
 
   /// The folder itself, for the index.
   [[nodiscard]] const Fd& root() const { return root_; }
 
  private:
   [[nodiscard]] Result<Fd> OpenCrash(const CrashLocation& crash) const;
+  [[nodiscard]] static Result<void> RemoveAsOwner(const Fd& day, const std::string& id);
 
   std::string path_;
   Fd root_, crashes_, incoming_;

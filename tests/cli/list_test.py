@@ -360,6 +360,8 @@ class Usage(support.CliCase):
         self.add()
         os.chmod(self.folder, 0o755)
         nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+        self.assertEqual(self.run_obit("list", **nobody)[0].strip(), "No crashes of yours, 1 crash of others.")
+        self.store.chmod(0o700)
         _, err = self.run_obit("list", code=1, **nobody)
         self.assertIn("Permission denied", err)
 

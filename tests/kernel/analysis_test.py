@@ -24,7 +24,7 @@ class AnalysedCase(case.KernelCase):
         """The report of a crash, once it is there."""
         path = store.directory_of(self.server.store, record) / "report.json"
         wait.until(path.exists, lambda: f"report of {record['id']}:\n{self.server.log()}")
-        self.assertEqual(path.stat().st_mode & 0o7777, 0o600)
+        self.assertEqual(path.stat().st_mode & 0o7777, 0o640)
         return json.loads(path.read_text())
 
     def functions(self, report):
@@ -32,7 +32,9 @@ class AnalysedCase(case.KernelCase):
 
     def folder(self):
         """Where programs may lie. Not below /run, which tends to be mounted noexec."""
-        return self.stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp", prefix="obit-test."))
+        folder = self.stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp", prefix="obit-test."))
+        os.chmod(folder, 0o755)  # obitd and what it starts are a user of their own
+        return folder
 
 
 class Analysis(AnalysedCase):

@@ -7,7 +7,7 @@ import shutil
 
 from harness import case, crash, programs
 
-CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE = 1 << 2, 1 << 19
+KEPT = 1 << 2 | 1 << 5 | 1 << 19  # CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE
 OWNER = 61001  # of crashes
 SERVER = 61009  # runs obitd where that is not started as root
 
@@ -58,7 +58,7 @@ class Rights(case.KernelCase):
         except KeyError:
             user = "0"
         manager, *others = self.server.processes()
-        self.assertEqual(int(status(manager)["CapEff"], 16), CAP_DAC_READ_SEARCH | CAP_SYS_PTRACE)
+        self.assertEqual(int(status(manager)["CapEff"], 16), KEPT)
         names = []
         for pid in (manager, *others):
             now = status(pid)
@@ -82,25 +82,25 @@ class Rights(case.KernelCase):
 
     def test_without_reading_others_files(self):
         self.start_with("dac_read_search")
-        self.assertIn("no CAP_DAC_READ_SEARCH", self.server.log())
+        self.assertIn("without CAP_DAC_READ_SEARCH: cores", self.server.log())
         capture = self.crash_of(OWNER)
         self.assertEqual(capture["method"], "stream")
         self.assertIn("Permission denied", capture["stream_reason"])
 
     def test_without_looking_into_others(self):
         self.start_with("sys_ptrace")
-        self.assertIn("no CAP_SYS_PTRACE", self.server.log())
+        self.assertIn("without CAP_SYS_PTRACE: cores", self.server.log())
         capture = self.crash_of(OWNER)
         self.assertEqual(capture["method"], "stream")
         self.assertIn("Permission denied", capture["stream_reason"])
 
     def test_without_either(self):
-        self.start_with("sys_ptrace", "dac_read_search")
-        self.assertIn("neither CAP_SYS_PTRACE nor CAP_DAC_READ_SEARCH", self.server.log())
+        self.start_with("sys_ptrace", "dac_read_search", "kill")
+        self.assertIn("without CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_KILL: ", self.server.log())
         self.assertEqual(self.crash_of(OWNER)["method"], "stream")
 
     def test_started_as_its_user(self):
-        self.start_as_user("sys_ptrace", "dac_read_search")
+        self.start_as_user("sys_ptrace", "dac_read_search", "kill")
         self.assertEqual(self.crash_of(OWNER)["method"], "direct")
         self.assertEqual(self.server.stop(), 0)
         self.assertFalse(self.server.socket.exists())
@@ -146,7 +146,7 @@ class Rights(case.KernelCase):
         self.server.start(through=["unshare", "--mount", "sh", "-c", f'mount --bind {users} /etc/passwd && exec "$@"', "sh"])
         self.assertIn("there is no user obit", self.server.log())
         manager, *_ = self.server.processes()
-        self.assertEqual(int(status(manager)["CapEff"], 16), CAP_DAC_READ_SEARCH | CAP_SYS_PTRACE)
+        self.assertEqual(int(status(manager)["CapEff"], 16), KEPT)
         self.assertEqual(status(manager)["Uid"].split(), ["0"] * 4)
         self.lend_kernel("socket-request")
         self.assertEqual(self.crash_of(OWNER)["method"], "direct")

@@ -70,6 +70,22 @@ std::expected<CrashLocation, ExitCode> ChooseFrom(const CrashList& list, const s
   return crash.location;
 }
 
+std::expected<std::map<CrashLocation, const CrashSummary*>, ExitCode> ChooseEach(
+    std::span<const CrashSummary> crashes, const std::vector<std::string>& selectors) {
+  std::map<CrashLocation, const CrashSummary*> chosen;
+  for (const std::string& selector : selectors) {
+    const auto selected = SelectCrash(crashes, selector);
+    if (!selected) return std::unexpected(NotSelected(selected.error()));
+    if (selected->others > 0) {
+      const Error several{ENOTUNIQ, fmt::format("{} crashes of {}: give an id, or @1 for the newest of all",
+                                                selected->others + 1, selector)};
+      return std::unexpected(NotSelected(several));
+    }
+    chosen.emplace(selected->crash->location, selected->crash);
+  }
+  return chosen;
+}
+
 std::expected<ChosenCrash, ExitCode> ChooseCrash(const std::string& store_path, const std::string& selector,
                                                  std::string_view doing, std::string_view verb) {
   auto store = OpenStore(store_path);

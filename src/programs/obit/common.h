@@ -1,6 +1,8 @@
 #pragma once
 
 #include <expected>
+#include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +35,11 @@ namespace obit {
                                                                 const std::string& selector,
                                                                 std::string_view doing,
                                                                 std::string_view verb);
+
+/// The crashes that selectors name, each exactly one: for what is done to several at once, where "the newest"
+/// is not clear enough. Or tells which names none or several.
+[[nodiscard]] std::expected<std::map<CrashLocation, const CrashSummary*>, ExitCode> ChooseEach(
+    std::span<const CrashSummary> crashes, const std::vector<std::string>& selectors);
 
 /// One crash of a store, with its record.
 struct ChosenCrash {

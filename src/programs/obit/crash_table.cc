@@ -37,6 +37,11 @@ class Causes {
   std::map<GroupKey, Shown> shown_;
 };
 
+std::string NoteOf(const CrashSummary& crash) {
+  if (!crash.pinned) return EscapeForTerminal(crash.reason);
+  return crash.reason.empty() ? "pinned" : "pinned; " + EscapeForTerminal(crash.reason);
+}
+
 }  // namespace
 
 std::string CauseText(const CrashSummary& crash) {
@@ -72,7 +77,7 @@ std::string RenderCrashTable(std::span<const CrashSummary> crashes, CauseColumn 
                cause == CauseColumn::kShow ? causes.CellOf(crash) : Table::Cell{},
                {CoreColumn(crash.outcome, crash.core_bytes), tone},
                {crash.stored_bytes > 0 ? FormatBytes(crash.stored_bytes) : "-"},
-               {EscapeForTerminal(crash.reason), tone}});
+               {NoteOf(crash), tone}});
   }
   return table.empty() ? "" : table.Render(terminal);
 }

@@ -7,6 +7,7 @@
 #include "common.h"
 #include "crash/record_json.h"
 #include "crash_table.h"
+#include "render/units.h"
 #include "store/groups.h"
 #include "store/selector.h"
 #include "verbs.h"
@@ -59,12 +60,19 @@ ExitCode PrintJson(const Store& store, const std::vector<CrashSummary>& crashes)
   return code;
 }
 
-void PrintTable(const std::string& store, const std::vector<CrashSummary>& crashes) {
+/// Of those that are somebody else's.
+std::string HiddenText(std::size_t shown, std::size_t hidden) {
+  if (hidden == 0) return {};
+  const std::string others = FormatCount(hidden, "crash");
+  return shown == 0 ? fmt::format(" of yours, {} of others", others) : fmt::format("; {} of others", others);
+}
+
+void PrintTable(const std::string& store, const std::vector<CrashSummary>& crashes, std::size_t hidden) {
   const Terminal terminal = TerminalOf(STDOUT_FILENO);
   Print(RenderCrashTable(crashes, CauseColumn::kShow, terminal, RealtimeNow()));
   const std::string command = EscapeForTerminal(CommandFor(store));
-  Print(Footer(CountCrashes(crashes), crashes.empty() ? "" : fmt::format("{0} show ID · {0} gdb ID", command),
-               terminal));
+  Print(Footer(CountCrashes(crashes) + HiddenText(crashes.size(), hidden),
+               crashes.empty() ? "" : fmt::format("{0} show ID · {0} gdb ID", command), terminal));
 }
 
 }  // namespace
@@ -74,14 +82,15 @@ ExitCode List(const std::string& store_path, const ListOptions& options) {
   if (!store) return store.error();
   auto list = ListStore(*store);
   if (!list) return list.error();
-  const auto crashes = Filter(std::move(list->crashes), options);
+  auto crashes = Filter(std::move(list->crashes), options);
   if (!crashes) return crashes.error();
+  DropRemoved(*store, *crashes);
 
   ExitCode code = ExitCode::kDone;
   if (options.json)
     code = PrintJson(*store, *crashes);
   else
-    PrintTable(store_path, *crashes);
+    PrintTable(store_path, *crashes, list->hidden);
   for (const BrokenCrash& broken : list->broken) code = Failed(broken.why);
   return code;
 }

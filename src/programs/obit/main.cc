@@ -127,6 +127,12 @@ class CommandLine {
     }
   }
 
+  void AddSelectors(CLI::App* verb) {
+    verb->add_option("SEL", chosen_, "Which: ids, pids, programs that crashed once, @N")
+        ->required()
+        ->type_name("");
+  }
+
   void AddWriters() {
     CLI::App* analyze = AddVerb("analyze", "Finds anew what killed a process, from its core",
                                 [this] { return Analyze(store_, analyze_); });
@@ -147,10 +153,14 @@ class CommandLine {
     CLI::App* import = AddVerb("import", "Takes core files into the store: plain, zst, lz4, xz, gz",
                                [this] { return Import(store_, import_); });
     import->add_option("FILE", import_, "Core files")->required()->type_name("");
-    CLI::App* remove = AddVerb("rm", "Removes crashes for good", [this] { return Remove(store_, remove_); });
-    remove->add_option("SEL", remove_, "Which: ids, pids, programs that crashed once, @N")
-        ->required()
-        ->type_name("");
+    CLI::App* remove =
+        AddVerb("rm", "Removes crashes for good", [this] { return Remove(store_, chosen_, force_); });
+    AddSelectors(remove);
+    remove->add_flag("--force", force_, "Also those that are pinned");
+    for (const bool pinned : {true, false})
+      AddSelectors(AddVerb(pinned ? "pin" : "unpin",
+                           pinned ? "Keeps crashes, whatever becomes of others" : "Lets crashes go with time",
+                           [this, pinned] { return Pin(store_, chosen_, pinned); }));
     AddVerb("reindex", "Makes the index of the store anew", [this] { return Reindex(store_); });
   }
 
@@ -183,7 +193,8 @@ class CommandLine {
   GroupsOptions groups_;
   DebugOptions debug_;
   AnalyzeOptions analyze_;
-  std::vector<std::string> import_, remove_;
+  std::vector<std::string> import_, chosen_;
+  bool force_ = false;
   EnableOptions enable_{.socket = kDefaultSocket, .pipe_socket = kDefaultPipeSocket};
   DoctorOptions doctor_;
   std::function<ExitCode()> verb_;

@@ -8,7 +8,7 @@
 
 namespace obit {
 
-ExitCode Remove(const std::string& store_path, const std::vector<std::string>& selectors) {
+ExitCode Remove(const std::string& store_path, const std::vector<std::string>& selectors, bool force) {
   const auto store = OpenStore(store_path);
   if (!store) return store.error();
   auto list = ListStore(*store);
@@ -19,21 +19,13 @@ ExitCode Remove(const std::string& store_path, const std::vector<std::string>& s
   for (const BrokenCrash& broken : list->broken) crashes.push_back({.location = broken.location});
   std::ranges::move(list->crashes, std::back_inserter(crashes));
 
-  std::map<CrashLocation, const CrashSummary*> chosen;
-  for (const std::string& selector : selectors) {
-    const auto selected = SelectCrash(crashes, selector);
-    if (!selected) return NotSelected(selected.error());
-    if (selected->others > 0) {
-      // Removal is for good: "the newest" is not clear enough.
-      const Error several{ENOTUNIQ, fmt::format("{} crashes of {}: give an id, or @1 for the newest of all",
-                                                selected->others + 1, selector)};
-      return NotSelected(several);
-    }
-    chosen.emplace(selected->crash->location, selected->crash);
-  }
+  const auto chosen = ChooseEach(crashes, selectors);
+  if (!chosen) return chosen.error();
   ExitCode code = ExitCode::kDone;
-  for (const auto& [location, crash] : chosen) {
-    if (const auto removed = store->Remove(location); !removed)
+  for (const auto& [location, crash] : *chosen) {
+    if (!force && store->PresenceOf(location).pinned)
+      code = Failed(Error{EBUSY, fmt::format("{} is pinned: obit unpin it, or --force", ShortName(*crash))});
+    else if (const auto removed = store->Remove(location); !removed)
       code = Failed(removed.error());
     else
       Print(fmt::format("removed {}, {} freed\n", EscapeForTerminal(ShortName(*crash)),

@@ -60,8 +60,12 @@ struct AnalyzeOptions {
 /// Replaces what the analysis before said.
 [[nodiscard]] ExitCode Analyze(const std::string& store, const AnalyzeOptions& options);
 
-/// All selectors are resolved before anything is removed.
-[[nodiscard]] ExitCode Remove(const std::string& store, const std::vector<std::string>& selectors);
+/// All selectors are resolved before anything is removed. A pinned crash is not, unless `force`.
+[[nodiscard]] ExitCode Remove(const std::string& store, const std::vector<std::string>& selectors,
+                              bool force);
+
+/// Keeps crashes from retention and from obit rm, or no longer.
+[[nodiscard]] ExitCode Pin(const std::string& store, const std::vector<std::string>& selectors, bool pinned);
 
 [[nodiscard]] ExitCode Reindex(const std::string& store);
 

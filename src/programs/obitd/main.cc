@@ -123,8 +123,16 @@ Result<std::optional<User>> UserToBecome(const ServerOptions& options) {
   if (::geteuid() != 0) return std::nullopt;
   auto user = OBIT_TRY(FindUser(options.user));
   if (!user)
-    Log(Severity::kWarning, "there is no user {}: obitd stays root, with two capabilities", options.user);
+    Log(Severity::kWarning, "there is no user {}: obitd stays root, with few capabilities", options.user);
   return user;
+}
+
+/// What it is to write then. obit-debuginfod makes the folder of its files otherwise; root's it could not.
+Result<void> GiveFolders(const ServerOptions& options, const Config& config, const User& user) {
+  OBIT_TRY(GiveFolderTo(options.store, user.uid, user.gid));
+  if (config.debuginfod_urls.empty()) return {};
+  OBIT_TRY(MakeDirectories(config.debuginfod_cache, 0700));
+  return GiveFolderTo(config.debuginfod_cache, user.uid, user.gid);
 }
 
 /// The programs that obitd starts. Without obit-analyze cores are only kept.
@@ -152,7 +160,7 @@ Result<void> Serve(const ServerOptions& options) {
   const Config config = OBIT_TRY_IN(ReadConfig(options), "configuration");
   const auto user = OBIT_TRY(UserToBecome(options));
   Store store = OBIT_TRY(Store::Create(options.store));
-  if (user) OBIT_TRY(GiveStoreTo(options.store, user->uid, user->gid));
+  if (user) OBIT_TRY(GiveFolders(options, config, *user));
   Sockets sockets = OBIT_TRY(OpenSockets(options));
   KernelInspector inspector = OBIT_TRY(KernelInspector::Create());
   std::vector<std::string> programs;

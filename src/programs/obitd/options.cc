@@ -23,7 +23,7 @@ std::optional<ServerOptions> ParseServerOptions(int argc, char** argv, int& stat
   CLI::Option* config = app.add_option("--config", options.config, "Configuration; read again on SIGHUP")
                             ->default_val(kDefaultConfig);
   app.add_option("--user", options.user,
-                 "User to become when started as root; where there is no such user it stays root, with two "
+                 "User to become when started as root; where there is no such user it stays root, with few "
                  "capabilities")
       ->default_val(kDefaultUser);
   app.set_version_flag("--version", "obitd " OBIT_VERSION);
