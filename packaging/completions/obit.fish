@@ -1,0 +1,19 @@
+# fish completion for obit(1)
+
+function __obit_crashes
+    obit list --json --last 200 2>/dev/null | sed -nE 's/^ *"(id|comm)": "([A-Za-z0-9._+-]+)",?$/\2/p' | sort -u
+end
+
+set -l verbs list show groups dump gdb lldb analyze import rm pin unpin reindex enable disable status doctor config
+complete -c obit -f
+complete -c obit -l store -r -d 'The store, a folder'
+complete -c obit -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
+complete -c obit -n "__fish_seen_subcommand_from list show dump gdb lldb analyze rm pin unpin" -a "(__obit_crashes)"
+complete -c obit -n "__fish_seen_subcommand_from import" -F
+complete -c obit -n "__fish_seen_subcommand_from list" -l since -r -d 'Only crashes from then on'
+complete -c obit -n "__fish_seen_subcommand_from list groups show config status" -l json -d 'As JSON'
+complete -c obit -n "__fish_seen_subcommand_from dump" -s o -l output -r -F -d 'To this file'
+complete -c obit -n "__fish_seen_subcommand_from show" -l all-threads -d 'The stacks of all threads'
+complete -c obit -n "__fish_seen_subcommand_from rm" -l force -d 'Also those that are pinned'
+complete -c obit -n "__fish_seen_subcommand_from enable" -l transport -x -a "auto request socket pipe"
+complete -c obit -n "__fish_seen_subcommand_from doctor" -l crash -d 'Also make a process crash'
