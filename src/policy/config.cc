@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -14,13 +15,10 @@
 #define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
 
-#include "base/io.h"
 #include "base/text.h"
 
 namespace obit {
 namespace {
-
-constexpr std::size_t kConfigMax = 1 << 20;  // bytes
 
 /// The value of one key, and how a message names it.
 struct Value {
@@ -47,56 +45,75 @@ Result<Detail> CoreLimitZero(const Value& value) {
   return Refuse(EINVAL, R"({} must be "event", "full" or "reject")", value.where);
 }
 
+// Values as TOML has them.
+std::string Print(bool value) { return value ? "true" : "false"; }
+std::string Print(std::chrono::seconds value) { return std::to_string(value.count()); }
+std::string Print(std::string_view value) {
+  std::ostringstream text;
+  text << toml::toml_formatter(toml::value<std::string>(std::string(value)), toml::format_flags::none);
+  return text.str();
+}
+
 struct Setting {
   std::string_view section, key;
   Result<void> (*read)(const Value& value, Config& config);
+  std::string (*print)(const Config& config);
 };
 constexpr Setting kSettings[] = {
     {"capture", "slots",
      [](const Value& value, Config& config) -> Result<void> {
        config.slots = static_cast<unsigned>(OBIT_TRY(value.Integer(1, 256)));
        return {};
-     }},
+     },
+     [](const Config& config) { return std::to_string(config.slots); }},
     {"capture", "direct",
      [](const Value& value, Config& config) -> Result<void> {
        config.direct = OBIT_TRY(value.Boolean());
        return {};
-     }},
+     },
+     [](const Config& config) { return Print(config.direct); }},
     {"capture", "verify",
      [](const Value& value, Config& config) -> Result<void> {
        config.verify = OBIT_TRY(value.Boolean());
        return {};
-     }},
+     },
+     [](const Config& config) { return Print(config.verify); }},
     {"capture", "progress_timeout",
      [](const Value& value, Config& config) -> Result<void> {
        config.progress_timeout = OBIT_TRY(value.Seconds());
        return {};
-     }},
+     },
+     [](const Config& config) { return Print(config.progress_timeout); }},
     {"capture", "timeout",
      [](const Value& value, Config& config) -> Result<void> {
        config.capture_timeout = OBIT_TRY(value.Seconds());
        return {};
-     }},
+     },
+     [](const Config& config) { return Print(config.capture_timeout); }},
     {"capture", "core_limit_zero",
      [](const Value& value, Config& config) -> Result<void> {
        config.no_core_limit = OBIT_TRY(CoreLimitZero(value));
        return {};
-     }},
+     },
+     [](const Config& config) { return Print(NameOf(config.no_core_limit)); }},
     {"analysis", "enabled",
      [](const Value& value, Config& config) -> Result<void> {
        config.analyze = OBIT_TRY(value.Boolean());
        return {};
-     }},
+     },
+     [](const Config& config) { return Print(config.analyze); }},
     {"analysis", "slots",
      [](const Value& value, Config& config) -> Result<void> {
        config.analysis_slots = static_cast<unsigned>(OBIT_TRY(value.Integer(1, 64)));
        return {};
-     }},
+     },
+     [](const Config& config) { return std::to_string(config.analysis_slots); }},
     {"analysis", "timeout",
      [](const Value& value, Config& config) -> Result<void> {
        config.analysis_timeout = std::chrono::seconds(OBIT_TRY(value.Integer(1, 3600)));
        return {};
-     }},
+     },
+     [](const Config& config) { return Print(config.analysis_timeout); }},
     {"analysis", "environment",
      [](const Value& value, Config& config) -> Result<void> {
        const auto* text = value.node.as_string();
@@ -104,14 +121,16 @@ constexpr Setting kSettings[] = {
        if (!kept) return Refuse(EINVAL, R"({} must be "none", "allow-list" or "all")", value.where);
        config.environment = *kept;
        return {};
-     }},
+     },
+     [](const Config& config) { return Print(NameOf(config.environment)); }},
     {"analysis", "debuginfod_urls",
      [](const Value& value, Config& config) -> Result<void> {
        const auto* text = value.node.as_string();
        if (text == nullptr) return Refuse(EINVAL, "{} must be URLs with spaces between them", value.where);
        config.debuginfod_urls = text->get();
        return {};
-     }},
+     },
+     [](const Config& config) { return Print(config.debuginfod_urls); }},
     {"analysis", "debuginfod_cache",
      [](const Value& value, Config& config) -> Result<void> {
        const auto* text = value.node.as_string();
@@ -119,12 +138,20 @@ constexpr Setting kSettings[] = {
          return Refuse(EINVAL, "{} must be the path of a folder", value.where);
        config.debuginfod_cache = text->get();
        return {};
-     }},
+     },
+     [](const Config& config) { return Print(config.debuginfod_cache); }},
+    {"journal", "enabled",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.journal = OBIT_TRY(value.Boolean());
+       return {};
+     },
+     [](const Config& config) { return Print(config.journal); }},
     {"server", "stop_timeout",
      [](const Value& value, Config& config) -> Result<void> {
        config.stop_timeout = OBIT_TRY(value.Seconds());
        return {};
-     }},
+     },
+     [](const Config& config) { return Print(config.stop_timeout); }},
 };
 
 /// Single-character edits that turn `a` into `b` (Levenshtein).
@@ -169,7 +196,7 @@ Result<toml::table> ParseToml(std::string text, const std::string& name) {
 }
 
 Result<void> ReadSection(const toml::table& table, std::string_view section, const std::string& name,
-                         Config& config) {
+                         LoadedConfig& loaded) {
   for (const auto& [key, node] : table) {
     const auto* setting = std::ranges::find_if(
         kSettings, [&](const Setting& known) { return known.section == section && known.key == key.str(); });
@@ -181,35 +208,45 @@ Result<void> ReadSection(const toml::table& table, std::string_view section, con
       return Refuse(EINVAL, R"({}: unknown key "{}" in [{}]{})", line, EscapeForTerminal(key.str()), section,
                     Hint(key.str(), keys));
     }
-    OBIT_TRY(setting->read({node, fmt::format("{}: {}.{}", line, section, setting->key)}, config));
+    OBIT_TRY(setting->read({node, fmt::format("{}: {}.{}", line, section, setting->key)}, loaded.config));
+    SettingInForce& in_force = loaded.settings[static_cast<std::size_t>(setting - std::begin(kSettings))];
+    in_force.value = setting->print(loaded.config);
+    in_force.from = line;
   }
   return {};
 }
 
 }  // namespace
 
-Result<Config> ParseConfig(std::string_view text, const std::string& name) {
+LoadedConfig DefaultConfig() {
+  LoadedConfig loaded;
+  for (const Setting& setting : kSettings)
+    loaded.settings.push_back(
+        {std::string(setting.section), std::string(setting.key), setting.print(loaded.config), ""});
+  return loaded;
+}
+
+Result<void> ParseConfigInto(std::string_view text, const std::string& name, LoadedConfig& loaded) {
   const toml::table file = OBIT_TRY(ParseToml(std::string(text), name));
-  Config config;
   for (const auto& [key, node] : file) {
     const auto* setting =
         std::ranges::find_if(kSettings, [&](const Setting& known) { return known.section == key.str(); });
     const std::string line = fmt::format("{}:{}", name, key.source().begin.line);
     if (setting == std::end(kSettings))
       return Refuse(EINVAL, R"({}: unknown name "{}"{})", line, EscapeForTerminal(key.str()),
-                    Hint(key.str(), {"capture", "analysis", "server"}));
+                    Hint(key.str(), {"capture", "analysis", "journal", "server"}));
     const toml::table* section = node.as_table();
     if (section == nullptr)
       return Refuse(EINVAL, "{}: {} must be a section, [{}]", line, key.str(), key.str());
-    OBIT_TRY(ReadSection(*section, key.str(), name, config));
+    OBIT_TRY(ReadSection(*section, key.str(), name, loaded));
   }
-  return config;
+  return {};
 }
 
-Result<Config> LoadConfig(const std::string& path) {
-  const auto file = OBIT_TRY(ReadFile(path, kConfigMax));
-  if (file.truncated) return Refuse(EINVAL, "{} is larger than {} bytes", path, kConfigMax);
-  return ParseConfig(file.text, path);
+Result<Config> ParseConfig(std::string_view text, const std::string& name) {
+  LoadedConfig loaded = DefaultConfig();
+  OBIT_TRY(ParseConfigInto(text, name, loaded));
+  return loaded.config;
 }
 
 }  // namespace obit

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "crash/environment.h"
@@ -40,11 +41,31 @@ struct Config {
   std::string debuginfod_urls;
   /// Where it is kept. libdebuginfod removes what was not used for long.
   std::string debuginfod_cache = "/var/cache/obit/debuginfod";
+  /// Each crash becomes an entry of systemd's journal, where there is one.
+  bool journal = true;
 };
 
-/// Reads a TOML file; what it does not mention keeps its default. ENOENT: no such file. EINVAL: a wrong key,
-/// type or value, with file and line in the message.
-[[nodiscard]] Result<Config> LoadConfig(const std::string& path);
+/// A key, its value in force, and who said so.
+struct SettingInForce {
+  std::string section, key;
+  std::string value;  ///< as TOML has it: 4, true, "event"
+  std::string from;   ///< "/etc/obit/obit.toml:3"; empty: it is the default
+};
+
+/// A configuration that was put together from files.
+struct LoadedConfig {
+  Config config;
+  std::vector<SettingInForce> settings;  ///< every key there is, in the order of obit.toml(5)
+};
+
+/// Every key with its default.
+[[nodiscard]] LoadedConfig DefaultConfig();
+/// Takes what the TOML text says into `loaded`; what it does not mention stays. `name` is the file, for
+/// messages. EINVAL: a wrong key, type or value, with file and line in the message; then `loaded` is of no
+/// use.
+[[nodiscard]] Result<void> ParseConfigInto(std::string_view text, const std::string& name,
+                                           LoadedConfig& loaded);
+/// The same, on the defaults.
 [[nodiscard]] Result<Config> ParseConfig(std::string_view text, const std::string& name);
 
 }  // namespace obit

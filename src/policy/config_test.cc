@@ -1,5 +1,7 @@
 #include "policy/config.h"
 
+#include <fstream>
+
 #include "base/test_support.h"
 
 namespace obit {
@@ -147,29 +149,20 @@ TEST(ParseConfig, MessagesCannotMoveTheCursor) {
   EXPECT_EQ(refusal, R"(obit.toml:1: unknown name "\x1b[2J")");
 }
 
-TEST(LoadConfig, ReadsAFileAndNamesIt) {
-  const TemporaryFolder folder;
-  ASSERT_THAT(WriteFileAtomically(folder.fd(), "good.toml", "capture.slots = 9\n", 0600), Succeeds());
-  ASSERT_THAT(WriteFileAtomically(folder.fd(), "bad.toml", "capture.slots = 0\n", 0600), Succeeds());
-  const auto good = LoadConfig(folder / "good.toml");
-  ASSERT_THAT(good, Succeeds());
-  EXPECT_EQ(good->slots, 9u);
-  const auto bad = LoadConfig(folder / "bad.toml");
-  ASSERT_THAT(bad, FailsWith(EINVAL));
-  EXPECT_TRUE(bad.error().what.starts_with(folder / "bad.toml:1: ")) << bad.error().what;
-}
-
-TEST(LoadConfig, FailsWithoutAFile) {
-  const TemporaryFolder folder;
-  EXPECT_THAT(LoadConfig(folder / "absent.toml"), FailsWith(ENOENT));
-  EXPECT_THAT(LoadConfig(folder.path()), FailsWith(EISDIR));
-}
-
-TEST(LoadConfig, RefusesAHugeFile) {
-  const TemporaryFolder folder;
-  ASSERT_THAT(WriteFileAtomically(folder.fd(), "huge.toml", std::string((1 << 20) + 1, '\n'), 0600),
-              Succeeds());
-  EXPECT_THAT(LoadConfig(folder / "huge.toml"), FailsWith(EINVAL));
+TEST(DefaultConfig, IsWhatThePackagedFileSays) {
+  // Each line that is a setting in comment, taken out of it.
+  std::ifstream file(OBIT_SOURCE_DIR "/packaging/obit.toml");
+  std::string text;
+  for (std::string line; std::getline(file, line);)
+    text += (line.starts_with('#') && !line.starts_with("# ") ? line.substr(1) : line) + "\n";
+  LoadedConfig packaged = DefaultConfig();
+  ASSERT_THAT(ParseConfigInto(text, "packaged", packaged), Succeeds());
+  const LoadedConfig defaults = DefaultConfig();
+  for (std::size_t i = 0; i < defaults.settings.size(); ++i) {
+    const SettingInForce& setting = packaged.settings[i];
+    EXPECT_NE(setting.from, "") << setting.key << " is not in the file";
+    EXPECT_EQ(setting.value, defaults.settings[i].value) << setting.key;
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "capture/capture.h"
 #include "crash/record_json.h"
+#include "server/journal.h"
 #include "store/access.h"
 
 namespace obit {
@@ -249,9 +250,15 @@ void Server::Commit(const std::string& id, std::vector<MappedFile> mapped) {
     return Lose(unknown, committed.error().what);
   }
   ++counters_.committed;
-  Log(Severity::kNotice, "{}", Headline(*committed));
+  Announce(location, *committed);
   ScheduleSync();
   if (!committed->files.core.empty()) analyses_.Add(location, std::move(mapped));
+}
+
+/// To the journal, and to the log where the journal does not show it.
+void Server::Announce(const CrashLocation& location, const CrashRecord& record) {
+  const bool sent = config_.journal && SendToJournal(EntryOfCrash(record, store_.PathOf(location)));
+  if (!sent || !LogsToJournal()) Log(Severity::kNotice, "{}", Headline(record));
 }
 
 /// One sync for all that this turn of the loop commits: in a storm that is many.
@@ -275,13 +282,22 @@ void Server::SyncCommitted() {
 }
 
 void Server::OnReport(const CrashLocation& crash, const Report& report) {
-  std::string line = fmt::format("{} analysed in {:.3f} s", crash.id, report.seconds);
-  for (const std::string* part : {&report.cause.sentence, &report.failure})
-    if (!part->empty()) line += ": " + *part;
-  Log(report.failure.empty() ? Severity::kNotice : Severity::kWarning, "{}", line);
+  AnnounceReport(crash, report);
   if (!index_) return;
   if (const auto added = index_->Add(store_, std::span(&crash, 1)); !added)
     Log(Severity::kWarning, "index: {}", added.error().what);
+}
+
+/// What was found may quote the memory of the process: of one that was privileged it is for the store only.
+void Server::AnnounceReport(const CrashLocation& crash, const Report& report) {
+  const auto record = store_.Load(crash);
+  const bool quotes = record && OwnerOf(*record);
+  const bool sent = config_.journal && quotes && SendToJournal(EntryOfReport(report, store_.PathOf(crash)));
+  if (sent && LogsToJournal()) return;
+  std::string line = fmt::format("{} analysed in {:.3f} s", crash.id, report.seconds);
+  if (quotes && !report.cause.sentence.empty()) line += ": " + report.cause.sentence;
+  if (!report.failure.empty()) line += ": " + report.failure;
+  Log(report.failure.empty() ? Severity::kNotice : Severity::kWarning, "{}", line);
 }
 
 /// Not even a record: the log line is all that remains, so it has what is known.

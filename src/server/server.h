@@ -66,6 +66,8 @@ class Server {
   void KeepRecord(CrashRecord record);
   void KeepWithoutCore(const std::string& id, const std::string& reason);
   void Commit(const std::string& id, std::vector<MappedFile> mapped);
+  void Announce(const CrashLocation& location, const CrashRecord& record);
+  void AnnounceReport(const CrashLocation& crash, const Report& report);
   void OnReport(const CrashLocation& crash, const Report& report);
   void ScheduleSync();
   void SyncCommitted();

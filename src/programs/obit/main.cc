@@ -179,6 +179,12 @@ class CommandLine {
         ->capture_default_str();
     enable->add_flag("--force", enable_.force, "Even if nobody listens there yet");
     AddVerb("disable", "Puts back the core_pattern that was there before", [] { return Disable(); });
+    CLI::App* config =
+        AddVerb("config", "Prints the configuration of obitd that is in force, and where it comes from",
+                [this] { return ShowConfig(config_, config_json_); });
+    config->add_option("--config", config_, "Of this file and its drop-ins, instead of the system's")
+        ->type_name("FILE");
+    config->add_flag("--json", config_json_, "An array with an object for each key");
     AddVerb("status", "Says where cores go, and what is stored", [this] { return Status(store_); });
     CLI::App* doctor =
         AddVerb("doctor", "Checks all that obit needs", [this] { return Doctor(store_, doctor_); });
@@ -195,6 +201,8 @@ class CommandLine {
   AnalyzeOptions analyze_;
   std::vector<std::string> import_, chosen_;
   bool force_ = false;
+  std::string config_;
+  bool config_json_ = false;
   EnableOptions enable_{.socket = kDefaultSocket, .pipe_socket = kDefaultPipeSocket};
   DoctorOptions doctor_;
   std::function<ExitCode()> verb_;

@@ -80,6 +80,9 @@ struct EnableOptions {
 [[nodiscard]] ExitCode Enable(const EnableOptions& options);
 [[nodiscard]] ExitCode Disable();
 
+/// What is in force, and from where: of `file` and its drop-ins; empty: of the system.
+[[nodiscard]] ExitCode ShowConfig(const std::string& file, bool json);
+
 [[nodiscard]] ExitCode Status(const std::string& store);
 
 struct DoctorOptions {

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "options.h"
+#include "policy/config_files.h"
 #include "server/command.h"
 #include "server/confine.h"
 #include "server/helper.h"
@@ -36,11 +37,8 @@ void RaiseDescriptorLimit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// The configuration, or the defaults where no file was asked for and none is there.
 Result<Config> ReadConfig(const ServerOptions& options) {
-  auto config = LoadConfig(options.config);
-  if (!config && config.error().code == ENOENT && !options.config_given) return Config{};
-  return config;
+  return OBIT_TRY(LoadConfig(options.config.empty() ? SystemConfig() : ConfigOf(options.config))).config;
 }
 
 /// Sockets bound here are removed at the end; inherited ones belong to the service manager.

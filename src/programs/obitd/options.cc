@@ -20,8 +20,9 @@ std::optional<ServerOptions> ParseServerOptions(int argc, char** argv, int& stat
   app.add_option("--pipe-socket", options.pipe_socket,
                  "Socket for obit-pipe, the helper of kernels before 6.16; \"\" is none")
       ->default_val(kDefaultPipeSocket);
-  CLI::Option* config = app.add_option("--config", options.config, "Configuration; read again on SIGHUP")
-                            ->default_val(kDefaultConfig);
+  app.add_option("--config", options.config,
+                 "Configuration, with the drop-ins in FILE.d, instead of the system's; read again on SIGHUP")
+      ->type_name("FILE");
   app.add_option("--user", options.user,
                  "User to become when started as root; where there is no such user it stays root, with few "
                  "capabilities")
@@ -41,7 +42,6 @@ std::optional<ServerOptions> ParseServerOptions(int argc, char** argv, int& stat
     status = app.exit(error) == 0 ? 0 : kUsage;
     return std::nullopt;
   }
-  options.config_given = config->count() > 0;
   // A default pipe socket beside a socket that was chosen would clash with the system's obitd.
   if (app.count("--socket") > 0 && app.count("--pipe-socket") == 0) options.pipe_socket.clear();
   return options;

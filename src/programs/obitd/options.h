@@ -7,9 +7,9 @@ namespace obit {
 
 /// The command line of obitd.
 struct ServerOptions {
-  std::string store, socket, pipe_socket, config;
-  std::string user;           ///< to become if started as root
-  bool config_given = false;  ///< a file that was named must exist
+  std::string store, socket, pipe_socket;
+  std::string config;  ///< empty: that of the system
+  std::string user;    ///< to become if started as root
 };
 
 /// Parses it. Nothing: the program is to exit with `status` (help and errors were printed).

@@ -1,0 +1,48 @@
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "common.h"
+#include "policy/config_files.h"
+#include "verbs.h"
+
+namespace obit {
+namespace {
+
+/// As a file that says it, with where each key comes from beside it.
+std::string AsToml(const LoadedConfig& loaded) {
+  std::string text, section;
+  std::size_t width = 0;
+  for (const SettingInForce& setting : loaded.settings)
+    width = std::max(width, setting.key.size() + setting.value.size() + 3);
+  for (const SettingInForce& setting : loaded.settings) {
+    if (setting.section != section) {
+      section = setting.section;
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
+    }
+    text +=
+        fmt::format("{:{}}  # {}\n", fmt::format("{} = {}", setting.key, EscapeForTerminal(setting.value)),
+                    width, setting.from.empty() ? "default" : EscapeForTerminal(setting.from));
+  }
+  return text;
+}
+
+std::string AsJson(const LoadedConfig& loaded) {
+  auto settings = nlohmann::ordered_json::array();
+  for (const SettingInForce& setting : loaded.settings) {
+    nlohmann::ordered_json one{{"key", setting.section + "." + setting.key}, {"value", setting.value}};
+    if (!setting.from.empty()) one["from"] = setting.from;
+    settings.push_back(std::move(one));
+  }
+  return settings.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+ExitCode ShowConfig(const std::string& file, bool json) {
+  const auto loaded = LoadConfig(file.empty() ? SystemConfig() : ConfigOf(file));
+  if (!loaded) return Failed(loaded.error());
+  Print(json ? AsJson(*loaded) : AsToml(*loaded));
+  return ExitCode::kDone;
+}
+
+}  // namespace obit
