@@ -146,6 +146,12 @@ constexpr Setting kSettings[] = {
        return {};
      },
      [](const Config& config) { return Print(config.journal); }},
+    {"metrics", "enabled",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.metrics = OBIT_TRY(value.Boolean());
+       return {};
+     },
+     [](const Config& config) { return Print(config.metrics); }},
     {"server", "stop_timeout",
      [](const Value& value, Config& config) -> Result<void> {
        config.stop_timeout = OBIT_TRY(value.Seconds());
@@ -234,7 +240,7 @@ Result<void> ParseConfigInto(std::string_view text, const std::string& name, Loa
     const std::string line = fmt::format("{}:{}", name, key.source().begin.line);
     if (setting == std::end(kSettings))
       return Refuse(EINVAL, R"({}: unknown name "{}"{})", line, EscapeForTerminal(key.str()),
-                    Hint(key.str(), {"capture", "analysis", "journal", "server"}));
+                    Hint(key.str(), {"capture", "analysis", "journal", "metrics", "server"}));
     const toml::table* section = node.as_table();
     if (section == nullptr)
       return Refuse(EINVAL, "{}: {} must be a section, [{}]", line, key.str(), key.str());

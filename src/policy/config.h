@@ -43,6 +43,8 @@ struct Config {
   std::string debuginfod_cache = "/var/cache/obit/debuginfod";
   /// Each crash becomes an entry of systemd's journal, where there is one.
   bool journal = true;
+  /// Numbers for Prometheus are kept in the store.
+  bool metrics = true;
 };
 
 /// A key, its value in force, and who said so.

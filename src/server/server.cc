@@ -49,6 +49,7 @@ Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const 
                .rejected =
                    [this](const CrashRecord& record) {
                      ++counters_.rejected;
+                     ScheduleMetrics();
                      Log(Severity::kInfo, "{}[{}] {}: only counted", record.process.comm, record.process.pid,
                          SignalName(record.signal.number));
                      StopIfDone();
@@ -250,6 +251,8 @@ void Server::Commit(const std::string& id, std::vector<MappedFile> mapped) {
     return Lose(unknown, committed.error().what);
   }
   ++counters_.committed;
+  metrics_.CountCrash(*committed);
+  ScheduleMetrics();
   Announce(location, *committed);
   ScheduleSync();
   if (!committed->files.core.empty()) analyses_.Add(location, std::move(mapped));
@@ -259,6 +262,31 @@ void Server::Commit(const std::string& id, std::vector<MappedFile> mapped) {
 void Server::Announce(const CrashLocation& location, const CrashRecord& record) {
   const bool sent = config_.journal && SendToJournal(EntryOfCrash(record, store_.PathOf(location)));
   if (!sent || !LogsToJournal()) Log(Severity::kNotice, "{}", Headline(record));
+}
+
+/// At most once a second, and only after a change: an idle server sleeps.
+void Server::ScheduleMetrics() {
+  if (measure_) return;
+  if (auto later = loop_.After(std::chrono::seconds(1), [this] { WriteMetrics(); }))
+    measure_ = std::move(*later);
+}
+
+void Server::WriteMetrics() {
+  measure_ = EventSource();
+  if (!config_.metrics) return;
+  metrics_.rejected = counters_.rejected;
+  metrics_.lost = counters_.lost;
+  metrics_.refused = intake_.counters().refused;
+  metrics_.queued = queue_.size();
+  metrics_.captures = pool_->busy();
+  if (metrics_.queued + metrics_.captures > 0) ScheduleMetrics();
+  const auto publish = [](const Fd& file) -> Result<void> {
+    if (::fchmod(file.get(), 0644) < 0) return Fail(errno, "let everybody read it");
+    return {};
+  };
+  if (const auto written = WriteFileAtomically(store_.root(), kMetricsFile, metrics_.Render(), 0644, publish);
+      !written)
+    Log(Severity::kWarning, "metrics: {}", written.error().what);
 }
 
 /// One sync for all that this turn of the loop commits: in a storm that is many.
@@ -282,6 +310,8 @@ void Server::SyncCommitted() {
 }
 
 void Server::OnReport(const CrashLocation& crash, const Report& report) {
+  metrics_.CountReport(report);
+  ScheduleMetrics();
   AnnounceReport(crash, report);
   if (!index_) return;
   if (const auto added = index_->Add(store_, std::span(&crash, 1)); !added)
@@ -303,6 +333,7 @@ void Server::AnnounceReport(const CrashLocation& crash, const Report& report) {
 /// Not even a record: the log line is all that remains, so it has what is known.
 void Server::Lose(const CrashRecord& record, const std::string& why) {
   ++counters_.lost;
+  ScheduleMetrics();
   Log(Severity::kError, "crash not recorded: {}[{}] {} of uid {}, {}: {}", record.process.comm,
       record.process.pid, SignalName(record.signal.number),
       record.process.uid ? std::to_string(*record.process.uid) : "?", record.process.exe, why);
@@ -341,6 +372,7 @@ void Server::GiveUp() {
 void Server::StopIfDone() {
   if (!stopping_ || pool_->busy() > 0 || !queue_.empty() || intake_.pending() > 0) return;
   SyncCommitted();
+  WriteMetrics();
   loop_.Stop();
 }
 

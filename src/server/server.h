@@ -15,6 +15,7 @@
 #include "server/analysis_queue.h"
 #include "server/event_loop.h"
 #include "server/intake.h"
+#include "server/metrics.h"
 #include "server/peer.h"
 #include "server/released_processes.h"
 #include "server/worker_pool.h"
@@ -69,6 +70,8 @@ class Server {
   void Announce(const CrashLocation& location, const CrashRecord& record);
   void AnnounceReport(const CrashLocation& crash, const Report& report);
   void OnReport(const CrashLocation& crash, const Report& report);
+  void ScheduleMetrics();
+  void WriteMetrics();
   void ScheduleSync();
   void SyncCommitted();
   void Lose(const CrashRecord& record, const std::string& why);
@@ -85,7 +88,8 @@ class Server {
   AnalysisQueue analyses_;
   Intake intake_;
   std::unique_ptr<WorkerPool> pool_;
-  EventSource sync_, stop_;
+  EventSource sync_, stop_, measure_;
+  Metrics metrics_;
   std::deque<CaptureTask> queue_;         // wait for a worker
   std::set<std::string> recovering_;      // ids given to a worker for recovery: once only
   std::vector<CrashLocation> committed_;  // neither synced nor in the index yet

@@ -185,7 +185,9 @@ class CommandLine {
     config->add_option("--config", config_, "Of this file and its drop-ins, instead of the system's")
         ->type_name("FILE");
     config->add_flag("--json", config_json_, "An array with an object for each key");
-    AddVerb("status", "Says where cores go, and what is stored", [this] { return Status(store_); });
+    CLI::App* status = AddVerb("status", "Says where cores go, and what is stored",
+                               [this] { return Status(store_, status_json_); });
+    status->add_flag("--json", status_json_, "An object, with what obitd counted");
     CLI::App* doctor =
         AddVerb("doctor", "Checks all that obit needs", [this] { return Doctor(store_, doctor_); });
     doctor->add_flag("--crash", doctor_.crash, "Also make a process crash, and look what becomes of it");
@@ -202,7 +204,7 @@ class CommandLine {
   std::vector<std::string> import_, chosen_;
   bool force_ = false;
   std::string config_;
-  bool config_json_ = false;
+  bool config_json_ = false, status_json_ = false;
   EnableOptions enable_{.socket = kDefaultSocket, .pipe_socket = kDefaultPipeSocket};
   DoctorOptions doctor_;
   std::function<ExitCode()> verb_;

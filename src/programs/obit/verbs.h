@@ -83,7 +83,7 @@ struct EnableOptions {
 /// What is in force, and from where: of `file` and its drop-ins; empty: of the system.
 [[nodiscard]] ExitCode ShowConfig(const std::string& file, bool json);
 
-[[nodiscard]] ExitCode Status(const std::string& store);
+[[nodiscard]] ExitCode Status(const std::string& store, bool json);
 
 struct DoctorOptions {
   bool crash = false;  ///< make a process crash and look what becomes of it
