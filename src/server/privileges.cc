@@ -24,7 +24,8 @@ Result<std::optional<User>> FindUser(const std::string& name) {
 }
 
 Capabilities ManagerCapabilities() {
-  return CapabilityBit(CAP_SYS_PTRACE) | CapabilityBit(CAP_DAC_READ_SEARCH) | CapabilityBit(CAP_KILL);
+  return CapabilityBit(CAP_SYS_PTRACE) | CapabilityBit(CAP_DAC_READ_SEARCH) | CapabilityBit(CAP_KILL) |
+         CapabilityBit(CAP_CHECKPOINT_RESTORE);
 }
 
 Result<void> DropPrivileges(const std::optional<User>& user) {
@@ -49,13 +50,16 @@ std::string MissingRights(Capabilities effective) {
   const bool trace = (effective & CapabilityBit(CAP_SYS_PTRACE)) != 0;
   const bool read = (effective & CapabilityBit(CAP_DAC_READ_SEARCH)) != 0;
   const bool end = (effective & CapabilityBit(CAP_KILL)) != 0;
+  const bool files = (effective & CapabilityBit(CAP_CHECKPOINT_RESTORE)) != 0;
   std::vector<std::string_view> missing;
   if (!trace) missing.emplace_back("CAP_SYS_PTRACE");
   if (!read) missing.emplace_back("CAP_DAC_READ_SEARCH");
   if (!end) missing.emplace_back("CAP_KILL");
+  if (!files) missing.emplace_back("CAP_CHECKPOINT_RESTORE");
   std::vector<std::string_view> effects;
   if (!trace || !read) effects.emplace_back("cores of other users come by stream");
   if (!trace) effects.emplace_back("with fewer facts about the process");
+  if (!files) effects.emplace_back("libraries that were replaced or deleted have no symbols");
   if (!end) effects.emplace_back("a process that stays after its release is not ended");
   if (missing.empty()) return {};
   return fmt::format("without {}: {}", fmt::join(missing, ", "), fmt::join(effects, ", "));

@@ -19,8 +19,8 @@ struct User {
 [[nodiscard]] Result<std::optional<User>> FindUser(const std::string& name);
 
 /// What the manager keeps (capabilities(7)), each if it has it: to look into processes of others, to open
-/// those files below /proc/PID that only their owner may open, and to end a process that stays after its
-/// release.
+/// those files below /proc/PID that only their owner may open, to have the files that they map whatever
+/// became of their names (map_files), and to end a process that stays after its release.
 [[nodiscard]] Capabilities ManagerCapabilities();
 
 /// Becomes `user`, if one is given, and gives up all capabilities but ManagerCapabilities() and everything

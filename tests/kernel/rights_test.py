@@ -7,7 +7,7 @@ import shutil
 
 from harness import case, crash, programs
 
-KEPT = 1 << 2 | 1 << 5 | 1 << 19  # CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE
+KEPT = 1 << 2 | 1 << 5 | 1 << 19 | 1 << 40  # CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE, CAP_CHECKPOINT_RESTORE
 OWNER = 61001  # of crashes
 SERVER = 61009  # runs obitd where that is not started as root
 
@@ -95,12 +95,12 @@ class Rights(case.KernelCase):
         self.assertIn("Permission denied", capture["stream_reason"])
 
     def test_without_either(self):
-        self.start_with("sys_ptrace", "dac_read_search", "kill")
-        self.assertIn("without CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_KILL: ", self.server.log())
+        self.start_with("sys_ptrace", "dac_read_search", "kill", "checkpoint_restore")
+        self.assertIn("without CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_KILL, CAP_CHECKPOINT_RESTORE: ", self.server.log())
         self.assertEqual(self.crash_of(OWNER)["method"], "stream")
 
     def test_started_as_its_user(self):
-        self.start_as_user("sys_ptrace", "dac_read_search", "kill")
+        self.start_as_user("sys_ptrace", "dac_read_search", "kill", "checkpoint_restore")
         self.assertEqual(self.crash_of(OWNER)["method"], "direct")
         self.assertEqual(self.server.stop(), 0)
         self.assertFalse(self.server.socket.exists())
