@@ -5,6 +5,7 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import sys
 
 from harness import case, crash, programs, server, store
@@ -91,6 +92,10 @@ class Service(case.KernelCase):
         self.start(through=[sys.executable, "-c", ACTIVATE, str(listener.fileno())], pass_fds=[listener.fileno()])
         self.assertTrue(waiting.reap().dumped)
         self.check_core(self.record(), "crash_here")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(str(self.server.socket))
+            pid, *_ = struct.unpack("iii", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        self.assertEqual(pid, self.server.process.pid, "who listens is the server")
         self.assertEqual(self.server.stop(), 0)
         self.assertTrue(self.server.socket.is_socket(), "it belongs to the service manager")
 

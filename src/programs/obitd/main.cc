@@ -7,6 +7,7 @@
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -80,6 +81,8 @@ Result<Sockets> OpenSockets(const ServerOptions& options) {
   for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + inherited; ++fd) {
     Fd socket(fd);
     ::fcntl(fd, F_SETFL, O_NONBLOCK);
+    // Once more: who asks by SO_PEERCRED who listens here (obit status) means the server.
+    ::listen(fd, kBacklog);
     if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
       sockets.listeners.coredump = std::move(socket);
     else if (sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) > 0)
