@@ -227,8 +227,18 @@ Result<Fd> OpenExecutable(const Fd& proc, pid_t pid) {
   return Fd(fd);
 }
 
-bool IsReachable(const Fd& proc, const std::string& path, const Fd& opened) {
-  if (!path.starts_with('/')) return false;
+bool IsReachable(const Fd& proc, pid_t pid, const std::string& path, const Fd& opened) {
+  struct statx running{};
+  constexpr int kFlags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  if (!path.starts_with('/') || ::statx(opened.get(), "", kFlags, STATX_INO | STATX_NLINK, &running) < 0 ||
+      running.stx_nlink == 0)
+    return false;
+  const std::string dir = std::to_string(pid);
+  const auto link = [&](const std::string& name) { return ReadLinkAt(proc, name).value_or(""); };
+  // Of one namespace and one root the kernel's name for it is the name.
+  const std::string own = link(dir + "/ns/mnt"), first = link("1/ns/mnt");
+  if (!own.empty() && own == (first.empty() ? link("self/ns/mnt") : first) && link(dir + "/root") == "/")
+    return true;
   // This process may see other folders there: a service can have a /tmp of its own.
   Fd root(::openat(proc.get(), "1/root", O_PATH | O_CLOEXEC));
   if (!root) root = Fd(::open("/", O_PATH | O_CLOEXEC));
@@ -237,10 +247,8 @@ bool IsReachable(const Fd& proc, const std::string& path, const Fd& opened) {
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED;
   const Fd named(static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
   if (!named) return errno == EACCES;
-  struct statx there{}, running{};
-  constexpr int kFlags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
-  return ::statx(named.get(), "", kFlags, STATX_INO, &there) == 0 &&
-         ::statx(opened.get(), "", kFlags, STATX_INO, &running) == 0 && there.stx_ino == running.stx_ino &&
+  struct statx there{};
+  return ::statx(named.get(), "", kFlags, STATX_INO, &there) == 0 && there.stx_ino == running.stx_ino &&
          there.stx_dev_major == running.stx_dev_major && there.stx_dev_minor == running.stx_dev_minor;
 }
 

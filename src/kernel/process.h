@@ -77,8 +77,9 @@ inline constexpr std::size_t kCmdlineMax = 32 * 1024;  ///< bytes of the command
 /// its file system.
 [[nodiscard]] Result<Fd> OpenExecutable(const Fd& proc, pid_t pid);
 
-/// True if `path` on this host, in the mount namespace of the first process, is the file `opened`, as far as
-/// can be told without asking a file system. Where the way there is closed to the caller, it is taken for it.
-[[nodiscard]] bool IsReachable(const Fd& proc, const std::string& path, const Fd& opened);
+/// True if `path`, the name that process `pid` has for its program, leads to it (`opened`) on this host, in
+/// the mount namespace of the first process, as far as can be told without asking a file system. Where the
+/// way there is closed to the caller, it is taken for it.
+[[nodiscard]] bool IsReachable(const Fd& proc, pid_t pid, const std::string& path, const Fd& opened);
 
 }  // namespace obit

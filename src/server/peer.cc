@@ -55,7 +55,7 @@ Result<Executable> KernelInspector::Program(const Peer& peer, const std::string&
   const LocalMounts mounts = OBIT_TRY(LocalMounts::Read(dir));
   if (!StillNamed(peer.pidfd))
     return Refuse(ESRCH, "the process was gone before its program could be opened");
-  Executable program{.reachable = IsReachable(proc_, path, opened)};
+  Executable program{.reachable = IsReachable(proc_, peer.info.pid, path, opened)};
   if (auto file = mounts.OpenForReading(opened)) program.file = std::move(*file);
   return program;
 }

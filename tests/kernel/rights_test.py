@@ -4,6 +4,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import tempfile
 
 from harness import case, crash, programs
 
@@ -131,6 +132,17 @@ class Rights(case.KernelCase):
         os.chown(home, OWNER, OWNER)
         self.crasher = shutil.copy(self.crasher, home)
         self.crash_of(OWNER)
+        self.assertNotIn("exe", self.record()["files"])
+
+    def test_program_in_a_folder_of_root(self):
+        """Nobody else has ever gone there: the kernel cannot tell from its caches alone whether one may."""
+        self.start_with()
+        with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="obit-test.") as folder:
+            os.chmod(folder, 0o755)
+            self.crasher = shutil.copy(self.crasher, folder)
+            os.sync()
+            pathlib.Path("/proc/sys/vm/drop_caches").write_text("2")  # what it knows of folders and files
+            self.crash_of(0)
         self.assertNotIn("exe", self.record()["files"])
 
     def test_refuses_the_store_of_another(self):
