@@ -6,6 +6,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -145,7 +146,25 @@ std::optional<bool> HasOneId(std::string_view status, std::string_view name) {
   return true;
 }
 
+/// Capabilities in a user namespace below the caller's are no rights here: every user gets them by
+/// unshare(2).
+std::optional<bool> IsCapableHere(const Fd& proc, std::string_view status, std::string_view user_namespace) {
+  const auto permitted = StatusField(status, "CapPrm");
+  if (!permitted) return std::nullopt;
+  const auto own = ReadLinkAt(proc, "self/ns/user");
+  if (own && !user_namespace.empty() && user_namespace != *own) return false;
+  return IsCapable(*permitted);
+}
+
 }  // namespace
+
+std::optional<bool> IsCapable(std::string_view permitted) {
+  const auto set = ParseUnsigned(permitted, 16);
+  if (!set) return std::nullopt;
+  // systemd gives it to every local login since version 254. It wakes the machine, and shows nothing.
+  constexpr std::uint64_t kOfLogins = std::uint64_t{1} << CAP_WAKE_ALARM;
+  return (*set & ~kOfLogins) != 0;
+}
 
 std::optional<bool> SecureOfAuxv(std::string_view auxv) {
   if (const auto secure = SecureByWords<std::uint64_t>(auxv)) return secure;
@@ -214,6 +233,7 @@ ProcessFacts ReadProcessFacts(const Fd& proc, pid_t pid) {
   facts.mount_namespace = Link(dir, "ns/mnt");
   facts.network_namespace = Link(dir, "ns/net");
   facts.user_namespace = Link(dir, "ns/user");
+  facts.capable = IsCapableHere(proc, status, facts.user_namespace);
   ReadExecutable(dir, facts);
   ReadCmdline(dir, facts);
   facts.crashing = FindCrashingThread(dir);

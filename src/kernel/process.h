@@ -45,6 +45,8 @@ struct ProcessFacts {
   std::optional<bool> one_identity;
   /// AT_SECURE of its auxiliary vector: it was started with rights that its user has not.
   std::optional<bool> secure;
+  /// It holds capabilities in the caller's user namespace, of those that let it see more than its user may.
+  std::optional<bool> capable;
   std::optional<std::uint64_t> threads;
   std::optional<std::uint64_t> core_limit;  ///< soft RLIMIT_CORE, bytes; UINT64_MAX is unlimited
   std::optional<std::uint64_t> virtual_bytes, resident_bytes;
@@ -66,6 +68,9 @@ inline constexpr std::size_t kCmdlineMax = 32 * 1024;  ///< bytes of the command
 /// AT_SECURE of /proc/PID/auxv (getauxval(3)), whose words have 8 bytes, or 4 of a 32-bit process. Nothing:
 /// there is none.
 [[nodiscard]] std::optional<bool> SecureOfAuxv(std::string_view auxv);
+/// True if a capability set of /proc/PID/status (hex) holds more than every login may have. Nothing: it is
+/// none.
+[[nodiscard]] std::optional<bool> IsCapable(std::string_view permitted);
 
 /// Reads all it can of the crashing process `pid` from `proc` (a descriptor of /proc). Small, bounded reads
 /// that ask no file system but /proc, so that a dead NFS or FUSE server behind the process cannot hold the

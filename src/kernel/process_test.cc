@@ -190,6 +190,32 @@ TEST(ReadProcessFacts, KnowsTheProcessByBothItsPids) {
   EXPECT_THAT(facts.user_namespace, AllOf(StartsWith("user:["), Eq(own.user_namespace)));
 }
 
+TEST(IsCapable, LeavesOutWhatEveryLoginHas) {
+  EXPECT_EQ(IsCapable("0000000000000000"), false);
+  EXPECT_EQ(IsCapable("0000000800000000"), false) << "CAP_WAKE_ALARM";
+  EXPECT_EQ(IsCapable("0000000000002000"), true) << "CAP_NET_RAW";
+  EXPECT_EQ(IsCapable("0000000800002000"), true);
+  EXPECT_EQ(IsCapable("000001ffffffffff"), true);
+  EXPECT_EQ(IsCapable(""), std::nullopt);
+  EXPECT_EQ(IsCapable("none"), std::nullopt);
+}
+
+TEST(ReadProcessFacts, DoesNotTakeTheCapabilitiesOfAnotherUserNamespaceForRights) {
+  EXPECT_EQ(FactsOf(Sleep().pid()).capable, ::geteuid() == 0);
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const Fd reader(ends[0]), writer(ends[1]);
+  const Child child(::fork());
+  if (child.pid() == 0) {  // has all of them there, as long as it executes nothing
+    (void)!::write(writer.get(), ::unshare(CLONE_NEWUSER) == 0 ? "y" : "n", 1);
+    for (;;) ::pause();
+  }
+  char changed = 0;
+  ASSERT_EQ(::read(reader.get(), &changed, 1), 1);
+  if (changed != 'y') GTEST_SKIP() << "needs user namespaces";
+  EXPECT_EQ(FactsOf(child.pid()).capable, false);
+}
+
 TEST(ReadProcessFacts, TellsRealAndEffectiveIdsApart) {
   const Child child = Sleep();
   ProcessFacts facts = FactsOf(child.pid());

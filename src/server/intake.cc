@@ -34,7 +34,9 @@ CrashRecord::Host ThisHost() {
 /// notes of its core can only add to it (ApplyCoreNotes).
 bool IsPrivileged(const PidfdInfo& info, const ProcessFacts& facts) {
   if (info.dump_mode != DumpMode::kUser || facts.secure.value_or(false)) return true;
-  return !facts.uid || !facts.one_identity.value_or(false);
+  if (!facts.uid || !facts.one_identity.value_or(false)) return true;
+  // Ambient capabilities come without AT_SECURE. ptrace(2) guards such a process from its user just so.
+  return *facts.uid != 0 && facts.capable.value_or(true);
 }
 
 /// One connection that waits, or nothing if none does.

@@ -38,6 +38,12 @@ for folder, _, names in os.walk(sys.argv[1]):
 """
 
 
+def with_ambient(capability):
+    """The beginning of a command that the owner runs with a capability."""
+    return ("setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups", f"--inh-caps=+{capability}",
+            f"--ambient-caps=+{capability}")  # fmt: skip
+
+
 def run_as(user, *command):
     return subprocess.run([str(word) for word in command], user=user, group=user, extra_groups=[], cwd="/", capture_output=True,
                           stdin=subprocess.DEVNULL, text=True, errors="replace", timeout=120,
@@ -86,6 +92,11 @@ class Access(case.KernelCase):
             self.check_closed_to(user, record)
         self.assertEqual(len(store.records(self.server.store)), 1)
 
+    def check_owned(self, record):
+        self.assertFalse(record["process"]["privileged"])
+        self.assertIn("crasher", self.obit_as(OWNER, "list").stdout)
+        self.check_closed_to(OTHER, record)
+
     def test_owner(self):
         record = self.crash_and_analyse(self.crasher, "segv", user=OWNER)
         self.assertFalse(record["process"]["privileged"])
@@ -133,6 +144,17 @@ class Access(case.KernelCase):
     def test_program_with_file_capabilities(self):
         subprocess.run(["setcap", "cap_net_raw+ep", self.crasher], check=True)
         self.check_root_only(self.crash_and_analyse(self.crasher, "segv", user=OWNER))
+
+    def test_ambient_capabilities(self):
+        """As a service manager gives them: neither AT_SECURE nor the dump mode tells."""
+        self.check_root_only(self.crash_and_analyse(*with_ambient("net_raw"), self.crasher, "segv"))
+
+    def test_capability_of_every_login(self):
+        self.check_owned(self.crash_and_analyse(*with_ambient("wake_alarm"), self.crasher, "segv"))
+
+    def test_capabilities_of_an_own_user_namespace(self):
+        """Every user may have all of them there."""
+        self.check_owned(self.crash_and_analyse("unshare", "--map-root-user", self.crasher, "segv", user=OWNER))
 
     def test_dropped_privileges(self):
         self.check_root_only(self.crash_and_analyse("/usr/bin/python3", "-c", CHANGE, "drop"))
