@@ -1,14 +1,13 @@
 #include "analyze/jail.h"
 
-#include <algorithm>
 #include <cerrno>
 
 #include <fcntl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include "base/capabilities.h"
 #include "base/landlock.h"
+#include "base/limits.h"
 #include "base/system_call_filter.h"
 
 namespace obit {
@@ -21,29 +20,13 @@ constexpr rlim_t kFileSizeMax = 512 << 20;  // bytes of one file: its report, or
 constexpr rlim_t kProcessorMax = 3600;      // seconds; whoever started it has a deadline, unless it is gone
 constexpr rlim_t kFilesMax = 4096;          // module and debug file of each module
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kReservesAddresses = true;  // terabytes, for shadow memory
-#else
-constexpr bool kReservesAddresses = false;
-#endif
-
 Result<void> SetLimits() {
-  struct Limit {
-    __rlimit_resource which;
-    rlim_t value;
-  };
-  for (const auto& [which, value] : {Limit{RLIMIT_AS, kReservesAddresses ? RLIM_INFINITY : kMemoryMax},
-                                     {RLIMIT_FSIZE, kFileSizeMax},
-                                     {RLIMIT_CPU, kProcessorMax},
-                                     {RLIMIT_NOFILE, kFilesMax},
-                                     {RLIMIT_CORE, 0},
-                                     {RLIMIT_NPROC, 0}}) {
-    rlimit limit{};
-    if (::getrlimit(which, &limit) < 0) return Fail(errno, "read limit {}", static_cast<int>(which));
-    limit.rlim_cur = limit.rlim_max = std::min(limit.rlim_max, value);
-    if (::setrlimit(which, &limit) < 0) return Fail(errno, "set limit {}", static_cast<int>(which));
-  }
-  return {};
+  OBIT_TRY(LimitAddresses(kMemoryMax));
+  OBIT_TRY(LowerLimit(RLIMIT_FSIZE, kFileSizeMax));
+  OBIT_TRY(LowerLimit(RLIMIT_CPU, kProcessorMax));
+  OBIT_TRY(LowerLimit(RLIMIT_NOFILE, kFilesMax));
+  OBIT_TRY(LowerLimit(RLIMIT_CORE, 0));
+  return LowerLimit(RLIMIT_NPROC, 0);
 }
 
 // System calls.

@@ -25,6 +25,10 @@ namespace obit {
 namespace {
 
 using testing::Child;
+using testing::kDied;
+using testing::kWorked;
+using testing::Outcome;
+using testing::OutcomeOf;
 using testing::TemporaryFolder;
 
 enum class Step { kEntered, kLocked };
@@ -38,19 +42,6 @@ void TakeLandlockAway() {
   seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(landlock_create_ruleset), 0);
   seccomp_load(filter);
   seccomp_release(filter);
-}
-
-/// How an attempt in the jail ended: with an errno (0: it worked), or by a signal.
-struct Outcome {
-  int error = 0, signal = 0;
-  bool operator==(const Outcome&) const = default;
-};
-constexpr Outcome kWorked{}, kDied{0, SIGSYS};
-void PrintTo(const Outcome& outcome, std::ostream* out) {
-  if (outcome.signal != 0)
-    *out << "killed by " << ::strsignal(outcome.signal);
-  else
-    *out << ::strerror(outcome.error);
 }
 
 constexpr int kNoJail = 255;
@@ -70,7 +61,7 @@ Outcome Try(Landlock landlock, Step step, const std::function<int()>& attempt) {
   const int status = child.Wait();
   EXPECT_FALSE(WIFEXITED(status) && WEXITSTATUS(status) == kNoJail) << "there is no jail";
   EXPECT_FALSE(WIFSIGNALED(status) && WCOREDUMP(status)) << "it left a core";
-  return WIFSIGNALED(status) ? Outcome{0, WTERMSIG(status)} : Outcome{WEXITSTATUS(status), 0};
+  return OutcomeOf(status);
 }
 
 class JailTest : public ::testing::TestWithParam<Landlock> {

@@ -3,6 +3,7 @@
 // What the unit tests of all layers share. Included by tests only.
 
 #include <cstddef>
+#include <cstring>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -71,6 +72,23 @@ class Child {
  private:
   pid_t pid_ = -1;
 };
+
+/// How an attempt of a child ended: with an errno as exit code (0: it worked), or by a signal.
+struct Outcome {
+  int error = 0, signal = 0;
+  bool operator==(const Outcome&) const = default;
+};
+inline constexpr Outcome kWorked{};
+inline constexpr Outcome kDied{0, SIGSYS};  ///< of a system call that nobody may make
+inline Outcome OutcomeOf(int status) {
+  return WIFSIGNALED(status) ? Outcome{0, WTERMSIG(status)} : Outcome{WEXITSTATUS(status), 0};
+}
+inline void PrintTo(const Outcome& outcome, std::ostream* out) {
+  if (outcome.signal != 0)
+    *out << "killed by " << ::strsignal(outcome.signal);
+  else
+    *out << ::strerror(outcome.error);
+}
 
 /// Starts `program` with `arguments` (argv, the name included) and holds it, stopped, before its first
 /// instruction: nothing that it does can change what a test sees. `namespaces` are CLONE_NEW* of clone(2). On

@@ -1,6 +1,5 @@
 #include "server/confine.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -8,12 +7,12 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <termios.h>
 
 #include "base/capabilities.h"
 #include "base/landlock.h"
+#include "base/limits.h"
 #include "base/system_call_filter.h"
 
 namespace obit {
@@ -27,10 +26,8 @@ constexpr int kOfThreads[] = {
 
 /// To write a crash: its files below a folder that is open.
 constexpr int kOfCrashFiles[] = {
-    SCMP_SYS(openat),    SCMP_SYS(newfstatat), SCMP_SYS(unlinkat),     SCMP_SYS(renameat),
-    SCMP_SYS(renameat2), SCMP_SYS(pwrite64),   SCMP_SYS(ftruncate),    SCMP_SYS(fallocate),
-    SCMP_SYS(fsync),     SCMP_SYS(fdatasync),  SCMP_SYS(fchmod),       SCMP_SYS(fchown),
-    SCMP_SYS(fgetxattr), SCMP_SYS(fsetxattr),  SCMP_SYS(fremovexattr),
+    SCMP_SYS(openat),   SCMP_SYS(newfstatat), SCMP_SYS(unlinkat),  SCMP_SYS(renameat), SCMP_SYS(renameat2),
+    SCMP_SYS(pwrite64), SCMP_SYS(ftruncate),  SCMP_SYS(fallocate), SCMP_SYS(fsync),    SCMP_SYS(fdatasync),
 };
 
 /// To talk over sockets that are open.
@@ -60,7 +57,12 @@ constexpr int kOfManager[] = {
     SCMP_SYS(rmdir),
     SCMP_SYS(unlink),
     SCMP_SYS(rename),
+    SCMP_SYS(fchmod),
     SCMP_SYS(fchmodat),
+    SCMP_SYS(fchown),
+    SCMP_SYS(fgetxattr),
+    SCMP_SYS(fsetxattr),
+    SCMP_SYS(fremovexattr),
     SCMP_SYS(fchownat),
     SCMP_SYS(utimensat),
     SCMP_SYS(flock),
@@ -129,22 +131,8 @@ void RefuseTerminals(SystemCallFilter& filter) {
 
 // A worker's limits.
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kReservesAddresses = true;  // terabytes, for shadow memory
-#else
-constexpr bool kReservesAddresses = false;
-#endif
-
 constexpr rlim_t kAddressesMax = rlim_t{4} << 30;  // bytes; the C library reserves much for each thread
 constexpr rlim_t kFilesMax = 64;                   // it is given eight, and opens a few
-
-Result<void> Limit(__rlimit_resource which, rlim_t value) {
-  rlimit limit{};
-  if (::getrlimit(which, &limit) < 0) return Fail(errno, "read limit {}", static_cast<int>(which));
-  limit.rlim_cur = limit.rlim_max = std::min(limit.rlim_max, value);
-  if (::setrlimit(which, &limit) < 0) return Fail(errno, "set limit {}", static_cast<int>(which));
-  return {};
-}
 
 }  // namespace
 
@@ -183,9 +171,9 @@ Result<void> ConfineWorker(const Fd& incoming) {
   OBIT_TRY(ForbidNewPrivileges());
   (void)OBIT_TRY(RestrictFiles(FileAccess::kNothing, {{incoming, FileAccess::kWrite}}));
   OBIT_TRY(KeepCapabilities(0));
-  OBIT_TRY(Limit(RLIMIT_CORE, 0));
-  OBIT_TRY(Limit(RLIMIT_NOFILE, kFilesMax));
-  if (!kReservesAddresses) OBIT_TRY(Limit(RLIMIT_AS, kAddressesMax));
+  OBIT_TRY(LowerLimit(RLIMIT_CORE, 0));
+  OBIT_TRY(LowerLimit(RLIMIT_NOFILE, kFilesMax));
+  OBIT_TRY(LimitAddresses(kAddressesMax));
   SystemCallFilter filter;
   filter.Kill(DeadlyCalls({SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(sendto), SCMP_SYS(sendmsg),
                            SCMP_SYS(recvfrom), SCMP_SYS(recvmsg)}));

@@ -22,17 +22,11 @@ namespace obit {
 namespace {
 
 using testing::Child;
+using testing::kDied;
+using testing::kWorked;
+using testing::Outcome;
+using testing::OutcomeOf;
 using testing::TemporaryFolder;
-
-/// How an attempt ended: with an errno (0: it worked), or by a signal.
-struct Outcome {
-  int error = 0, signal = 0;
-  bool operator==(const Outcome&) const = default;
-};
-constexpr Outcome kWorked{}, kDied{0, SIGSYS};
-void PrintTo(const Outcome& outcome, std::ostream* out) {
-  *out << (outcome.signal != 0 ? ::strsignal(outcome.signal) : ::strerror(outcome.error));
-}
 
 constexpr int kNotConfined = 255;
 
@@ -52,7 +46,7 @@ class ConfineTest : public ::testing::Test {
     }
     const int status = child.Wait();
     EXPECT_FALSE(WIFEXITED(status) && WEXITSTATUS(status) == kNotConfined) << "it cannot be confined";
-    return WIFSIGNALED(status) ? Outcome{0, WTERMSIG(status)} : Outcome{WEXITSTATUS(status), 0};
+    return OutcomeOf(status);
   }
   Outcome Worker(const std::function<long()>& attempt) {
     return Try([&] { return ConfineWorker(incoming_); }, attempt);
