@@ -77,8 +77,8 @@ Result<Fd> OpenGenuine(const Fd& dir, const std::string& name) {
   struct stat folder{}, status{};
   if (::fstat(dir.get(), &folder) < 0 || ::fstat(file.get(), &status) < 0)
     return Fail(errno, "stat {}", name);
-  if (!S_ISREG(status.st_mode) || (status.st_uid != folder.st_uid && status.st_uid != 0))
-    return Refuse(EPERM, "{} is not what obit wrote", name);
+  if (!S_ISREG(status.st_mode) || status.st_uid != folder.st_uid)
+    return Refuse(EPERM, "{} was not written by obit: somebody has replaced it", name);
   return file;
 }
 

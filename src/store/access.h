@@ -26,8 +26,8 @@ namespace obit {
 /// The same for one file of a crash that is open and has no name yet that others may know.
 [[nodiscard]] Result<bool> ShareFile(const Fd& file, std::optional<uid_t> owner);
 
-/// Opens a file of the crash folder `dir` for reading, if it is a regular file of the folder's user or of
-/// root. EPERM: it is not, and so not written by obit.
+/// Opens a file of the crash folder `dir` for reading, if it is a regular file of the folder's user.
+/// EPERM: it is not, and so not written by obit.
 [[nodiscard]] Result<Fd> OpenGenuine(const Fd& dir, const std::string& name);
 
 }  // namespace obit

@@ -412,7 +412,8 @@ TEST_F(StoreTest, AReportTakesThePlaceOfTheOneBefore) {
 TEST_F(StoreTest, AReportOfRootIsItsOwners) {
   if (::geteuid() != 0) GTEST_SKIP() << "not root";
   const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  ASSERT_EQ(::chown(store_.PathOf(crash).c_str(), 65534, 65533), 0);
+  for (const char* file : {"", "/crash.json"})
+    ASSERT_EQ(::chown((store_.PathOf(crash) + file).c_str(), 65534, 65533), 0);
   ASSERT_THAT(store_.WriteReport(crash, {.id = crash.id}), Succeeds());
   struct stat status{};
   ASSERT_EQ(::stat((store_.PathOf(crash) + "/report.json").c_str(), &status), 0);

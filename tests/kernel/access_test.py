@@ -190,7 +190,7 @@ class Access(case.KernelCase):
         run_as(OWNER, "/bin/sh", "-c", f"cd {folder} && cp crash.json mine && sed -i s/crasher/forged/ mine && mv -f mine crash.json")
         listed = store.obit(self.server.store, "list", check=False)
         self.assertNotIn("forged", listed.stdout)
-        self.assertIn("not what obit wrote", store.obit(self.server.store, "show", record["id"], check=False).stderr)
+        self.assertIn("was not written by obit", store.obit(self.server.store, "show", record["id"], check=False).stderr)
         self.crash(self.crasher, "abort", user=OTHER)
         wait.until(lambda: len(store.crash_directories(self.server.store)) == 2, "the next crash")
         store.obit(self.server.store, "rm", record["id"])
