@@ -25,7 +25,7 @@ Result<Peer> KernelInspector::Identify(const Fd& connection) {
   PidfdInfo info = OBIT_TRY(GetPidfdInfo(pidfd));
   if (info.pid == 0) info.pid = OBIT_TRY(PeerCredentials(connection)).pid;  // killed and reaped already
   if (!info.coredumped) return Refuse(EPERM, "process {} is not dumping core", info.pid);
-  if (!TellsPrivileged(proc_)) info.dump_mode = DumpMode::kUnknown;
+  if (!TellsPrivileged(proc_)) info.dump_mode = DumpMode::kRoot;
   return Peer{std::move(pidfd), info};
 }
 
