@@ -58,6 +58,7 @@ struct SettingInForce {
 struct LoadedConfig {
   Config config;
   std::vector<SettingInForce> settings;  ///< every key there is, in the order of obit.toml(5)
+  std::vector<std::string> closed;       ///< folders of drop-ins that the caller may not read
 };
 
 /// Every key with its default.

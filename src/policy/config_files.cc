@@ -16,10 +16,12 @@ Result<void> ReadInto(const std::string& path, LoadedConfig& loaded) {
 }
 
 /// Paths by file name.
-Result<std::map<std::string, std::string>> DropIns(const std::vector<std::string>& folders) {
+Result<std::map<std::string, std::string>> DropIns(const std::vector<std::string>& folders,
+                                                   std::vector<std::string>& closed) {
   std::map<std::string, std::string> paths;
   for (const std::string& folder : folders) {
     const auto dir = Open(folder, O_RDONLY | O_DIRECTORY);
+    if (!dir && dir.error().code == EACCES) closed.push_back(folder);
     if (!dir && (dir.error().code == ENOENT || dir.error().code == EACCES)) continue;
     if (!dir) return std::unexpected(dir.error());
     for (const std::string& name : OBIT_TRY(ListDirectory(*dir)))
@@ -42,7 +44,8 @@ Result<LoadedConfig> LoadConfig(const ConfigPlaces& places) {
   LoadedConfig loaded = DefaultConfig();
   const auto read = ReadInto(places.file, loaded);
   if (!read && (read.error().code != ENOENT || places.must_exist)) return std::unexpected(read.error());
-  for (const auto& [name, path] : OBIT_TRY(DropIns(places.drop_ins))) OBIT_TRY(ReadInto(path, loaded));
+  const auto drop_ins = OBIT_TRY(DropIns(places.drop_ins, loaded.closed));
+  for (const auto& [name, path] : drop_ins) OBIT_TRY(ReadInto(path, loaded));
   return loaded;
 }
 

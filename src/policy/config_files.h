@@ -22,8 +22,8 @@ struct ConfigPlaces {
 [[nodiscard]] ConfigPlaces ConfigOf(const std::string& file);
 
 /// Reads the file and then the drop-ins in the order of their names, wherever they lie: the later one counts.
-/// ENOENT: there is no such file. EINVAL: as ParseConfigInto. A folder that is missing, or closed to the
-/// caller, has no drop-ins.
+/// ENOENT: there is no such file. EINVAL: as ParseConfigInto. A folder that is missing has no drop-ins; one
+/// that the caller may not read is named in LoadedConfig::closed.
 [[nodiscard]] Result<LoadedConfig> LoadConfig(const ConfigPlaces& places);
 
 }  // namespace obit

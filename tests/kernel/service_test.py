@@ -75,6 +75,23 @@ class Service(case.KernelCase):
         self.crash(programs.CRASHER, "segv", core_limit=0)  # by the configuration of before
         self.check_core(store.records(self.server.store, 3)[2], "crash_here")
 
+    def test_reload_with_drop_ins(self):
+        drop_ins = pathlib.Path(f"{self.server.config}.d")
+        drop_ins.mkdir()
+        self.start()
+        self.notify.expect("READY=1")
+        self.lend_kernel("socket-request")
+        for text, outcome in (("full", "full"), ("reject", None), ("nonsense", None), ("event", "event")):
+            (drop_ins / "10.toml").write_text(f'capture.core_limit_zero = "{text}"\n')
+            known = len(store.crash_directories(self.server.store))
+            self.reload("")
+            self.crash(programs.CRASHER, "segv", core_limit=0)
+            if outcome:
+                self.assertEqual(store.records(self.server.store, known + 1)[-1]["capture"]["outcome"], outcome)
+        # What was wrong left "reject" in force.
+        self.server.wait_for_log('10.toml:1: capture.core_limit_zero must be "event", "full" or "reject"')
+        self.assertEqual(len(store.crash_directories(self.server.store)), 2)
+
     def test_broken_configuration_at_the_start(self):
         self.server.config.write_text("[capture]\nslots = 0\n")
         with self.assertRaisesRegex(AssertionError, r"obit.toml:2: .*slots"):

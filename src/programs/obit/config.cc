@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "common.h"
 #include "policy/config_files.h"
@@ -19,9 +20,8 @@ std::string AsToml(const LoadedConfig& loaded) {
       section = setting.section;
       text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
     }
-    text +=
-        fmt::format("{:{}}  # {}\n", fmt::format("{} = {}", setting.key, EscapeForTerminal(setting.value)),
-                    width, setting.from.empty() ? "default" : EscapeForTerminal(setting.from));
+    text += fmt::format("{:{}}  # {}\n", fmt::format("{} = {}", setting.key, setting.value), width,
+                        setting.from.empty() ? "default" : EscapeForTerminal(setting.from));
   }
   return text;
 }
@@ -29,7 +29,9 @@ std::string AsToml(const LoadedConfig& loaded) {
 std::string AsJson(const LoadedConfig& loaded) {
   auto settings = nlohmann::ordered_json::array();
   for (const SettingInForce& setting : loaded.settings) {
-    nlohmann::ordered_json one{{"key", setting.section + "." + setting.key}, {"value", setting.value}};
+    // A value of obit's is the same word in TOML and in JSON.
+    nlohmann::ordered_json one{{"key", setting.section + "." + setting.key},
+                               {"value", nlohmann::ordered_json::parse(setting.value, nullptr, false)}};
     if (!setting.from.empty()) one["from"] = setting.from;
     settings.push_back(std::move(one));
   }
@@ -41,6 +43,8 @@ std::string AsJson(const LoadedConfig& loaded) {
 ExitCode ShowConfig(const std::string& file, bool json) {
   const auto loaded = LoadConfig(file.empty() ? SystemConfig() : ConfigOf(file));
   if (!loaded) return Failed(loaded.error());
+  for (const std::string& folder : loaded->closed)
+    Log(Severity::kNotice, "{} cannot be read from here: obitd may know more", folder);
   Print(json ? AsJson(*loaded) : AsToml(*loaded));
   return ExitCode::kDone;
 }

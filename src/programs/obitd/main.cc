@@ -39,7 +39,11 @@ void RaiseDescriptorLimit() {
 }
 
 Result<Config> ReadConfig(const ServerOptions& options) {
-  return OBIT_TRY(LoadConfig(options.config.empty() ? SystemConfig() : ConfigOf(options.config))).config;
+  const auto loaded =
+      OBIT_TRY(LoadConfig(options.config.empty() ? SystemConfig() : ConfigOf(options.config)));
+  for (const std::string& folder : loaded.closed)
+    Log(Severity::kWarning, "what {} says is not taken: permission denied", folder);
+  return loaded.config;
 }
 
 /// Sockets bound here are removed at the end; inherited ones belong to the service manager.
@@ -128,7 +132,7 @@ Result<std::optional<User>> UserToBecome(const ServerOptions& options) {
   return user;
 }
 
-/// What it is to write then. obit-debuginfod makes the folder of its files otherwise; root's it could not.
+/// What obitd and what it starts write as that user.
 Result<void> GiveFolders(const ServerOptions& options, const Config& config, const User& user) {
   OBIT_TRY(GiveFolderTo(options.store, user.uid, user.gid));
   if (config.debuginfod_urls.empty()) return {};
