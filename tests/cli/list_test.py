@@ -338,7 +338,8 @@ class Usage(support.CliCase):
     def test_help_and_version(self):
         out, _ = self.run_obit("--help", store=False)
         self.assertIn("Examples:", out)
-        for verb in ("list", "show", "groups", "dump", "gdb", "lldb", "rm", "import", "reindex", "enable", "disable", "status", "doctor"):
+        for verb in ("list", "show", "groups", "dump", "gdb", "lldb", "rm", "pin", "unpin", "import", "reindex", "enable", "disable",
+                     "status", "doctor", "config"):  # fmt: skip
             self.assertRegex(out, rf"\n  {verb} ")
             self.run_obit(verb, "--help", store=False)
         self.assertRegex(self.run_obit("--version", store=False)[0], r"^obit \d+\.\d+\.\d+\n$")

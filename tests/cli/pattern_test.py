@@ -1,11 +1,12 @@
 """obit enable, disable, status and doctor, on the running kernel: under the lock, with everything put back."""
 
+import json
 import os
 import pathlib
 import subprocess
 
 import support
-from harness import case, kernel, programs, server
+from harness import case, crash, kernel, programs, server, wait
 
 SAVED = pathlib.Path("/run/obit/saved-core-pattern")
 
@@ -174,6 +175,26 @@ class Status(PatternCase):
         self.assertRegex(out, r"server +obitd \d+, listening\n")
         self.server.stop()
         self.assertIn("cores are lost", self.run_obit("status")[0])
+
+    def test_json_has_what_obitd_counted(self):
+        self.server.start()
+        self.enable()
+        for limit in (crash.UNLIMITED, crash.UNLIMITED, 0):
+            crash.run([programs.CRASHER, "segv"], core_limit=limit)
+
+        def status():
+            return json.loads(self.run_obit("status", "--json")[0])
+
+        wait.until(lambda: status()["metrics"].get("obit_crashes_total") == 3, lambda: str(status()))
+        self.assertEqual(self.server.stop(), 0)
+        now = status()
+        self.assertEqual((now["owner"], now["ours"], now["transport"], now["store"]["crashes"]),
+                         ("obit", True, "socket-request", 3))  # fmt: skip
+        metrics = now["metrics"]
+        self.assertEqual(metrics['obit_crash_outcomes_total{outcome="full"}'], 2)
+        self.assertEqual(metrics['obit_crash_outcomes_total{outcome="event"}'], 1)
+        self.assertEqual(metrics["obit_held_seconds_count"], 3)
+        self.assertEqual((self.server.store / "metrics.prom").stat().st_mode & 0o777, 0o644)
 
 
 if __name__ == "__main__":

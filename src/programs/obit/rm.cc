@@ -1,5 +1,3 @@
-#include <map>
-
 #include "base/text.h"
 #include "common.h"
 #include "render/units.h"

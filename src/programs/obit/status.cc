@@ -1,4 +1,5 @@
 #include <charconv>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 #include <unistd.h>
@@ -49,71 +50,92 @@ nlohmann::ordered_json MetricsOf(const Store& store) {
   return metrics;
 }
 
-ExitCode StatusAsJson(const std::string& store_path) {
-  ExitCode code = ExitCode::kDone;
-  nlohmann::ordered_json json;
-  const auto pattern = ReadCorePattern();
-  const auto saved = LoadSavedPattern();
-  if (!pattern) code = Failed(pattern.error());
-  if (pattern) {
-    const auto known = saved ? *saved : std::nullopt;
-    json["core_pattern"] = *pattern;
-    json["owner"] = OwnerOf(*pattern, known);
-    json["ours"] = IsObits(*pattern, known);
-    json["transport"] = NameOf(TransportOf(*pattern));
+/// What is said of the system and of a store.
+struct Facts {
+  std::optional<std::string> pattern;
+  std::string owner;  ///< of the pattern
+  bool ours = false;
+  struct Use {
+    std::size_t crashes = 0, unreadable = 0;
+    std::uint64_t stored_bytes = 0;
+  };
+  std::optional<Use> use;  ///< nothing: there is no store
+  nlohmann::ordered_json metrics;
+};
+
+/// Tells what cannot be found out; `code` is how obit then ends.
+Facts FindFacts(const std::string& store_path, ExitCode& code) {
+  Facts facts;
+  if (auto pattern = ReadCorePattern()) {
+    const auto saved = LoadSavedPattern();
+    const auto known = saved ? *saved : std::nullopt;  // only root may read it
+    facts.owner = OwnerOf(*pattern, known);
+    facts.ours = IsObits(*pattern, known);
+    facts.pattern = std::move(*pattern);
+  } else {
+    code = Failed(pattern.error());
   }
   const auto store = Store::Open(store_path);
-  if (!store && store.error().code != ENOENT) code = Failed(store.error());
-  if (store) {
-    json["store"]["path"] = store_path;
-    if (const auto list = ListStore(*store)) {
-      std::uint64_t stored = 0;
-      for (const CrashSummary& crash : list->crashes) stored += crash.stored_bytes;
-      json["store"]["crashes"] = list->crashes.size();
-      json["store"]["stored_bytes"] = stored;
-      json["store"]["unreadable"] = list->broken.size();
-    } else {
-      code = list.error();
-    }
-    json["metrics"] = MetricsOf(*store);
+  if (!store) {
+    if (store.error().code != ENOENT) code = Failed(store.error());
+    return facts;
   }
-  Print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
-  return code;
+  facts.metrics = MetricsOf(*store);
+  const auto list = ListStore(*store);
+  if (!list) {
+    code = list.error();
+    return facts;
+  }
+  facts.use = {.crashes = list->crashes.size(), .unreadable = list->broken.size()};
+  for (const CrashSummary& crash : list->crashes) facts.use->stored_bytes += crash.stored_bytes;
+  return facts;
+}
+
+std::string AsJson(const Facts& facts, const std::string& store_path) {
+  nlohmann::ordered_json json;
+  if (facts.pattern) {
+    json["core_pattern"] = *facts.pattern;
+    json["owner"] = facts.owner;
+    json["ours"] = facts.ours;
+    json["transport"] = NameOf(TransportOf(*facts.pattern));
+  }
+  if (facts.use) {
+    json["store"] = {{"path", store_path},
+                     {"crashes", facts.use->crashes},
+                     {"stored_bytes", facts.use->stored_bytes},
+                     {"unreadable", facts.use->unreadable}};
+    json["metrics"] = facts.metrics;
+  }
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+std::string AsTable(const Facts& facts, const std::string& store_path) {
+  Table table({{""}, {""}});
+  if (facts.pattern) {
+    table.Add({{"core_pattern"}, {EscapeForTerminal(*facts.pattern)}});
+    table.Add({{"cores go to"}, {EscapeForTerminal(facts.owner), Tone::kStrong}});
+    table.Add({{"transport"}, {Describe(TransportOf(*facts.pattern))}});
+    if (facts.ours) table.Add({{"server"}, {ServerText(*facts.pattern)}});
+  }
+  std::string text = EscapeForTerminal(store_path) + ": ";
+  if (facts.use) {
+    text += fmt::format("{}, {} stored", FormatCount(facts.use->crashes, "crash"),
+                        FormatBytes(facts.use->stored_bytes));
+    if (facts.use->unreadable > 0)
+      text += fmt::format("; {} cannot be read (obit list)", facts.use->unreadable);
+  } else {
+    text += "none";
+  }
+  table.Add({{"store"}, {text}});
+  return table.Render(TerminalOf(STDOUT_FILENO));
 }
 
 }  // namespace
 
 ExitCode Status(const std::string& store_path, bool json) {
-  if (json) return StatusAsJson(store_path);
-  const Terminal terminal = TerminalOf(STDOUT_FILENO);
   ExitCode code = ExitCode::kDone;
-  Table table({{""}, {""}});
-  const auto pattern = ReadCorePattern();
-  const auto saved = LoadSavedPattern();
-  if (!pattern) code = Failed(pattern.error());
-  if (pattern) {
-    const auto known = saved ? *saved : std::nullopt;  // only root may read it
-    table.Add({{"core_pattern"}, {EscapeForTerminal(*pattern)}});
-    table.Add({{"cores go to"}, {EscapeForTerminal(OwnerOf(*pattern, known)), Tone::kStrong}});
-    table.Add({{"transport"}, {Describe(TransportOf(*pattern))}});
-    if (IsObits(*pattern, known)) table.Add({{"server"}, {ServerText(*pattern)}});
-  }
-
-  const auto store = Store::Open(store_path);
-  if (!store && store.error().code != ENOENT) code = Failed(store.error());
-  std::string text = EscapeForTerminal(store_path) + ": ";
-  if (!store)
-    text += "none";
-  else if (const auto list = ListStore(*store); !list)
-    code = list.error();
-  else {
-    std::uint64_t stored = 0;
-    for (const CrashSummary& crash : list->crashes) stored += crash.stored_bytes;
-    text += fmt::format("{}, {} stored", FormatCount(list->crashes.size(), "crash"), FormatBytes(stored));
-    if (!list->broken.empty()) text += fmt::format("; {} cannot be read (obit list)", list->broken.size());
-  }
-  table.Add({{"store"}, {text}});
-  Print(table.Render(terminal));
+  const Facts facts = FindFacts(store_path, code);
+  Print(json ? AsJson(facts, store_path) : AsTable(facts, store_path));
   return code;
 }
 
