@@ -198,9 +198,11 @@ void WorkerPool::Check(Slot& slot) {
 void WorkerPool::Kill(Slot& slot, const std::string& why) {
   slot.killed = why;
   slot.watchdog = EventSource();
+  // Its death ends the task. First: it would take the released connection for the end of the core, and say
+  // so.
+  if (slot.pid > 0) ::kill(slot.pid, SIGKILL);
   if (slot.task) ReleaseConnection(slot.task->connection);
   if (slot.pid <= 0) return;
-  ::kill(slot.pid, SIGKILL);  // its death ends the task
   if (auto timer = loop_.After(kGrace, [this, &slot] { LeaveBehind(slot); }))
     slot.watchdog = std::move(*timer);
 }
