@@ -52,6 +52,7 @@ void AnalysisQueue::Add(CrashLocation crash, std::vector<MappedFile> mapped) {
     if (!full_)
       Log(Severity::kWarning, "too many crashes wait for their analysis: obit analyze --all does the rest");
     full_ = true;
+    ++dropped_;
     return;
   }
   if (!WantsMappedFiles()) mapped.clear();
@@ -161,12 +162,12 @@ void AnalysisQueue::StartFetching() {
   if (fetcher_ || to_fetch_.empty()) return;
   const ToFetch next = std::move(to_fetch_.front());
   to_fetch_.pop_front();
-  auto started = [&]() -> Result<std::unique_ptr<DebugFetcher>> {
+  auto started = [&]() -> Result<std::unique_ptr<ChildProcess>> {
     const FetcherOptions options{.program = OBIT_TRY(FindHelper("obit-debuginfod")),
                                  .urls = config_.debuginfod_urls,
                                  .cache = config_.debuginfod_cache};
-    return DebugFetcher::Start(loop_, options, next.build_ids,
-                               [this, crash = next.crash](bool any) { OnFetched(crash, any); });
+    return StartFetcher(loop_, options, next.build_ids,
+                        [this, crash = next.crash](bool any) { OnFetched(crash, any); });
   }();
   if (started)
     fetcher_ = std::move(*started);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <list>
@@ -47,6 +48,8 @@ class AnalysisQueue {
   void Hold(bool held);
   /// Kills what runs and forgets what waits: both are left for the next start.
   void Stop();
+  /// Crashes beyond kWaitingMax so far.
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
  private:
   struct Waiting {
@@ -82,9 +85,10 @@ class AnalysisQueue {
   std::deque<CrashLocation> old_;  // of before the start, the newest first
   std::list<Running> running_;
   std::deque<ToFetch> to_fetch_;           // the oldest first
-  std::unique_ptr<DebugFetcher> fetcher_;  // one at a time, beside the analyses: a server can be slow
+  std::unique_ptr<ChildProcess> fetcher_;  // one at a time, beside the analyses: a server can be slow
   std::size_t holding_ = 0;                // of waiting_ with descriptors
   bool held_ = false, full_ = false, stopped_ = false;
+  std::uint64_t dropped_ = 0;
 };
 
 }  // namespace obit

@@ -6,6 +6,7 @@
 #include "base/test_support.h"
 #include "base/text.h"
 #include "server/fake_analyzer.h"
+#include "server/test_support.h"
 
 namespace obit {
 namespace {
@@ -17,7 +18,7 @@ using testing::MakeFakeAnalyzer;
 using testing::Succeeds;
 using testing::TemporaryFolder;
 
-class AnalysisQueueTest : public ::testing::Test {
+class AnalysisQueueTest : public testing::LoopTest {
  protected:
   /// With a script in the place of obit-analyze.
   AnalysisQueue& Make(const std::string& commands, Config config = {}) {
@@ -36,32 +37,8 @@ class AnalysisQueueTest : public ::testing::Test {
     EXPECT_TRUE(!has_core || WriteFileAtomically(incoming.dir, kCoreFile, "core", 0600));
     return *store_.Commit(id, day * 86'400'000'000'000LL);
   }
-  /// When `reached`, the test goes on with `then`.
-  struct Moment {
-    std::function<bool()> reached;
-    std::function<void()> then = [] {};
-  };
-  /// Runs the loop, which can be done once, through these moments. The bound only ends a test that has
-  /// failed.
-  void RunThrough(std::deque<Moment> moments) {
-    moments_ = std::move(moments);
-    const EventSource bound = *loop_.After(20s, [this] {
-      ADD_FAILURE() << "it did not get there: " << moments_.size() << " to go";
-      loop_.Stop();
-    });
-    Poll();
-    EXPECT_TRUE(loop_.Run());
-  }
   void RunUntilStored(std::size_t count) {
     RunThrough({{.reached = [this, count] { return stored_.size() >= count; }}});
-  }
-  void Poll() {
-    while (!moments_.empty() && moments_.front().reached()) {
-      moments_.front().then();
-      moments_.pop_front();
-    }
-    if (moments_.empty()) return loop_.Stop();
-    poll_ = *loop_.After(1ms, [this] { Poll(); });
   }
   /// What a script waits for.
   void LetGo() { EXPECT_TRUE(WriteFileAtomically(folder_.fd(), "analyzer.go", "", 0600)); }
@@ -69,9 +46,6 @@ class AnalysisQueueTest : public ::testing::Test {
 
   TemporaryFolder folder_;
   Store store_ = *Store::Create(folder_ / "store");
-  EventLoop loop_ = *EventLoop::Create();
-  EventSource poll_;
-  std::deque<Moment> moments_;
   std::set<std::string> stored_;
   std::optional<AnalysisQueue> queue_;
 };

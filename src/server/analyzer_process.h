@@ -7,13 +7,12 @@
 #include <string>
 #include <vector>
 
-#include <sys/types.h>
-
 #include "base/fd.h"
 #include "base/result.h"
 #include "crash/environment.h"
 #include "crash/report.h"
 #include "kernel/mapped_files.h"
+#include "server/child_process.h"
 #include "server/event_loop.h"
 #include "store/store.h"
 
@@ -48,34 +47,22 @@ class AnalyzerProcess {
                                                                       const AnalyzerOptions& options,
                                                                       const AnalyzerFiles& files,
                                                                       std::function<void(Report)> done);
-  /// Kills it if it still runs.
-  ~AnalyzerProcess();
   AnalyzerProcess(AnalyzerProcess&&) = delete;
 
-  /// How long a killed process may take to die before it is left behind: it may wait for a dead file server.
-  static constexpr std::chrono::seconds kGrace{5};
-
  private:
-  AnalyzerProcess(EventLoop& loop, std::string id, std::function<void(Report)> done);
-  Result<void> Watch(std::chrono::seconds timeout);
+  AnalyzerProcess(std::string id, std::function<void(Report)> done)
+      : id_(std::move(id)), done_(std::move(done)) {}
   bool TakeReport();
-  bool TakeWords();
-  void OnDeath(int status);
-  void Kill(std::string why);
-  void Finish(Report report);
-  [[nodiscard]] Report Outcome(int status) const;
-  [[nodiscard]] Report Failed(std::string why) const;
+  void OnEnd(const ChildProcess::End& end);
+  [[nodiscard]] Report Outcome(const ChildProcess::End& end) const;
 
-  EventLoop& loop_;
   std::string id_;
   std::function<void(Report)> done_;
-  pid_t pid_ = -1;
-  Fd report_, words_;  // what it writes: the report; standard error
-  EventSource report_readable_, words_readable_, death_, deadline_;
+  Fd report_;
+  EventSource readable_;
+  std::unique_ptr<ChildProcess> child_;
   std::int64_t started_ = 0;  // CLOCK_MONOTONIC, ns
   std::string text_;          // of the report
-  std::string last_words_;    // the end of what it said
-  std::string killed_;        // why this object killed it
 };
 
 /// The same, and waits for it.

@@ -69,7 +69,7 @@ TEST_F(AnalyzerProcessTest, SaysHowItDied) {
 }
 
 TEST_F(AnalyzerProcessTest, KeepsItsLastWords) {
-  EXPECT_EQ(Analyze("echo first >&2; echo 'obit-analyze: no memory' >&2; exit 1").failure,
+  EXPECT_EQ(Analyze("echo first >&2; echo 'analyzer: no memory' >&2; exit 1").failure,
             "the analyzer ended with status 1: no memory");
   EXPECT_EQ(Analyze("yes | head -c 1000000 >&2; echo last >&2; exit 1").failure,
             "the analyzer ended with status 1: last");

@@ -24,7 +24,7 @@ void StartCommandsBy(Spawner spawner) { SpawnerOfProcess() = std::move(spawner);
 
 Command::Command(std::string program) {
   launch_.program = std::move(program);
-  launch_.fds.resize(STDERR_FILENO + 1);
+  launch_.fds.resize(STDERR_FILENO + 1, -1);
   // The only variable that obit's programs read: how strict their system call filters are.
   if (const char* mode = std::getenv("OBIT_SYSTEM_CALLS"))
     launch_.environment.push_back(std::string("OBIT_SYSTEM_CALLS=") + mode);
@@ -37,8 +37,8 @@ int Command::Pass(const Fd& fd) {
 
 Result<pid_t> Command::Start(const Fd& words) {
   const Fd nothing = OBIT_TRY(Open("/dev/null", O_RDWR));
-  launch_.fds[STDIN_FILENO] = launch_.fds[STDOUT_FILENO] = nothing.get();
-  launch_.fds[STDERR_FILENO] = words.get();
+  if (launch_.fds[STDIN_FILENO] < 0) launch_.fds[STDIN_FILENO] = nothing.get();
+  launch_.fds[STDOUT_FILENO] = launch_.fds[STDERR_FILENO] = words.get();
   const auto& spawner = SpawnerOfProcess();
   const Launched launched =
       OBIT_TRY(spawner ? spawner->Start(launch_) : LaunchProgram(launch_, Fd(), LaunchParent::kCaller));
