@@ -14,8 +14,9 @@ using testing::TemporaryFolder;
 class LoadConfigTest : public ::testing::Test {
  protected:
   void Write(const std::string& name, std::string_view text) {
-    if (const auto slash = name.rfind('/'); slash != std::string::npos)
+    if (const auto slash = name.rfind('/'); slash != std::string::npos) {
       ASSERT_THAT(MakeDirectories(folder_ / name.substr(0, slash), 0700), Succeeds());
+    }
     ASSERT_THAT(WriteFileAtomically(folder_.fd(), name, text, 0600), Succeeds());
   }
   [[nodiscard]] ConfigPlaces Places() const {
