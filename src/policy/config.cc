@@ -146,6 +146,21 @@ constexpr Setting kSettings[] = {
        return {};
      },
      [](const Config& config) { return Print(config.journal); }},
+    {"hooks", "folder",
+     [](const Value& value, Config& config) -> Result<void> {
+       const auto* text = value.node.as_string();
+       if (text == nullptr || !(text->get().empty() || text->get().starts_with('/')))
+         return Refuse(EINVAL, R"({} must be the path of a folder, or "")", value.where);
+       config.hooks = text->get();
+       return {};
+     },
+     [](const Config& config) { return Print(config.hooks); }},
+    {"hooks", "timeout",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.hook_timeout = std::chrono::seconds(OBIT_TRY(value.Integer(1, 3600)));
+       return {};
+     },
+     [](const Config& config) { return Print(config.hook_timeout); }},
     {"metrics", "enabled",
      [](const Value& value, Config& config) -> Result<void> {
        config.metrics = OBIT_TRY(value.Boolean());

@@ -43,6 +43,10 @@ struct Config {
   std::string debuginfod_cache = "/var/cache/obit/debuginfod";
   /// Each crash becomes an entry of systemd's journal, where there is one.
   bool journal = true;
+  /// The folder of the programs that are told of each crash; empty: none is.
+  std::string hooks = "/etc/obit/hooks.d";
+  /// A hook that runs longer is killed.
+  std::chrono::seconds hook_timeout{60};
   /// Numbers for Prometheus are kept in the store.
   bool metrics = true;
 };

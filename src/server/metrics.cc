@@ -63,6 +63,16 @@ std::string Metrics::Render() const {
   text += fmt::format("obit_held_seconds_sum {:.6f}\nobit_held_seconds_count {}\n", held_seconds_, crashes_);
   counter("obit_analyses_total", "Cores of which a report was made.").Add(analysed_);
   counter("obit_analyses_failed_total", "Analyses that came to nothing.").Add(not_analysed_);
+  counter("obit_analyses_dropped_total", "Cores without a report, since too many waited.")
+      .Add(analyses_dropped);
+  counter("obit_hook_runs_total", "Hooks that were run.").Add(hooks.runs);
+  counter("obit_hook_failures_total", "Hooks that failed, or took too long.").Add(hooks.failures);
+  counter("obit_hook_events_dropped_total", "Crashes and reports that no hook was told of.")
+      .Add(hooks.dropped);
+  Family(text, "obit_store_crashes", "gauge", "Crashes in the store.").Add(store.crashes);
+  Family(text, "obit_store_bytes", "gauge", "Bytes of the cores in the store.").Add(store.stored_bytes);
+  Family(text, "obit_store_free_bytes", "gauge", "Bytes that are free where the store lies.")
+      .Add(store_free_bytes);
   Family(text, "obit_queue_length", "gauge", "Crashes that wait for a capture.").Add(queued);
   Family(text, "obit_captures_running", "gauge", "Captures that run.").Add(captures);
   return text;

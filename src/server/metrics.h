@@ -7,6 +7,8 @@
 
 #include "crash/record.h"
 #include "crash/report.h"
+#include "server/hook_queue.h"
+#include "store/index.h"
 
 namespace obit {
 
@@ -20,11 +22,15 @@ class Metrics {
   void CountReport(const Report& report) { ++(report.failure.empty() ? analysed_ : not_analysed_); }
 
   // Set before it is rendered.
-  std::uint64_t rejected = 0;  ///< crashes that were only counted
-  std::uint64_t lost = 0;      ///< crashes without a record
-  std::uint64_t refused = 0;   ///< connections of others than the kernel
-  std::uint64_t queued = 0;    ///< crashes that wait for a capture, now
-  std::uint64_t captures = 0;  ///< that run, now
+  std::uint64_t rejected = 0;          ///< crashes that were only counted
+  std::uint64_t lost = 0;              ///< crashes without a record
+  std::uint64_t refused = 0;           ///< connections of others than the kernel
+  std::uint64_t queued = 0;            ///< crashes that wait for a capture, now
+  std::uint64_t captures = 0;          ///< that run, now
+  std::uint64_t analyses_dropped = 0;  ///< cores left without a report, since too many waited
+  HookQueue::Counters hooks;
+  StoreUse store;                      ///< now
+  std::uint64_t store_free_bytes = 0;  ///< of its file system, now
 
   [[nodiscard]] std::string Render() const;
 

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include <sys/statfs.h>
+
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -39,6 +41,11 @@ Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const 
       released_(loop),
       analyses_(loop, store_, std::move(analyzer), config,
                 [this](const CrashLocation& crash, const Report& report) { OnReport(crash, report); }),
+      hooks_(loop, store_, config,
+             [this] {
+               ScheduleMetrics();
+               StopIfDone();
+             }),
       intake_(loop, std::move(listeners), config, inspector,
               {.capture = [this](Arrival arrival) { Enqueue(std::move(arrival)); },
                .record =
@@ -77,6 +84,7 @@ Result<std::unique_ptr<Server>> Server::Create(EventLoop& loop, Store store, Int
   OBIT_TRY(server->RecoverAbandoned());
   server->analyses_.AddUnanalysed();
   OBIT_TRY(server->intake_.Listen());
+  server->WriteMetrics();
   return server;
 }
 
@@ -84,6 +92,7 @@ Result<void> Server::Reconfigure(const Config& config) {
   config_ = config;
   intake_.Reconfigure(config);
   analyses_.Reconfigure(config);
+  hooks_.Reconfigure(config);
   OBIT_TRY(pool_->Resize(config.slots));
   StartQueued();
   return {};
@@ -127,6 +136,7 @@ void Server::Enqueue(Arrival arrival) {
 void Server::StartQueued() {
   StartTasks();
   analyses_.Hold(!queue_.empty());
+  hooks_.Hold(!queue_.empty());
 }
 
 void Server::StartTasks() {
@@ -254,6 +264,7 @@ void Server::Commit(const std::string& id, std::vector<MappedFile> mapped) {
   metrics_.CountCrash(*committed);
   ScheduleMetrics();
   Announce(location, *committed);
+  hooks_.Add(HookEvent::kCrash, location);
   ScheduleSync();
   if (!committed->files.core.empty()) analyses_.Add(location, std::move(mapped));
 }
@@ -279,6 +290,13 @@ void Server::WriteMetrics() {
   metrics_.refused = intake_.counters().refused;
   metrics_.queued = queue_.size();
   metrics_.captures = pool_->busy();
+  metrics_.analyses_dropped = analyses_.dropped();
+  metrics_.hooks = hooks_.counters();
+  if (index_)
+    if (const auto use = index_->Use()) metrics_.store = *use;
+  struct statfs free{};
+  if (::fstatfs(store_.root().get(), &free) == 0)
+    metrics_.store_free_bytes = std::uint64_t{free.f_bavail} * static_cast<std::uint64_t>(free.f_frsize);
   if (metrics_.queued + metrics_.captures > 0) ScheduleMetrics();
   const auto publish = [](const Fd& file) -> Result<void> {
     if (::fchmod(file.get(), 0644) < 0) return Fail(errno, "let everybody read it");
@@ -313,6 +331,7 @@ void Server::OnReport(const CrashLocation& crash, const Report& report) {
   metrics_.CountReport(report);
   ScheduleMetrics();
   AnnounceReport(crash, report);
+  hooks_.Add(HookEvent::kReport, crash);
   if (!index_) return;
   if (const auto added = index_->Add(store_, std::span(&crash, 1)); !added)
     Log(Severity::kWarning, "index: {}", added.error().what);
@@ -366,11 +385,12 @@ void Server::GiveUp() {
     KeepWithoutCore(task.id, why + " while it waited for its turn");
   }
   pool_->KillBusy(why);
+  hooks_.Stop();
   StopIfDone();
 }
 
 void Server::StopIfDone() {
-  if (!stopping_ || pool_->busy() > 0 || !queue_.empty() || intake_.pending() > 0) return;
+  if (!stopping_ || pool_->busy() > 0 || !queue_.empty() || intake_.pending() > 0 || hooks_.busy()) return;
   SyncCommitted();
   WriteMetrics();
   loop_.Stop();

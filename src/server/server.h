@@ -14,6 +14,7 @@
 #include "policy/config.h"
 #include "server/analysis_queue.h"
 #include "server/event_loop.h"
+#include "server/hook_queue.h"
 #include "server/intake.h"
 #include "server/metrics.h"
 #include "server/peer.h"
@@ -24,7 +25,8 @@
 
 namespace obit {
 
-/// The coredump server: what comes in is queued, captured by workers, committed to the store, analysed.
+/// The coredump server: what comes in is queued, captured by workers, committed to the store, analysed, and
+/// told to hooks.
 /// Nothing here reads a core.
 class Server {
  public:
@@ -45,8 +47,8 @@ class Server {
 
   /// Takes the new configuration for the crashes to come.
   [[nodiscard]] Result<void> Reconfigure(const Config& config);
-  /// Listens no more; what runs and what waits may end within the stop timeout, and is let go then. Stops the
-  /// loop when nothing is left.
+  /// Listens no more; captures and hooks that run or wait may end within the stop timeout, and are let go
+  /// then. Stops the loop when nothing is left.
   void Stop();
 
   [[nodiscard]] const Counters& counters() const { return counters_; }
@@ -86,6 +88,7 @@ class Server {
   PeerInspector& inspector_;
   ReleasedProcesses released_;
   AnalysisQueue analyses_;
+  HookQueue hooks_;
   Intake intake_;
   std::unique_ptr<WorkerPool> pool_;
   EventSource sync_, stop_, measure_;

@@ -27,10 +27,10 @@ constexpr int kBusyMilliseconds = 1000;
 constexpr std::int64_t kSettled = 2'000'000'000;
 
 /// Counted up with each change of the tables: a file of another version is made anew.
-constexpr int kSchema = 2;
+constexpr int kSchema = 3;
 /// Each day that has rows in `crashes` has one in `days`; `changed` is Store::DayChanged before its folder
-/// was read, 0 where the folder must be read again. The columns of the index are all that a comparison with a
-/// folder needs.
+/// was read, 0 where the folder must be read again. The columns of an index are all that a comparison with a
+/// folder needs, or a sum.
 constexpr const char* kTables = R"(
   CREATE TABLE days (day TEXT PRIMARY KEY, changed INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE crashes (
@@ -41,6 +41,7 @@ constexpr const char* kTables = R"(
     group_version INTEGER, group_value INTEGER, report_inode INTEGER NOT NULL,
     report_changed INTEGER NOT NULL, PRIMARY KEY (time, id, day)) STRICT, WITHOUT ROWID;
   CREATE INDEX crashes_by_day ON crashes (day, id, report_inode, report_changed);
+  CREATE INDEX crashes_by_size ON crashes (stored_bytes);
 )";
 
 Result<int> Version(sqlite3* database) {
@@ -373,6 +374,12 @@ Result<void> Index::Add(const Store& store, std::span<const CrashLocation> crash
       "INSERT INTO days (day, changed) VALUES (?, 0) ON CONFLICT (day) DO UPDATE SET changed = 0"));
   for (const CrashSummary& crash : loaded.crashes) OBIT_TRY(unsettle.Run(crash.location.day));
   return transaction.Commit();
+}
+
+Result<StoreUse> Index::Use() {
+  auto query = OBIT_TRY(Statement::Prepare(database_, "SELECT count(*), sum(stored_bytes) FROM crashes"));
+  if (!OBIT_TRY(query.Next())) return StoreUse{};
+  return StoreUse{static_cast<std::uint64_t>(query.Integer(0)), static_cast<std::uint64_t>(query.Integer(1))};
 }
 
 Result<std::size_t> Index::Rebuild(const Store& store) {

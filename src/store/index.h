@@ -58,6 +58,12 @@ struct CrashList {
   std::size_t hidden = 0;  ///< those that the caller may not read
 };
 
+/// What a store holds, as a whole.
+struct StoreUse {
+  std::uint64_t crashes = 0;
+  std::uint64_t stored_bytes = 0;  ///< of cores
+};
+
 /// index.db: a cache of the records and of what reports begin with (SQLite), so that a list does not open
 /// each of them. The folders are the truth: each day is compared by its modification time. Where that
 /// differs, names and the stamps of reports are compared, and what is new is read. Rebuilt when missing, old
@@ -77,6 +83,8 @@ class Index {
   [[nodiscard]] Result<void> Refresh(const Store& store, const std::string& day);
   /// Takes in crashes that were just committed or analysed, without a look at the others of their days.
   [[nodiscard]] Result<void> Add(const Store& store, std::span<const CrashLocation> crashes);
+  /// As the index knows it: what owners remove is noticed by the next List.
+  [[nodiscard]] Result<StoreUse> Use();
   /// Forgets everything and reads all folders anew; returns how many crashes there are.
   [[nodiscard]] Result<std::size_t> Rebuild(const Store& store);
 

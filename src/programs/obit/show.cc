@@ -7,8 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "common.h"
-#include "crash/record_json.h"
-#include "crash/report_json.h"
+#include "crash/crash_json.h"
 #include "groups.h"
 #include "host_namespace.h"
 #include "pager.h"
@@ -61,20 +60,13 @@ bool IsEmpty(const Report& report) {
   return !report.failure.empty() && report.stacks.empty() && report.cause.sentence.empty();
 }
 
-/// The record and the report, each as it is stored.
-void PrintJson(const CrashRecord& record, const Result<Report>& report) {
-  Print(fmt::format("{{\n\"record\": {}", Trim(RecordToJson(record))));
-  if (report) Print(fmt::format(",\n\"report\": {}", Trim(ReportToJson(*report))));
-  Print("\n}\n");
-}
-
 ExitCode ShowCrash(const Store& store, const std::string& store_path, const CrashLocation& location,
                    std::span<const CrashGroup> groups, const ShowOptions& options) {
   const auto record = store.Load(location);
   if (!record) return Failed(record.error());
   const auto report = store.LoadReport(location);
   if (options.json) {
-    PrintJson(*record, report);
+    Print(CrashToJson(*record, report ? &*report : nullptr));
     if (!report && report.error().code != ENOENT) return Failed(report.error());
     return ExitCode::kDone;
   }

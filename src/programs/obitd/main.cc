@@ -21,6 +21,7 @@
 #include "server/command.h"
 #include "server/confine.h"
 #include "server/helper.h"
+#include "server/hook_queue.h"
 #include "server/privileges.h"
 #include "server/server.h"
 #include "store/ownership.h"
@@ -43,7 +44,14 @@ Result<Config> ReadConfig(const ServerOptions& options) {
       OBIT_TRY(LoadConfig(options.config.empty() ? SystemConfig() : ConfigOf(options.config)));
   for (const std::string& folder : loaded.closed)
     Log(Severity::kWarning, "what {} says is not taken: permission denied", folder);
-  return loaded.config;
+  Config config = loaded.config;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_cur != kHookCoreLimit) {
+    Log(Severity::kWarning, "no hook is run: RLIMIT_CORE cannot be {}, so it would be told of its own crash",
+        kHookCoreLimit);
+    config.hooks.clear();
+  }
+  return config;
 }
 
 /// Sockets bound here are removed at the end; inherited ones belong to the service manager.
@@ -199,6 +207,8 @@ int main(int argc, char** argv) {
   int status = 0;
   const auto options = obit::ParseServerOptions(argc, argv, status);
   if (!options) return status;
+  const rlimit limit{obit::kHookCoreLimit, obit::kHookCoreLimit};
+  ::setrlimit(RLIMIT_CORE, &limit);
   ::prctl(PR_SET_DUMPABLE, 0);  // its own crash must not make the kernel connect to it, and wait for ever
   ::umask(077);
   ::signal(SIGPIPE, SIG_IGN);

@@ -1,0 +1,17 @@
+#include "crash/crash_json.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "crash/record_json.h"
+#include "crash/report_json.h"
+
+namespace obit {
+
+std::string CrashToJson(const CrashRecord& record, const Report* report) {
+  std::string text = fmt::format("{{\n\"record\": {}", Trim(RecordToJson(record)));
+  if (report != nullptr) text += fmt::format(",\n\"report\": {}", Trim(ReportToJson(*report)));
+  return text + "\n}\n";
+}
+
+}  // namespace obit
