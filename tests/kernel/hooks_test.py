@@ -78,7 +78,7 @@ class Hooks(case.KernelCase):
         self.assertEqual(self.lines(), [f"crash {crashes[0]}", f"report {crashes[0]}"])
 
     def test_stop_waits_for_them(self):
-        self.start("echo $1 $2 >> $told/lines")
+        self.start("sleep 0.1; echo $1 $2 >> $told/lines")  # slower than the crashes
         for _ in range(20):
             self.crash(programs.CRASHER, "segv")
         store.records(self.server.store, 20)
