@@ -81,6 +81,23 @@ class Enable(PatternCase):
         self.run_obit("disable")
         self.assertEqual(self.pattern(), "before.%p")
 
+    def test_takes_over_from_others_and_gives_back(self):
+        self.server.start()
+        for owner, limit, pattern in (
+            ("systemd-coredump", "16", "|/lib/systemd/systemd-coredump %P %u %g %s %t 9223372036854775808 %h"),
+            ("apport", "10", "|/usr/share/apport/apport -p%p -s%s -c%c -d%d -P%P -u%u -g%g -F%F -- %E"),
+            ("abrt", "4", "|/usr/libexec/abrt-hook-ccpp %s %c %p %u %g %t %P %I %h"),
+        ):
+            kernel.CORE_PATTERN.write_text(pattern)
+            kernel.CORE_PIPE_LIMIT.write_text(limit)
+            self.assertIn(owner, self.run_obit("status")[0])
+            for transport in ("auto", "pipe"):
+                self.enable(transport)
+                self.assertNotIn(owner, self.run_obit("status")[0])
+            self.run_obit("disable")
+            self.assertEqual(self.pattern(), pattern)
+            self.assertEqual(kernel.CORE_PIPE_LIMIT.read_text(), limit + "\n")
+
     def test_nobody_listens(self):
         for transport in ("auto", "pipe"):
             _, err = self.enable(transport, code=1)
