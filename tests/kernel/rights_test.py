@@ -157,6 +157,7 @@ class Rights(case.KernelCase):
         users.write_text("root:x:0:0::/root:/bin/sh\n")
         self.server.start(through=["unshare", "--mount", "sh", "-c", f'mount --bind {users} /etc/passwd && exec "$@"', "sh"])
         self.assertIn("there is no user obit", self.server.log())
+        self.assertIn("no hook is run: obitd is root", self.server.log())
         manager, *_ = self.server.processes()
         self.assertEqual(int(status(manager)["CapEff"], 16), KEPT)
         self.assertEqual(status(manager)["Uid"].split(), ["0"] * 4)

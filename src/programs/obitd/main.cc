@@ -44,14 +44,21 @@ Result<Config> ReadConfig(const ServerOptions& options) {
       OBIT_TRY(LoadConfig(options.config.empty() ? SystemConfig() : ConfigOf(options.config)));
   for (const std::string& folder : loaded.closed)
     Log(Severity::kWarning, "what {} says is not taken: permission denied", folder);
-  Config config = loaded.config;
+  return loaded.config;
+}
+
+/// Once obitd is who it will be. Hooks are no root's, and one that crashes must not be told of itself.
+void ForbidHarmfulHooks(Config& config) {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_cur != kHookCoreLimit) {
+  if (config.hooks.empty()) return;
+  if (::geteuid() == 0)
+    Log(Severity::kWarning, "no hook is run: obitd is root");
+  else if (::getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_cur != kHookCoreLimit)
     Log(Severity::kWarning, "no hook is run: RLIMIT_CORE cannot be {}, so it would be told of its own crash",
         kHookCoreLimit);
-    config.hooks.clear();
-  }
-  return config;
+  else
+    return;
+  config.hooks.clear();
 }
 
 /// Sockets bound here are removed at the end; inherited ones belong to the service manager.
@@ -111,7 +118,8 @@ Result<Sockets> OpenSockets(const ServerOptions& options) {
 
 void Reload(Server& server, const ServerOptions& options) {
   sd_notify(0, fmt::format("RELOADING=1\nMONOTONIC_USEC={}", MonotonicNow() / 1000).c_str());
-  const auto config = ReadConfig(options);
+  auto config = ReadConfig(options);
+  if (config) ForbidHarmfulHooks(*config);
   if (!config) {
     Log(Severity::kError, "the old configuration stays: {}", config.error().what);
   } else if (const auto taken = server.Reconfigure(*config); !taken) {
@@ -170,7 +178,7 @@ Result<void> GiveUpRights(const std::optional<User>& user, const std::vector<std
 }
 
 Result<void> Serve(const ServerOptions& options) {
-  const Config config = OBIT_TRY_IN(ReadConfig(options), "configuration");
+  Config config = OBIT_TRY_IN(ReadConfig(options), "configuration");
   const auto user = OBIT_TRY(UserToBecome(options));
   Store store = OBIT_TRY(Store::Create(options.store));
   if (user) OBIT_TRY(GiveFolders(options, config, *user));
@@ -179,6 +187,7 @@ Result<void> Serve(const ServerOptions& options) {
   std::vector<std::string> programs;
   std::string analyzer = FindPrograms(programs);
   OBIT_TRY_IN(GiveUpRights(user, programs), "give up rights");
+  ForbidHarmfulHooks(config);
   EventLoop loop = OBIT_TRY(EventLoop::Create());
   const bool has_pipe = static_cast<bool>(sockets.listeners.pipe);
   const auto server = OBIT_TRY(Server::Create(loop, std::move(store), std::move(sockets.listeners), config,
