@@ -6,12 +6,14 @@ target_compile_definitions(obit_options INTERFACE OBIT_VERSION="${PROJECT_VERSIO
 target_compile_options(obit_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
                                               -Wno-missing-field-initializers -fno-omit-frame-pointer)
 target_link_libraries(obit_options INTERFACE Threads::Threads)
+# UBSan's vptr check makes a pipe to look whether memory is mapped: seccomp kills a confined worker for that.
 if(OBIT_SANITIZE)
-  target_compile_options(obit_options INTERFACE -fsanitize=${OBIT_SANITIZE} -fno-sanitize-recover=all)
+  target_compile_options(obit_options INTERFACE -fsanitize=${OBIT_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all)
   target_link_options(obit_options INTERFACE -fsanitize=${OBIT_SANITIZE})
 endif()
 if(OBIT_FUZZ)
-  target_compile_options(obit_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  target_compile_options(obit_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr
+                                               -fno-sanitize-recover=all)
   target_link_options(obit_options INTERFACE -fsanitize=address,undefined)
 endif()
 
