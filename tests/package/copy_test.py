@@ -66,6 +66,17 @@ class Copy(unittest.TestCase):
                           cat /etc/obit/obit.toml; ls /etc/obit/hooks.d; dpkg-query -W -f '${{Version}}\\n' obit""")
         self.assertRegex(out, r"slots = 7\nown\n.*newer\n$")
 
+    def test_doctor_looks_at_configuration_and_hooks(self):
+        out = in_copy(f"""dpkg -i {self.older} >/dev/null
+                          cd /etc/obit/hooks.d; for hook in 10-mine 20-open; do echo '#!/bin/sh' > $hook; chmod 755 $hook; done
+                          obit doctor | grep -E '^(configuration|hooks) '
+                          chmod 777 20-open; obit doctor | grep '^hooks '
+                          mkdir ../obit.toml.d; printf '[capture]\nslot = 1\n' > ../obit.toml.d/10.toml
+                          obit doctor | grep -A1 '^configuration '; obit config || true""")
+        self.assertRegex(out, r"configuration +as it comes +ok.*\nhooks +/etc/obit/hooks.d: 2 programs +ok\n")
+        self.assertRegex(out, r"hooks +/etc/obit/hooks.d +warn.*20-open: others than root")
+        self.assertRegex(out, r'configuration +FAIL.*\n?.*10.toml:2: unknown key "slot"')
+
     def test_remove_keeps_and_purge_takes_all(self):
         out = in_copy(f"""dpkg -i {self.older} >/dev/null
                           mkdir -p /var/lib/obit/crashes/2026-01-01 /var/cache/obit

@@ -1,5 +1,6 @@
 #include "checks.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -14,7 +15,9 @@
 #include "kernel/version.h"
 #include "listener.h"
 #include "pattern_owner.h"
+#include "policy/config_files.h"
 #include "render/units.h"
+#include "server/hooks.h"
 
 namespace obit {
 namespace {
@@ -113,6 +116,26 @@ std::vector<Finding> CheckServer() {
   if (const auto limit = ReadCorePipeLimit(); pipe && limit && *limit != 0)
     findings.push_back(Make("core_pipe_limit", std::to_string(*limit), kWarning,
                             "the kernel drops crashes beyond it: obit enable sets it to 0"));
+  return findings;
+}
+
+std::vector<Finding> CheckConfiguration() {
+  const auto loaded = LoadConfig(SystemConfig());
+  if (!loaded) return {Make("configuration", "", kFailure, loaded.error().what)};
+  const auto changed = std::ranges::count_if(
+      loaded->settings, [](const SettingInForce& setting) { return !setting.from.empty(); });
+  const std::string found =
+      changed == 0 ? "as it comes" : FormatCount(static_cast<std::uint64_t>(changed), "key") + " set";
+  std::vector<Finding> findings{Make("configuration", found, kOk, "obit config")};
+  const std::string& folder = loaded->config.hooks;
+  const auto hooks = folder.empty() ? Hooks{} : FindHooks(folder);
+  if (!hooks)
+    findings.push_back(Make("hooks", folder, kWarning, "none is run: " + hooks.error().what));
+  else if (!hooks->refused.empty())
+    findings.push_back(Make("hooks", folder, kWarning, "not run: " + hooks->refused.front()));
+  else if (!hooks->programs.empty())
+    findings.push_back(Make(
+        "hooks", fmt::format("{}: {}", folder, FormatCount(hooks->programs.size(), "program")), kOk, ""));
   return findings;
 }
 

@@ -20,6 +20,8 @@ struct Finding {
 [[nodiscard]] Finding CheckPattern();
 /// The socket or the helper, and who listens there with which rights. Nothing if the pattern is not obit's.
 [[nodiscard]] std::vector<Finding> CheckServer();
+/// The configuration of the system, and its hooks, if there are any.
+[[nodiscard]] std::vector<Finding> CheckConfiguration();
 [[nodiscard]] Finding CheckStore(const std::string& path);
 [[nodiscard]] Finding CheckDumpMode();
 [[nodiscard]] Finding CheckCoreLimit();

@@ -52,6 +52,7 @@ std::string Render(const std::vector<Finding>& findings, const Terminal& termina
 ExitCode Doctor(const std::string& store, const DoctorOptions& options) {
   std::vector<Finding> findings{CheckKernel(), CheckPattern()};
   std::ranges::move(CheckServer(), std::back_inserter(findings));
+  std::ranges::move(CheckConfiguration(), std::back_inserter(findings));
   findings.push_back(CheckStore(store));
   findings.push_back(CheckDumpMode());
   findings.push_back(CheckCoreLimit());
