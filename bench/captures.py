@@ -94,8 +94,8 @@ def mib(value):
 def show(scenario, results):
     print(f"\n{scenario.name}\n")
     many = scenario.crashes > 1
-    print("| | reaped, s | spread | ratio | stored, s | CPU, s | peak memory, MiB | kept, MiB |" + " crashes kept |" * many)
-    print("|---|---|---|---|---|---|---|---|" + "---|" * many)
+    print("| | reaped, s | spread | ratio | stored, s | CPU, s | peak memory, MiB | kept, MiB |" + " crashes kept | crashes a second |" * many)
+    print("|---|---|---|---|---|---|---|---|" + "---|---|" * many)
     base = None
     for name, runs in results.items():
         reaped = median(runs, "reaped")
@@ -103,7 +103,7 @@ def show(scenario, results):
         values = [run["reaped"] for run in runs]
         print(f"| {name} | {reaped:.3f} | {min(values):.3f}-{max(values):.3f} | {reaped / base:.2f} | "
               f"{median(runs, 'stored'):.3f} | {median(runs, 'cpu'):.2f} | {mib(median(runs, 'memory'))} | "
-              f"{mib(median(runs, 'bytes'))} |" + f" {median(runs, 'kept') or '-'} |" * many, flush=True)  # fmt: skip
+              f"{mib(median(runs, 'bytes'))} |" + f" {median(runs, 'kept') or '-'} | {scenario.crashes / reaped:.0f} |" * many, flush=True)  # fmt: skip
 
 
 def main():
@@ -130,7 +130,7 @@ def main():
         with scenarios.prepared(scenario, options.build / "tests/crashers") as argv, contextlib.suppress(KeyboardInterrupt):
             for _ in range(options.runs):
                 for contender in chosen:
-                    if contender.name not in scenario.without:
+                    if scenarios.takes_part(contender, scenario):
                         results.setdefault(contender.name, []).append(measure(contender, scenario, argv, options))
         show(scenario, results)
         everything[scenario.name] = results

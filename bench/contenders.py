@@ -42,6 +42,7 @@ class Contender:
 
     name = ""
     missing = ""  # why it cannot run here
+    only_if_named = False  # it takes part only in scenarios that name it
 
     def __init__(self, directory, build):
         self.directory, self.build = pathlib.Path(directory), build
@@ -96,6 +97,16 @@ class KernelFile(Contender):
         return len(list(self.folder.iterdir()))
 
 
+class NoCore(Contender):
+    """The kernel alone, and no core at all: what it takes to fork, to crash and to be reaped."""
+
+    name = "no-core"
+    only_if_named = True
+
+    def start(self):
+        self.point_kernel(f"{self.directory}/none/core")  # a folder that is not there
+
+
 class Discard(Contender):
     """A coredump server that throws the stream away."""
 
@@ -116,10 +127,13 @@ class Obit(Contender):
     """obitd on the request socket. What it reads from a core later is not measured here (bench/analyze.py does)."""
 
     config = "[analysis]\nenabled = false\n"
+    limits_loops = False
 
     def start(self):
         self.store = self.stack.enter_context(temporary_folder("/var/tmp"))
-        self.server = obitd.Server(self.directory, store=self.store, config=self.config).start()
+        self.server = obitd.Server(self.directory, store=self.store)
+        self.server.configure(self.config, self.limits_loops)
+        self.server.start()
         self.stack.callback(self.server.stop)
         self.point_kernel(self.server.core_pattern("socket-request"))
 
@@ -143,6 +157,18 @@ class ObitStream(Obit):
 
 class ObitDirect(Obit):
     name = "obit-direct"
+
+
+class ObitCounting(Obit):
+    """obitd that takes what comes for a crash loop from the beginning."""
+
+    name = "obit-counting"
+    only_if_named = True
+    config = Obit.config + "[crash_loop]\ncrashes = 20\nstorm = 0\n"
+    limits_loops = True
+
+    def await_stored(self, count):
+        """What is counted is not stored."""
 
 
 class SystemdCoredump(Contender):
@@ -283,4 +309,4 @@ def end_process(process):
         process.stdout.close()
 
 
-ALL = (KernelFile, Discard, ObitStream, ObitDirect, SystemdCoredump, Gcore, KernelFileZstd)
+ALL = (NoCore, KernelFile, Discard, ObitStream, ObitDirect, ObitCounting, SystemdCoredump, Gcore, KernelFileZstd)

@@ -12,6 +12,7 @@ class Scenario:
     argv: tuple  # the last word makes it stop itself, everything prepared
     crashes: int = 1
     without: tuple = ()  # contenders that cannot do it
+    only: tuple = ()  # else all; those that take part only if named are named here
     needs_file: int = 0  # MiB; the word FILE of argv becomes its name
 
 
@@ -35,7 +36,15 @@ ALL = (
     crasher("2 GiB file", "file", "FILE", needs_file=2048),
     crasher("512 MiB shared", "shared", "512"),
     crasher("storm of 1,000", "storm", "1000", crashes=1000, without=("gcore", "file+zstd")),
+    crasher("loop of 10,000, 4 at a time", "loop", "10000", "4", crashes=10000,
+            only=("no-core", "discard", "obit-counting")),
 )  # fmt: skip
+
+
+def takes_part(contender, scenario):
+    if scenario.only:
+        return contender.name in scenario.only
+    return not contender.only_if_named and contender.name not in scenario.without
 
 
 @contextlib.contextmanager

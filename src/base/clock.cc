@@ -36,6 +36,7 @@ std::optional<int> Digits(std::string_view text, std::size_t at, std::size_t dig
 
 std::int64_t RealtimeNow() { return Now(CLOCK_REALTIME); }
 std::int64_t MonotonicNow() { return Now(CLOCK_MONOTONIC); }
+std::int64_t BoottimeNow() { return Now(CLOCK_BOOTTIME); }
 
 std::string FormatDay(std::int64_t nanoseconds) {
   const tm parts = BrokenDown(nanoseconds);

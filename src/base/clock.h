@@ -7,9 +7,11 @@
 
 namespace obit {
 
-/// Nanoseconds since 1970 (CLOCK_REALTIME), and of CLOCK_MONOTONIC.
+/// Nanoseconds since 1970 (CLOCK_REALTIME), of CLOCK_MONOTONIC, and since boot, suspended time included
+/// (CLOCK_BOOTTIME).
 [[nodiscard]] std::int64_t RealtimeNow();
 [[nodiscard]] std::int64_t MonotonicNow();
+[[nodiscard]] std::int64_t BoottimeNow();
 
 /// RFC 3339 in UTC with nanoseconds: "2026-11-23T14:02:11.000000001Z".
 [[nodiscard]] std::string FormatTimestamp(std::int64_t nanoseconds);

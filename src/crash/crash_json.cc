@@ -8,9 +8,10 @@
 
 namespace obit {
 
-std::string CrashToJson(const CrashRecord& record, const Report* report) {
+std::string CrashToJson(const CrashRecord& record, const Report* report, const Repeats* repeats) {
   std::string text = fmt::format("{{\n\"record\": {}", Trim(RecordToJson(record)));
   if (report != nullptr) text += fmt::format(",\n\"report\": {}", Trim(ReportToJson(*report)));
+  if (repeats != nullptr) text += fmt::format(",\n\"repeats\": {}", Trim(RepeatsToJson(*repeats)));
   return text + "\n}\n";
 }
 

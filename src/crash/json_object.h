@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-// JSON objects, written and read member by member: shared by record_json.cc and report_json.cc only.
+// JSON objects, written and read member by member: for the .cc files of this layer only.
 
 namespace obit {
 

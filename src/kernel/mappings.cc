@@ -23,10 +23,11 @@ std::string_view TakeUntil(std::string_view& line, char separator) {
 bool ParseHeader(std::string_view line, Mapping& mapping) {
   const auto begin = ParseUnsigned(TakeUntil(line, '-'), 16), end = ParseUnsigned(TakeUntil(line, ' '), 16);
   const std::string_view permissions = TakeUntil(line, ' ');
-  (void)TakeUntil(line, ' ');  // the offset in the file
+  const auto offset = ParseUnsigned(TakeUntil(line, ' '), 16);
   const auto major = ParseUnsigned(TakeUntil(line, ':'), 16), minor = ParseUnsigned(TakeUntil(line, ' '), 16);
   const auto inode = ParseUnsigned(TakeUntil(line, ' '));
-  if (!begin || !end || *end <= *begin || permissions.size() != 4 || !major || !minor || !inode) return false;
+  if (!begin || !end || *end <= *begin || permissions.size() != 4 || !offset || !major || !minor || !inode)
+    return false;
   mapping.begin = *begin;
   mapping.end = *end;
   mapping.executable = permissions[2] == 'x';
@@ -34,6 +35,7 @@ bool ParseHeader(std::string_view line, Mapping& mapping) {
   mapping.device_major = static_cast<std::uint32_t>(*major);
   mapping.device_minor = static_cast<std::uint32_t>(*minor);
   mapping.inode = *inode;
+  mapping.offset = *offset;
   mapping.name = line.substr(std::min(line.find_first_not_of(' '), line.size())).substr(0, kMappingNameMax);
   return true;
 }

@@ -16,7 +16,8 @@ struct Mapping {
   bool shared = false, executable = false;
   /// Of the file system; major 0: memory (tmpfs, memfd, SysV, hugetlb) or a stacked one.
   std::uint32_t device_major = 0, device_minor = 0;
-  std::uint64_t inode = 0;  ///< 0: no file behind it
+  std::uint64_t inode = 0;   ///< 0: no file behind it
+  std::uint64_t offset = 0;  ///< of its first byte in the file
   /// Path or "[stack]", the first kMappingNameMax bytes; may hold anything, newlines are "\012".
   std::string name;
   /// A missing page is for user space to fill (userfaultfd): reading it waits for that. Known from smaps

@@ -27,6 +27,7 @@ TEST(Mappings, OfMaps) {
   EXPECT_EQ((*mappings)[0].device_minor, 0u);
   EXPECT_TRUE((*mappings)[0].executable);
   EXPECT_EQ((*mappings)[0].inode, 131077u);
+  EXPECT_EQ((*mappings)[0].offset, 0x1000u);
   EXPECT_EQ((*mappings)[0].name, "/usr/bin/a b");
   EXPECT_FALSE((*mappings)[0].shared);
   EXPECT_EQ((*mappings)[1].name, "");

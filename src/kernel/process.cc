@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 
 #include <elf.h>
 #include <fcntl.h>
@@ -75,13 +74,6 @@ std::string CgroupPath(std::string_view text) {
   return found;
 }
 
-std::int64_t StartTime(std::uint64_t ticks) {
-  timespec since_boot{};
-  ::clock_gettime(CLOCK_BOOTTIME, &since_boot);
-  const std::int64_t boot = RealtimeNow() - (since_boot.tv_sec * 1'000'000'000LL + since_boot.tv_nsec);
-  return boot + static_cast<std::int64_t>(ticks) * (1'000'000'000LL / ::sysconf(_SC_CLK_TCK));
-}
-
 std::string Link(const Fd& dir, const char* name) {
   auto target = ReadLinkAt(dir, name);
   return target ? std::move(*target) : std::string();
@@ -107,21 +99,6 @@ void ReadCmdline(const Fd& dir, ProcessFacts& facts) {
   if (text.empty()) return;  // a kernel thread, or argv is empty
   if (text.ends_with('\0')) text.remove_suffix(1);
   for (const std::string_view argument : Split(text, '\0')) facts.cmdline.emplace_back(argument);
-}
-
-std::optional<ProcessFacts::Thread> FindCrashingThread(const Fd& dir) {
-  const auto tasks = OpenAt(dir, "task", O_RDONLY | O_DIRECTORY);
-  if (!tasks) return std::nullopt;
-  const auto names = ListDirectory(*tasks);
-  if (!names) return std::nullopt;
-  std::size_t looked_at = 0;
-  for (const std::string& tid : *names) {
-    if (++looked_at > kThreadsLookedAt) return std::nullopt;
-    const auto stat = ParseProcessStat(SmallFile(*tasks, tid + "/stat"));
-    if (!stat || (stat->flags & ProcessStat::kDumpCore) == 0) continue;
-    return ProcessFacts::Thread{stat->id, stat->comm, stat->sp, stat->pc};
-  }
-  return std::nullopt;
 }
 
 template <class Word>
@@ -196,16 +173,39 @@ Result<ProcessStat> ParseProcessStat(std::string_view line) {
   return stat;
 }
 
+Result<ProcessStat> ReadProcessStat(const Fd& dir, const std::string& name) {
+  return ParseProcessStat(OBIT_TRY(ReadFileAt(dir, name, kSmallFile)).text);
+}
+
+std::optional<ProcessStat> FindDumpingThread(const Fd& dir) {
+  const auto tasks = OpenAt(dir, "task", O_RDONLY | O_DIRECTORY);
+  if (!tasks) return std::nullopt;
+  const auto names = ListDirectory(*tasks);
+  if (!names) return std::nullopt;
+  std::size_t looked_at = 0;
+  for (const std::string& tid : *names) {
+    if (++looked_at > kThreadsLookedAt) return std::nullopt;
+    auto stat = ReadProcessStat(*tasks, tid + "/stat");
+    if (stat && (stat->flags & ProcessStat::kDumpCore) != 0) return std::move(*stat);
+  }
+  return std::nullopt;
+}
+
+std::int64_t SinceBoot(std::uint64_t start_ticks) {
+  static const std::int64_t per_tick = 1'000'000'000LL / ::sysconf(_SC_CLK_TCK);
+  return static_cast<std::int64_t>(start_ticks) * per_tick;
+}
+
 ProcessFacts ReadProcessFacts(const Fd& proc, pid_t pid) {
   ProcessFacts facts;
   facts.pid = pid;
   const auto opened = OpenAt(proc, std::to_string(pid), O_RDONLY | O_DIRECTORY);
   if (!opened) return facts;
   const Fd& dir = *opened;
-  if (const auto stat = ParseProcessStat(SmallFile(dir, "stat"))) {
+  if (const auto stat = ReadProcessStat(dir, "stat")) {
     facts.parent = stat->parent;
     facts.comm = stat->comm;
-    facts.started = StartTime(stat->start_ticks);
+    facts.started = RealtimeNow() - BoottimeNow() + SinceBoot(stat->start_ticks);
     // A dumping group has group_exit_code set to the fatal signal before any server is asked.
     if (const int signal = stat->exit_code & 0x7f; signal != 0) facts.signal = signal;
   }
@@ -236,7 +236,8 @@ ProcessFacts ReadProcessFacts(const Fd& proc, pid_t pid) {
   facts.capable = IsCapableHere(proc, status, facts.user_namespace);
   ReadExecutable(dir, facts);
   ReadCmdline(dir, facts);
-  facts.crashing = FindCrashingThread(dir);
+  if (auto thread = FindDumpingThread(dir))
+    facts.crashing = ProcessFacts::Thread{thread->id, std::move(thread->comm), thread->sp, thread->pc};
   return facts;
 }
 

@@ -28,6 +28,12 @@ struct ProcessStat {
 };
 /// Decodes one stat line. `comm` may hold anything, also ") " and newlines. EBADMSG: not such a line.
 [[nodiscard]] Result<ProcessStat> ParseProcessStat(std::string_view line);
+/// Reads and decodes `name`, a stat file below `dir`.
+[[nodiscard]] Result<ProcessStat> ReadProcessStat(const Fd& dir, const std::string& name);
+/// The thread of a process, `dir` is its /proc/PID, that is dumping core: the one that crashed.
+[[nodiscard]] std::optional<ProcessStat> FindDumpingThread(const Fd& dir);
+/// ProcessStat::start_ticks as ns of CLOCK_BOOTTIME.
+[[nodiscard]] std::int64_t SinceBoot(std::uint64_t start_ticks);
 
 /// What /proc tells of a crashing process. A fact that could not be read is empty: each is optional.
 struct ProcessFacts {

@@ -36,7 +36,9 @@ struct Value {
     if (boolean == nullptr) return Refuse(EINVAL, "{} must be true or false", where);
     return boolean->get();
   }
-  Result<std::chrono::seconds> Seconds() const { return std::chrono::seconds(OBIT_TRY(Integer(1, 86400))); }
+  Result<std::chrono::seconds> Seconds(std::int64_t min = 1) const {
+    return std::chrono::seconds(OBIT_TRY(Integer(min, 86400)));
+  }
 };
 
 Result<Detail> CoreLimitZero(const Value& value) {
@@ -96,6 +98,30 @@ constexpr Setting kSettings[] = {
        return {};
      },
      [](const Config& config) { return Print(NameOf(config.no_core_limit)); }},
+    {"crash_loop", "crashes",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.loop_crashes = static_cast<unsigned>(OBIT_TRY(value.Integer(0, 1'000'000)));
+       return {};
+     },
+     [](const Config& config) { return std::to_string(config.loop_crashes); }},
+    {"crash_loop", "window",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.loop_window = OBIT_TRY(value.Seconds());
+       return {};
+     },
+     [](const Config& config) { return Print(config.loop_window); }},
+    {"crash_loop", "storm",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.loop_storm = OBIT_TRY(value.Seconds(0));
+       return {};
+     },
+     [](const Config& config) { return Print(config.loop_storm); }},
+    {"crash_loop", "interval",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.loop_interval = OBIT_TRY(value.Seconds());
+       return {};
+     },
+     [](const Config& config) { return Print(config.loop_interval); }},
     {"analysis", "enabled",
      [](const Value& value, Config& config) -> Result<void> {
        config.analyze = OBIT_TRY(value.Boolean());
@@ -253,9 +279,12 @@ Result<void> ParseConfigInto(std::string_view text, const std::string& name, Loa
     const auto* setting =
         std::ranges::find_if(kSettings, [&](const Setting& known) { return known.section == key.str(); });
     const std::string line = fmt::format("{}:{}", name, key.source().begin.line);
-    if (setting == std::end(kSettings))
+    if (setting == std::end(kSettings)) {
+      std::vector<std::string_view> sections;
+      for (const Setting& known : kSettings) sections.push_back(known.section);
       return Refuse(EINVAL, R"({}: unknown name "{}"{})", line, EscapeForTerminal(key.str()),
-                    Hint(key.str(), {"capture", "analysis", "journal", "metrics", "server"}));
+                    Hint(key.str(), sections));
+    }
     const toml::table* section = node.as_table();
     if (section == nullptr)
       return Refuse(EINVAL, "{}: {} must be a section, [{}]", line, key.str(), key.str());

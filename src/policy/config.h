@@ -28,6 +28,13 @@ struct Config {
   std::chrono::seconds stop_timeout{20};
   /// What is kept of a process with RLIMIT_CORE 0, which asked for no core.
   Detail no_core_limit = Detail::kEvent;
+  /// Of a crash site so many are kept within loop_window; more are a crash loop, of which one each
+  /// loop_interval is kept and the others are counted. 0: all are kept.
+  unsigned loop_crashes = 20;
+  std::chrono::seconds loop_window{600};
+  std::chrono::seconds loop_interval{3600};
+  /// Processes that started within so long after the site's first crash are a storm, and kept.
+  std::chrono::seconds loop_storm{10};
   /// Each core is read after it was stored, and what it says is kept beside it.
   bool analyze = true;
   /// Analyses at once, while no crash waits for its capture.

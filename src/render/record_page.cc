@@ -145,9 +145,17 @@ std::string CommandText(const CrashRecord::Process& process) {
   return process.cmdline_truncated ? text + " ... (cut)" : text;
 }
 
+std::string RepeatsText(const PageContext& context) {
+  if (!context.repeats) return "";
+  const Repeats& repeats = *context.repeats;
+  return fmt::format("{} more until {} {} counted, not kept (crash loop)", repeats.crashes,
+                     FormatMoment(repeats.last, context.now), repeats.crashes == 1 ? "was" : "were");
+}
+
 std::string FilesText(const CrashRecord& record, const PageContext& context) {
   return EscapeForTerminal(context.folder) + ": " +
-         Join({"crash.json", record.files.core, record.files.exe, context.has_report ? "report.json" : ""},
+         Join({"crash.json", record.files.core, record.files.exe, context.has_report ? "report.json" : "",
+               context.repeats ? "repeats.json" : ""},
               ", ");
 }
 
@@ -173,6 +181,7 @@ void AddRecordFields(Page& page, const CrashRecord& record, const PageContext& c
                   ", "));
   page.Field("Core", DescribeCapture(record.capture), ToneOf(record.capture.outcome));
   page.Field("Reason", EscapeForTerminal(record.capture.reason), ToneOf(record.capture.outcome));
+  page.Field("Repeats", RepeatsText(context), Tone::kWarning);
   page.Field("Stream", EscapeForTerminal(record.capture.stream_reason));
   page.Field("Unread", UnreadText(record.capture));
   page.Field(

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "crash/record.h"
+#include "crash/repeats.h"
 #include "render/page.h"
 #include "render/terminal.h"
 
@@ -30,6 +31,8 @@ struct PageContext {
     std::int64_t first_time = 0;          ///< of the oldest one
   };
   std::optional<Standing> standing;
+  /// What a crash loop repeated after it.
+  std::optional<Repeats> repeats;
 };
 
 /// All that is known of a crash, as a page of text. What is not known has no line.
@@ -43,6 +46,8 @@ struct PageContext {
 void AddRecordFields(Page& page, const CrashRecord& record, const PageContext& context);
 /// The command line as a shell takes it.
 [[nodiscard]] std::string CommandText(const CrashRecord::Process& process);
+/// "31 more until today at 14:05:00 were counted, not kept (crash loop)"; empty if there were none.
+[[nodiscard]] std::string RepeatsText(const PageContext& context);
 /// The folder of the crash and the files in it.
 [[nodiscard]] std::string FilesText(const CrashRecord& record, const PageContext& context);
 

@@ -170,6 +170,7 @@ class ReportPage {
     if (const auto items = ProcessItems(); !items.empty()) page_.Items("Process", items, " ", Tone::kPlain);
     page_.Field("Core", DescribeCapture(record_.capture), ToneOf(record_.capture.outcome));
     page_.Field("Reason", EscapeForTerminal(record_.capture.reason), ToneOf(record_.capture.outcome));
+    page_.Field("Repeats", RepeatsText(context_), Tone::kWarning);
     page_.Field("Symbols", SymbolsText(), Tone::kWarning);
     page_.Field("Analysis",
                 report_.failure.empty() ? "" : "stopped early: " + EscapeForTerminal(report_.failure),

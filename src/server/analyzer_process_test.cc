@@ -110,11 +110,13 @@ TEST_F(AnalyzerProcessTest, PassesOnWhatItIsToldAndNothingElse) {
   AnalyzerFiles files = Files();
   files.exe = *Open(folder_ / "core", O_RDONLY);
   files.mapped.push_back({0x7f00c0de, *Open("/proc/self/exe", O_PATH)});
-  options_ = {.program = MakeFakeAnalyzer(folder_ / "analyzer",
-                                          "tr '\\0' '\\n' < /proc/$$/environ > $0.environment\n"
-                                          "cat /proc/$$/status > $0.status\n"
-                                          "ls -l /proc/$$/fd > $0.descriptors\n" +
-                                              std::string(kWriteReport)),
+  options_ = {.program = MakeFakeAnalyzer(
+                  folder_ / "analyzer",
+                  "tr '\\0' '\\n' < /proc/$$/environ > $0.environment\n"
+                  // By the shell itself: while it starts a program it blocks signals.
+                  "while read -r line; do echo \"$line\"; done < /proc/$$/status > $0.status\n"
+                  "ls -l /proc/$$/fd > $0.descriptors\n" +
+                      std::string(kWriteReport)),
               .niceness = 7,
               .debug_directories = {"/a", "/b c"}};
   sigset_t blocked, before;

@@ -117,6 +117,7 @@ constexpr std::uint64_t kNamespaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC 
 constexpr std::uint64_t kIoctlMask = 0xffff;
 constexpr std::uint64_t kPidfdGetInfo = 0xff << 8 | 11;  // include/uapi/linux/pidfd.h
 constexpr std::uint64_t kPagemapScan = 'f' << 8 | 16;    // include/uapi/linux/fs.h
+constexpr std::uint64_t kProcmapQuery = 'f' << 8 | 17;   // the same
 
 /// Threads, and processes that share no more than fork(2) lets them.
 void AllowClone(SystemCallFilter& filter, std::uint64_t flags) {
@@ -162,6 +163,7 @@ Result<void> ConfineManager() {
     filter.AllowIf(SCMP_SYS(prctl), {Equals(0, static_cast<std::uint64_t>(option))});
   filter.AllowIf(SCMP_SYS(prctl), {Equals(0, PR_SET_DUMPABLE), Equals(1, 0)});
   filter.AllowIf(SCMP_SYS(ioctl), {Masked(1, kIoctlMask, kPidfdGetInfo)});
+  filter.AllowIf(SCMP_SYS(ioctl), {Masked(1, kIoctlMask, kProcmapQuery)});
   filter.AllowIf(SCMP_SYS(ioctl), {Masked(1, kIoctlMask, kPagemapScan)});  // of a worker
   RefuseTerminals(filter);
   return filter.Load();

@@ -108,7 +108,8 @@ bool HookQueue::Take(Event event) {
   if (!record || record->process.core_limit == kHookCoreLimit) return false;  // removed, or it is a hook's
   const auto report = event.event == HookEvent::kReport ? store_.LoadReport(event.crash)
                                                         : Result<Report>(Refuse(ENOENT, "there is none yet"));
-  input_ = CrashToJson(*record, report ? &*report : nullptr);
+  const auto repeats = store_.LoadRepeats(event.crash);
+  input_ = CrashToJson(*record, report ? &*report : nullptr, repeats ? &*repeats : nullptr);
   programs_.assign(hooks->programs.begin(), hooks->programs.end());
   current_ = std::move(event);
   return true;

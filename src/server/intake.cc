@@ -54,6 +54,7 @@ struct Intake::Pending {
   Arrival arrival;
   Handshake handshake;
   Decision decision;
+  bool repeat = false;  // one more of a crash loop
   EventSource readable, timeout;
 };
 
@@ -144,6 +145,15 @@ void Intake::EndAsRecord(Pending& pending, CrashOutcome outcome, std::string rea
   handler_.record(std::move(arrival.record));
 }
 
+void Intake::EndAsCounted(Pending& pending) {
+  const bool repeat = pending.repeat;
+  const Arrival arrival = Remove(pending);
+  if (repeat)
+    handler_.repeated();
+  else
+    handler_.rejected(arrival.record);
+}
+
 /// Takes every pending connection at once, so that the kernel's backlog never fills.
 void Intake::AcceptCoredumps() {
   while (Fd connection = AcceptOne(listeners_.coredump)) {
@@ -156,7 +166,8 @@ void Intake::AcceptCoredumps() {
     Pending* pending = Add(std::move(connection));
     pending->arrival.record.capture.transport =
         NameOf(Transport::kSocketRequest);  // until the first bytes say else
-    Inspect(*pending, std::move(*peer), 0);
+    pending->arrival.peer = std::move(*peer);
+    Inspect(*pending, 0);
     OnRequest(*pending);
   }
 }
@@ -210,7 +221,8 @@ void Intake::OnHelperMessage(Pending& pending) {
     // The kernel before 6.16 tells it by %d alone.
     if (message.dump_mode == 1 && peer->info.dump_mode == DumpMode::kUnknown)
       peer->info.dump_mode = DumpMode::kUser;
-    Inspect(pending, std::move(*peer), message.signal);
+    pending.arrival.peer = std::move(*peer);
+    Inspect(pending, message.signal);
   } else {
     record.signal.number = message.signal;
     record.process.privileged = true;  // nothing proves whose it was
@@ -219,11 +231,33 @@ void Intake::OnHelperMessage(Pending& pending) {
   DecideAndAnswer(pending);
 }
 
+/// Looks at little of the process: a loop crashes thousands of times a second. Where little does not tell,
+/// the crash is kept.
+bool Intake::IsRepeat(const Pending& pending) {
+  if (config_.loop_crashes == 0) return false;
+  const auto place = inspector_.PlaceOf(pending.arrival.peer);
+  if (!place) return false;
+  const CrashRecord& record = pending.arrival.record;
+  const auto verdict = loops_.Judge({.id = record.id,
+                                     .time = record.time,
+                                     .site = place->site,
+                                     .started = place->started,
+                                     .now = BoottimeNow()},
+                                    config_);
+  if (verdict == CrashLoops::Verdict::kLoopBegins)
+    Log(Severity::kNotice,
+        "{}[{}] {}: a crash loop: from now on one each {} s is kept, the others are counted", place->comm,
+        record.process.pid, SignalName(place->site.signal), config_.loop_interval.count());
+  return verdict != CrashLoops::Verdict::kKeep;
+}
+
 /// Fills the record from /proc, before any answer: the process stands still until then.
-void Intake::Inspect(Pending& pending, Peer of, int known_signal) {
-  const Peer& peer = pending.arrival.peer = std::move(of);
+void Intake::Inspect(Pending& pending, int known_signal) {
+  const Peer& peer = pending.arrival.peer;
   CrashRecord& record = pending.arrival.record;
   record.process.pid = peer.info.pid;
+  pending.repeat = IsRepeat(pending);
+  if (pending.repeat) return;
   const auto facts = inspector_.Inspect(peer);
   if (facts) ApplyProcessFacts(*facts, record);
   if (auto exe = inspector_.Program(peer, record.process.exe)) pending.arrival.exe = std::move(*exe);
@@ -263,12 +297,12 @@ void Intake::OnRequest(Pending& pending) {
 void Intake::DecideAndAnswer(Pending& pending) {
   StopWaiting(pending);
   Arrival& arrival = pending.arrival;
-  pending.decision = Decide(arrival.record, config_);
+  pending.decision = pending.repeat ? Decision{Detail::kReject, ""} : Decide(arrival.record, config_);
   arrival.record.capture.detail = pending.decision.detail;
   if (pending.decision.detail == Detail::kFull || pending.decision.detail == Detail::kMinimal)
     return handler_.capture(Remove(pending));
   if (!arrival.offer) {  // "@" and the pipe know no answer: closing ends the dump
-    if (pending.decision.detail == Detail::kReject) return handler_.rejected(Remove(pending).record);
+    if (pending.decision.detail == Detail::kReject) return EndAsCounted(pending);
     return EndAsRecord(pending, CrashOutcome::kEvent, pending.decision.reason);
   }
   const auto ack = pending.handshake.Answer(pending.decision.detail);
@@ -293,7 +327,7 @@ void Intake::OnMark(Pending& pending) {
   if (pending.handshake.state() == Handshake::State::kRefused)
     return EndAsRecord(pending, CrashOutcome::kFailed,
                        fmt::format("the kernel refused the answer: {}", Describe(pending.handshake.mark())));
-  if (pending.decision.detail == Detail::kReject) return handler_.rejected(Remove(pending).record);
+  if (pending.decision.detail == Detail::kReject) return EndAsCounted(pending);
   EndAsRecord(pending, CrashOutcome::kEvent, pending.decision.reason);
 }
 

@@ -6,12 +6,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "crash/record.h"
 #include "kernel/coredump_socket.h"
 #include "kernel/pipe_message.h"
 #include "policy/config.h"
+#include "policy/crash_loop.h"
 #include "server/event_loop.h"
 #include "server/peer.h"
 
@@ -43,6 +45,8 @@ class Intake {
     std::function<void(Arrival)> capture;
     std::function<void(CrashRecord)> record;  ///< no core: an event, or failed; the process is free already
     std::function<void(const CrashRecord&)> rejected;
+    /// One more of a crash loop: only counted. See TakeRepeats.
+    std::function<void()> repeated;
   };
   struct Counters {
     std::uint64_t crashes = 0;
@@ -62,6 +66,8 @@ class Intake {
   void Reconfigure(const Config& config) { config_ = config; }
   /// Crashes that are accepted and not yet handed on.
   [[nodiscard]] std::size_t pending() const { return pending_.size(); }
+  /// What crash loops repeated since the last call.
+  [[nodiscard]] std::vector<CrashLoops::Count> TakeRepeats() { return loops_.TakeChanged(); }
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
  private:
@@ -72,7 +78,8 @@ class Intake {
   void OnHelperMessage(Pending& pending);
   void OnRequest(Pending& pending);
   void OnMark(Pending& pending);
-  void Inspect(Pending& pending, Peer of, int known_signal);
+  [[nodiscard]] bool IsRepeat(const Pending& pending);
+  void Inspect(Pending& pending, int known_signal);
   void DecideAndAnswer(Pending& pending);
   void CountRefused(const Error& why);
   Pending* Add(Fd connection);
@@ -80,6 +87,7 @@ class Intake {
   void OnTimeout(Pending& pending);
   static void StopWaiting(Pending& pending);
   void EndAsRecord(Pending& pending, CrashOutcome outcome, std::string reason);
+  void EndAsCounted(Pending& pending);
   Arrival Remove(Pending& pending);
 
   EventLoop& loop_;
@@ -89,6 +97,7 @@ class Intake {
   Handler handler_;
   CrashRecord::Host host_;
   EventSource coredumps_, helpers_;
+  CrashLoops loops_;
   std::map<Pending*, std::unique_ptr<Pending>> pending_;
   Counters counters_;
 };

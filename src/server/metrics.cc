@@ -54,7 +54,9 @@ std::string Metrics::Render() const {
   labelled("obit_crash_details_total", "Crashes, by how much of them was wanted.", "detail", details_);
   labelled("obit_crash_methods_total", "Crashes, by the way their core was got.", "method", methods_);
   labelled("obit_crash_transports_total", "Crashes, by the way the kernel told.", "transport", transports_);
-  counter("obit_crashes_rejected_total", "Crashes that were only counted.").Add(rejected);
+  counter("obit_crashes_rejected_total", "Crashes that were only counted, as the configuration says.")
+      .Add(rejected);
+  counter("obit_crashes_repeated_total", "Crashes of crash loops, which were only counted.").Add(repeated);
   counter("obit_crashes_lost_total", "Crashes of which not even a record could be written.").Add(lost);
   counter("obit_refused_peers_total", "Connections of others than the kernel.").Add(refused);
   counter("obit_core_bytes_total", "Bytes of cores.").Add(core_bytes_);

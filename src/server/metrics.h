@@ -22,7 +22,8 @@ class Metrics {
   void CountReport(const Report& report) { ++(report.failure.empty() ? analysed_ : not_analysed_); }
 
   // Set before it is rendered.
-  std::uint64_t rejected = 0;          ///< crashes that were only counted
+  std::uint64_t rejected = 0;          ///< crashes that were only counted, as the configuration says
+  std::uint64_t repeated = 0;          ///< those of crash loops
   std::uint64_t lost = 0;              ///< crashes without a record
   std::uint64_t refused = 0;           ///< connections of others than the kernel
   std::uint64_t queued = 0;            ///< crashes that wait for a capture, now

@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "base/unix_socket.h"
+#include "kernel/crash_place.h"
 #include "kernel/local_mounts.h"
 
 namespace obit {
@@ -47,6 +48,18 @@ Result<ProcessFacts> KernelInspector::Inspect(const Peer& peer) {
   ProcessFacts facts = ReadProcessFacts(proc_, peer.info.pid);
   if (!StillNamed(peer.pidfd)) return Refuse(ESRCH, "the process was gone before it could be looked at");
   return facts;
+}
+
+Result<PeerInspector::Place> KernelInspector::PlaceOf(const Peer& peer) {
+  CrashPlace place = OBIT_TRY(ReadCrashPlace(proc_, peer.info.pid));
+  if (!StillNamed(peer.pidfd)) return Refuse(ESRCH, "the process was gone before it could be looked at");
+  const CrashSite site{.uid = peer.info.uid.value_or(place.owner),
+                       .signal = place.signal,
+                       .program_inode = place.program_inode,
+                       .program_changed = place.program_changed,
+                       .module_inode = place.pc.inode,
+                       .offset = place.pc.offset};
+  return Place{.site = site, .started = place.started, .comm = std::move(place.comm)};
 }
 
 Result<Executable> KernelInspector::Program(const Peer& peer, const std::string& path) {

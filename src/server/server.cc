@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include <sys/stat.h>
 #include <sys/statfs.h>
 
 #include "base/clock.h"
@@ -25,6 +26,9 @@ std::string Headline(const CrashRecord& record) {
   if (!capture.reason.empty()) line += ": " + capture.reason;
   return line;
 }
+
+/// Of crash loops that go on at the same time so many get their count written each second: each costs a sync.
+constexpr std::size_t kRepeatsAtOnce = 16;
 
 void SetReason(WorkerJob& job, std::string_view reason) {
   std::memcpy(job.reason, reason.data(), std::min(reason.size(), sizeof job.reason - 1));
@@ -59,6 +63,13 @@ Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const 
                      ScheduleMetrics();
                      Log(Severity::kInfo, "{}[{}] {}: only counted", record.process.comm, record.process.pid,
                          SignalName(record.signal.number));
+                     StopIfDone();
+                   },
+               .repeated =
+                   [this] {
+                     ++counters_.repeated;
+                     ScheduleMetrics();
+                     ScheduleRepeats();
                      StopIfDone();
                    }}) {}
 
@@ -286,6 +297,7 @@ void Server::WriteMetrics() {
   measure_ = EventSource();
   if (!config_.metrics) return;
   metrics_.rejected = counters_.rejected;
+  metrics_.repeated = counters_.repeated;
   metrics_.lost = counters_.lost;
   metrics_.refused = intake_.counters().refused;
   metrics_.queued = queue_.size();
@@ -305,6 +317,42 @@ void Server::WriteMetrics() {
   if (const auto written = WriteFileAtomically(store_.root(), kMetricsFile, metrics_.Render(), 0644, publish);
       !written)
     Log(Severity::kWarning, "metrics: {}", written.error().what);
+}
+
+void Server::ScheduleRepeats() {
+  if (repeat_) return;
+  if (auto later = loop_.After(std::chrono::seconds(1), [this] { WriteRepeats(kRepeatsAtOnce); }))
+    repeat_ = std::move(*later);
+}
+
+void Server::TakeRepeats() {
+  for (CrashLoops::Count& count : intake_.TakeRepeats())
+    repeats_.insert_or_assign(count.repeats.id, std::move(count));
+}
+
+/// Puts what crash loops repeated beside the crashes that it came after. New counts are taken only when all
+/// others are written: each has its turn.
+void Server::WriteRepeats(std::size_t most) {
+  repeat_ = EventSource();
+  if (repeats_.empty()) TakeRepeats();
+  for (auto next = repeats_.begin(); next != repeats_.end() && most > 0; --most) {
+    const auto& [id, count] = *next;
+    // It is still being captured: then the count waits for it.
+    struct stat status{};
+    if (::fstatat(store_.root().get(), ("incoming/" + id).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+      ++next;
+      continue;
+    }
+    const auto written = store_.WriteRepeats({FormatDay(count.kept_time), id}, count.repeats);
+    if (!written && written.error().code == EBUSY) {  // a report is being written
+      ++next;
+      continue;
+    }
+    if (!written && written.error().code != ENOENT && written.error().code != EPERM)  // its owner removed it
+      Log(Severity::kWarning, "{}", written.error().what);
+    next = repeats_.erase(next);
+  }
+  if (!repeats_.empty()) ScheduleRepeats();
 }
 
 /// One sync for all that this turn of the loop commits: in a storm that is many.
@@ -392,6 +440,8 @@ void Server::GiveUp() {
 void Server::StopIfDone() {
   if (!stopping_ || pool_->busy() > 0 || !queue_.empty() || intake_.pending() > 0 || hooks_.busy()) return;
   SyncCommitted();
+  TakeRepeats();
+  WriteRepeats(SIZE_MAX);
   WriteMetrics();
   loop_.Stop();
 }

@@ -32,7 +32,8 @@ class Server {
  public:
   struct Counters {
     std::uint64_t committed = 0;  ///< records in the store
-    std::uint64_t rejected = 0;   ///< crashes that were only counted
+    std::uint64_t rejected = 0;   ///< crashes that were only counted, as the configuration says
+    std::uint64_t repeated = 0;   ///< those of crash loops, which were only counted too
     std::uint64_t lost = 0;       ///< crashes without even a record; each was logged with what was known
   };
 
@@ -74,6 +75,9 @@ class Server {
   void OnReport(const CrashLocation& crash, const Report& report);
   void ScheduleMetrics();
   void WriteMetrics();
+  void ScheduleRepeats();
+  void TakeRepeats();
+  void WriteRepeats(std::size_t most);
   void ScheduleSync();
   void SyncCommitted();
   void Lose(const CrashRecord& record, const std::string& why);
@@ -91,11 +95,12 @@ class Server {
   HookQueue hooks_;
   Intake intake_;
   std::unique_ptr<WorkerPool> pool_;
-  EventSource sync_, stop_, measure_;
+  EventSource sync_, stop_, measure_, repeat_;
   Metrics metrics_;
-  std::deque<CaptureTask> queue_;         // wait for a worker
-  std::set<std::string> recovering_;      // ids given to a worker for recovery: once only
-  std::vector<CrashLocation> committed_;  // neither synced nor in the index yet
+  std::deque<CaptureTask> queue_;                     // wait for a worker
+  std::set<std::string> recovering_;                  // ids given to a worker for recovery: once only
+  std::map<std::string, CrashLoops::Count> repeats_;  // by id, not in the store yet
+  std::vector<CrashLocation> committed_;              // neither synced nor in the index yet
   bool stopping_ = false;
   bool said_no_acls_ = false;
   Counters counters_;

@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 
@@ -50,6 +51,10 @@ class FakeInspector final : public PeerInspector {
     if (gone) return Refuse(ESRCH, "gone");
     return facts;
   }
+  Result<Place> PlaceOf(const Peer&) override {
+    if (!place) return Refuse(EACCES, "no right to look");
+    return *place;
+  }
   Result<Executable> Program(const Peer&, const std::string&) override {
     return Executable{OBIT_TRY(Open("/proc/self/exe", O_RDONLY)), true};
   }
@@ -65,6 +70,7 @@ class FakeInspector final : public PeerInspector {
   bool is_kernel = true, gone = false;
   PidfdInfo info{.pid = 4711, .coredump_known = true, .coredumped = true, .dump_mode = DumpMode::kUser};
   ProcessFacts facts{.pid = 4711, .comm = "crashed", .core_limit = UINT64_MAX, .signal = 11};
+  std::optional<Place> place;
 
  private:
   pid_t crashed_;  // the process behind every connection
@@ -211,6 +217,42 @@ TEST_F(ServerTest, RejectsWhenThePolicySaysSo) {
   RunUntil([this] { return server_->counters().rejected == 1; });
   kernels_.clear();
   EXPECT_EQ(agreed.mask, kCoredumpReject);
+}
+
+TEST_F(ServerTest, CountsWhatACrashLoopRepeats) {
+  inspector_.place = PeerInspector::Place{.site = {.signal = 11}, .started = INT64_MAX, .comm = "crashed"};
+  Start({.loop_crashes = 2});
+  const auto core = SmallCore(10'000);
+  std::atomic<int> rejected = 0;
+  for (int i = 0; i < 4; ++i)
+    Crash([&, core](Fd& server) {
+      const auto agreement = Negotiate(server, {});
+      if (!agreement) return;
+      if (agreement->mask == kCoredumpReject) ++rejected;
+      if (agreement->dumps()) (void)SendCore(server, core);
+      if (agreement->waits()) AwaitRelease(server);
+    });
+  Crash([core](Fd& server) { (void)SendCore(server, core); });  // "@" knows no answer: it is closed
+  const auto records = RecordsAfter(
+      [this] { return server_->counters().committed == 2 && server_->counters().repeated == 3; });
+  kernels_.clear();
+  EXPECT_EQ(rejected, 2);
+  ASSERT_EQ(records.size(), 2u);
+  const Store store = *Store::Open(path_ + "/store");
+  std::vector<std::uint64_t> repeats;
+  for (const CrashRecord& record : records) {
+    EXPECT_EQ(record.capture.outcome, CrashOutcome::kFull);
+    const auto counted = store.LoadRepeats({FormatDay(record.time), record.id});
+    repeats.push_back(counted ? counted->crashes : 0);
+  }
+  EXPECT_EQ(repeats, (std::vector<std::uint64_t>{0, 3})) << "beside the last one that was kept";
+}
+
+TEST_F(ServerTest, KeepsEachCrashWhoseSiteItCannotTell) {
+  Start({.loop_crashes = 2});
+  const auto core = SmallCore(10'000);
+  for (int i = 0; i < 5; ++i) Crash(Dumping(core));
+  EXPECT_EQ(Records(5).size(), 5u);
 }
 
 TEST_F(ServerTest, RecordsWhatIsKnownOfAProcessThatWasGone) {

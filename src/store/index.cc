@@ -413,6 +413,8 @@ void DropRemoved(const Store& store, std::vector<CrashSummary>& crashes) {
   std::erase_if(crashes, [&](CrashSummary& crash) {
     const Store::Presence presence = store.PresenceOf(crash.location);
     crash.pinned = presence.pinned;
+    if (presence.repeated)
+      if (const auto repeats = store.LoadRepeats(crash.location)) crash.repeats = repeats->crashes;
     return !presence.exists;
   });
 }

@@ -32,8 +32,10 @@ struct CrashSummary {
   Detail detail = Detail::kFull;
   CrashOutcome outcome = CrashOutcome::kFailed;
   std::uint64_t core_bytes = 0, stored_bytes = 0;
-  std::string reason;   ///< why it is less than a full core
-  bool pinned = false;  ///< not in the index: see DropRemoved
+  std::string reason;  ///< why it is less than a full core
+  // Not in the index: see DropRemoved.
+  bool pinned = false;
+  std::uint64_t repeats = 0;  ///< crashes after it that were only counted
 
   // Of the report; empty where there is none that can be read.
   CauseKind kind = CauseKind::kUnknown;
@@ -98,8 +100,8 @@ class Index {
 /// The same as Index::List, from the folders alone.
 [[nodiscard]] Result<CrashList> ListFolders(const Store& store);
 
-/// Drops those that their owners have removed, of which an index does not know, and notes which are pinned:
-/// for crashes that are about to be shown.
+/// Drops those that their owners have removed, and notes which are pinned and what was counted after them, of
+/// which an index does not know: for crashes that are about to be shown.
 void DropRemoved(const Store& store, std::vector<CrashSummary>& crashes);
 
 /// All crashes of a store: by the index where it can be used, else from the folders.

@@ -278,33 +278,54 @@ std::string Store::PathOf(const CrashLocation& crash) const {
   return fmt::format("{}/{}/{}/{}", path_, kCrashes, crash.day, crash.id);
 }
 
-Result<void> Store::WriteReport(const CrashLocation& crash, const Report& report) const {
-  const std::string goal = fmt::format("report of crash {}", crash.id);
-  if (report.id != crash.id) return Refuse(EINVAL, "{}: it is of crash {}", goal, report.id);
-  const std::string text = ReportToJson(report);
-  if (text.size() > kReportJsonMax)
-    return Refuse(EFBIG, "{}: it is larger than {} bytes", goal, kReportJsonMax);
-  const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "{}", goal);
-  const Fd dir = OBIT_TRY_IN(OpenFolder(day, crash.id), "{}", goal);
+/// Puts a file into the folder of a crash, for all who may read the crash; returns the folder of its day.
+Result<Fd> Store::WriteBeside(const CrashLocation& crash, const char* name, const std::string& text) const {
+  Fd day = OBIT_TRY(OpenFolder(crashes_, crash.day));
+  const Fd dir = OBIT_TRY(OpenFolder(day, crash.id));
   struct stat folder{};
-  if (::fstat(dir.get(), &folder) < 0) return Fail(errno, "{}", goal);
+  if (::fstat(dir.get(), &folder) < 0) return Fail(errno, "stat");
   if (::geteuid() != 0 && ::geteuid() != folder.st_uid)
-    return Refuse(EPERM, "{}: only root and the user that the store is of write reports", goal);
-  if (!TryLock(dir)) return Refuse(EBUSY, "{}: another process writes it", goal);
+    return Refuse(EPERM, "only root and the user that the store is of write to its crashes");
+  if (!TryLock(dir)) return Refuse(EBUSY, "another process writes to it");
   const auto record = LoadRecord(dir, kRecordFile);
   // Its owner removed it, or put something else in its place.
   if (!record && (record.error().code == ENOENT || record.error().code == EPERM))
-    return std::unexpected(Error(record.error()).In(goal));
+    return std::unexpected(record.error());
   const auto share = [&](const Fd& file) -> Result<void> {
     if (::geteuid() != folder.st_uid && ::fchown(file.get(), folder.st_uid, folder.st_gid) < 0)
       return Fail(errno, "set the owner");
     (void)OBIT_TRY(ShareFile(file, record ? OwnerOf(*record) : std::nullopt));
     return {};
   };
-  OBIT_TRY_IN(WriteFileAtomically(dir, kReportFile, text, 0600, share), "{}", goal);
+  OBIT_TRY(WriteFileAtomically(dir, name, text, 0600, share));
+  return day;
+}
+
+Result<void> Store::WriteReport(const CrashLocation& crash, const Report& report) const {
+  const std::string goal = fmt::format("report of crash {}", crash.id);
+  if (report.id != crash.id) return Refuse(EINVAL, "{}: it is of crash {}", goal, report.id);
+  const std::string text = ReportToJson(report);
+  if (text.size() > kReportJsonMax)
+    return Refuse(EFBIG, "{}: it is larger than {} bytes", goal, kReportJsonMax);
+  const Fd day = OBIT_TRY_IN(WriteBeside(crash, kReportFile, text), "{}", goal);
   // Only after the report can be read: who sees the new time then sees the report too.
   if (::futimens(day.get(), nullptr) < 0) return Fail(errno, "{}: touch {}", goal, crash.day);
   return {};
+}
+
+Result<void> Store::WriteRepeats(const CrashLocation& crash, const Repeats& repeats) const {
+  (void)OBIT_TRY_IN(WriteBeside(crash, kRepeatsFile, RepeatsToJson(repeats)), "repeats of crash {}",
+                    crash.id);
+  return {};
+}
+
+Result<Repeats> Store::LoadRepeats(const CrashLocation& crash) const {
+  const Fd opened = OBIT_TRY(OpenFile(crash, kRepeatsFile));
+  const auto file = OBIT_TRY_IN(ReadText(opened, kRepeatsFile, kRepeatsJsonMax), "crash {}", crash.id);
+  auto repeats = OBIT_TRY_IN(RepeatsFromJson(file.text), "crash {}: {}", crash.id, kRepeatsFile);
+  if (repeats.id != crash.id)
+    return Refuse(EBADMSG, "crash {}: its {} is of crash {}", crash.id, kRepeatsFile, repeats.id);
+  return repeats;
 }
 
 Result<void> Store::Remove(const CrashLocation& crash) const {
@@ -352,7 +373,9 @@ Store::Presence Store::PresenceOf(const CrashLocation& crash) const {
   const auto there = [&](const char* name) {
     return ::fstatat(crashes_.get(), (folder + name).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
   };
-  return {.exists = there(kRecordFile) || errno != ENOENT, .pinned = there(kPinnedFile)};
+  return {.exists = there(kRecordFile) || errno != ENOENT,
+          .pinned = there(kPinnedFile),
+          .repeated = there(kRepeatsFile)};
 }
 
 Result<CrashRecord> LoadRecord(const Fd& dir, const char* name) {

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "crash/record.h"
+#include "crash/repeats.h"
 #include "crash/report.h"
 
 namespace obit {
@@ -17,6 +18,7 @@ inline constexpr const char* kDefaultStore = "/var/lib/obit";
 // Names in a crash directory and beside (docs/store-format.md).
 inline constexpr const char* kRecordFile = "crash.json";
 inline constexpr const char* kReportFile = "report.json";
+inline constexpr const char* kRepeatsFile = "repeats.json";
 inline constexpr const char* kPinnedFile = "pinned";  // empty
 inline constexpr const char* kCoreFile = "core.zst";
 inline constexpr const char* kExeFile = "exe.zst";
@@ -44,7 +46,7 @@ struct IncomingCrash {
 };
 
 /// A folder of crashes. The folder is the truth: no other state. Several processes may use one at a time;
-/// what is committed changes only by a new report and by removal.
+/// what is committed changes only by a new report, by repeats and by removal.
 class Store {
  public:
   /// Opens a store and makes the folders that it lacks. Everybody may look up what is theirs in it
@@ -104,6 +106,12 @@ class Store {
   /// same.
   [[nodiscard]] Result<void> WriteReport(const CrashLocation& crash, const Report& report) const;
 
+  /// Notes beside a crash what was counted after it, in the place of an earlier count. ENOENT: there is no
+  /// such crash (any more).
+  [[nodiscard]] Result<void> WriteRepeats(const CrashLocation& crash, const Repeats& repeats) const;
+  /// ENOENT: nothing was counted. EBADMSG, EPROTONOSUPPORT: as RepeatsFromJson, or of another crash.
+  [[nodiscard]] Result<Repeats> LoadRepeats(const CrashLocation& crash) const;
+
   /// Removes a crash at once for readers; a removal that is cut short goes on at the next TakeAbandoned. The
   /// owner of a crash may not remove its folder: they leave it empty, for RemoveIfEmptied.
   [[nodiscard]] Result<void> Remove(const CrashLocation& crash) const;
@@ -115,7 +123,7 @@ class Store {
   [[nodiscard]] Result<void> Pin(const CrashLocation& crash, bool pinned) const;
   /// What an index does not know: the owner of a crash changes it without a trace in its day.
   struct Presence {
-    bool exists = false, pinned = false;
+    bool exists = false, pinned = false, repeated = false;
   };
   [[nodiscard]] Presence PresenceOf(const CrashLocation& crash) const;
 
@@ -125,6 +133,8 @@ class Store {
  private:
   [[nodiscard]] Result<Fd> OpenCrash(const CrashLocation& crash) const;
   [[nodiscard]] static Result<void> RemoveAsOwner(const Fd& day, const std::string& id);
+  [[nodiscard]] Result<Fd> WriteBeside(const CrashLocation& crash, const char* name,
+                                       const std::string& text) const;
 
   std::string path_;
   Fd root_, crashes_, incoming_;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "crash/report_json.h"
+#include "store/index.h"
 #include "store/test_support.h"
 
 namespace obit {
@@ -179,6 +180,32 @@ TEST_F(StoreTest, AReportThatIsBeingWrittenIsEBUSY) {
   ASSERT_THAT(dir, Succeeds());
   ASSERT_EQ(::flock(dir->get(), LOCK_EX), 0);
   EXPECT_THAT(store_.WriteReport(crash, SampleReport(crash.id)), FailsWith(EBUSY));
+}
+
+TEST_F(StoreTest, RepeatsLieBesideTheirCrash) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  EXPECT_THAT(store_.LoadRepeats(crash), FailsWith(ENOENT));
+  EXPECT_FALSE(store_.PresenceOf(crash).repeated);
+  for (const std::uint64_t count : {3u, 31u}) {
+    ASSERT_THAT(store_.WriteRepeats(crash, {.id = crash.id, .crashes = count, .first = 1, .last = 2}),
+                Succeeds());
+    const auto repeats = store_.LoadRepeats(crash);
+    ASSERT_THAT(repeats, Succeeds());
+    EXPECT_EQ(repeats->crashes, count);
+  }
+  EXPECT_TRUE(store_.PresenceOf(crash).repeated);
+  auto list = ListFolders(store_);
+  ASSERT_THAT(list, Succeeds());
+  DropRemoved(store_, list->crashes);
+  EXPECT_EQ(list->crashes.at(0).repeats, 31u);
+}
+
+TEST_F(StoreTest, RepeatsOfAnotherCrashOrOfNoneAreRefused) {
+  const CrashLocation one = CommitCrash(store_, SampleRecord()), two = CommitCrash(store_, SampleRecord());
+  ASSERT_THAT(store_.WriteRepeats(one, {.id = two.id, .crashes = 1}), Succeeds());
+  EXPECT_THAT(store_.LoadRepeats(one), FailsWith(EBADMSG));
+  ASSERT_THAT(store_.Remove(two), Succeeds());
+  EXPECT_THAT(store_.WriteRepeats(two, {.id = two.id, .crashes = 1}), FailsWith(ENOENT));
 }
 
 TEST_F(StoreTest, AReportThatIsTooLargeIsNotWritten) {

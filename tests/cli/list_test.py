@@ -34,6 +34,23 @@ class List(support.CliCase):
         self.assertRegex(lines[1], rf"^today ..:..:..  {record['id'][:8]}  4711  root  SIGSEGV  imgproxy  12 KiB +\d")
         self.assertRegex(lines[2], r"^1 crash, .* stored\.$")
 
+    def test_tells_what_crash_loops_repeated(self):
+        for program, counts in (("imgproxy", (30, 1)), ("nginx", (5,)), ("quiet", ())):
+            for count in counts or (0,):
+                record = self.add(comm=program)
+                repeats = {"schema": 1, "id": record["id"], "crashes": count,
+                           "first": "2026-11-23T14:02:12.000000000Z", "last": "2026-11-23T14:05:00.000000000Z"}  # fmt: skip
+                if count:
+                    (self.directory_of(record) / "repeats.json").write_text(json.dumps(repeats))
+        footer = "36 more of imgproxy, nginx were counted, not kept (crash loop)."
+        self.assertIn(f"4 crashes, {footer}"[11:], self.run_obit("list")[0])
+        self.assertIn("31 more of imgproxy were counted", self.run_obit("list", "imgproxy")[0])
+        self.assertNotIn("more of", self.run_obit("list", "quiet")[0])
+        page = self.run_obit("show", "nginx")[0]
+        self.assertRegex(page, r"Repeats +5 more until .* were counted, not kept \(crash loop\)")
+        self.assertEqual(json.loads(self.run_obit("show", "nginx", "--json")[0])["repeats"]["crashes"], 5)
+        self.assertNotIn("repeats", json.loads(self.run_obit("show", "quiet", "--json")[0]))
+
     def test_selects_by_program_pid_and_number(self):
         for pid, comm in ((100, "first"), (200, "second"), (300, "first")):
             self.add(pid=pid, comm=comm)

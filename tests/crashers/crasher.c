@@ -14,6 +14,8 @@
 //   delete-exe             removes its own program file, then segv
 //   namespaces             a child in new namespaces dies of segv; exits with 0 if it dumped core
 //   storm N                N children die of segv at the same moment; prints "reaped N dumped M"
+//   loop N WIDTH           N children die of segv, at most WIDTH at a time, the next one forked when one is
+//                          reaped; prints the same
 //
 // Built also statically and for i386: C, and nothing but the C library.
 
@@ -178,6 +180,24 @@ static int Storm(long count) {
   return 0;
 }
 
+static int Loop(long count, long width) {
+  stop_first = 0;
+  long forked = 0, reaped = 0, dumped = 0;
+  while (reaped < count) {
+    for (; forked < count && forked - reaped < width; ++forked) {
+      const pid_t child = fork();
+      if (child < 0) Fail("fork");
+      if (child == 0) crash_here();
+    }
+    int status;
+    if (wait(&status) < 0) Fail("wait");
+    ++reaped;
+    dumped += WIFSIGNALED(status) && WCOREDUMP(status);
+  }
+  printf("reaped %ld dumped %ld\n", reaped, dumped);
+  return 0;
+}
+
 int main(int argc, char** argv) {
   const char* way = argc > 1 ? argv[1] : "";
   const char* what = argc > 2 ? argv[2] : "";
@@ -186,6 +206,10 @@ int main(int argc, char** argv) {
   stop_first = strcmp(argv[argc - 1], "stop") == 0;
   if (strcmp(way, "namespaces") == 0) return CrashInNamespaces();
   if (strcmp(way, "storm") == 0) return Storm(number);
+  if (strcmp(way, "loop") == 0) {
+    StopIfTold();
+    return Loop(number, strtol(more, NULL, 10));
+  }
   if (strcmp(way, "abort") == 0) crash_here_abort();
   if (strcmp(way, "threads") == 0) CrashAmongThreads(number);
 

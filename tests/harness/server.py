@@ -28,11 +28,15 @@ class Server:
         self.socket = self.directory / "coredump.socket"
         self.pipe_socket = self.directory / "pipe.socket"
         self.config = self.directory / "obit.toml"
-        self.config.write_text(config or "")
+        self.configure(config or "")
         self.log_path = self.directory / "obitd.log"
         self.program = programs.OBITD
         self.process = None
         self.ready_line = ""
+
+    def configure(self, text, limits_loops=False):
+        """What obit.toml says. Tests crash one program again and again: that is no crash loop unless told so."""
+        self.config.write_text(text + ("" if limits_loops else "\n[crash_loop]\ncrashes = 0\n"))
 
     def start(self, environment=None, through=(), pass_fds=()):
         """Starts obitd, by the command `through` if given, and returns when it says that it is ready."""

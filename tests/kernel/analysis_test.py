@@ -141,7 +141,7 @@ class Analysis(AnalysedCase):
 
     def test_switched_off(self):
         self.server.stop()
-        self.server.config.write_text("[analysis]\nenabled = false\n")
+        self.server.configure("[analysis]\nenabled = false\n")
         self.server.start()
         self.crash(programs.CRASHER, "segv")
         record = self.record()
@@ -207,7 +207,7 @@ class Debuginfod(AnalysedCase):
 
     def test_by_the_server(self):
         self.server.stop()
-        self.server.config.write_text(f'[analysis]\ndebuginfod_urls = "{self.url}"\ndebuginfod_cache = "{self.cache}"\n')
+        self.server.configure(f'[analysis]\ndebuginfod_urls = "{self.url}"\ndebuginfod_cache = "{self.cache}"\n')
         self.server.start()
         self.crash(self.stripped)
         record = self.record()

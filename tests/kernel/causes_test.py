@@ -65,7 +65,7 @@ class Died:
 class CauseCase(case.KernelCase):
     def setUp(self):
         super().setUp()
-        self.server.config.write_text("analysis.slots = 2\n")  # all variants of a program die at the same time
+        self.server.configure("analysis.slots = 2\n")  # all variants of a program die at the same time
         self.server.start()
         self.lend_kernel("socket-request")
         self.folder = self.stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp", prefix="obit-test."))

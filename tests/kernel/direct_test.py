@@ -26,7 +26,7 @@ KERNELS_OWN = {"[vvar]", "[vvar_vclock]", "[vsyscall]"}
 class Direct(case.KernelCase):
     def setUp(self):
         super().setUp()
-        self.server.config.write_text(VERIFY)
+        self.server.configure(VERIFY)
         self.server.start()
         self.lend_kernel("socket-request")
 
@@ -178,12 +178,12 @@ class DirectOnEach(case.KernelCase):
     """The other transports, and the ways in which direct capture is not had."""
 
     def start(self, transport, config="", through=()):
-        self.server.config.write_text(config)
+        self.server.configure(config)
         self.server.start(through=through)
         self.lend_kernel(transport)
 
     def test_each_transport(self):
-        self.server.config.write_text(VERIFY)
+        self.server.configure(VERIFY)
         self.server.start()
         self.lend_kernel("socket-request")
         for transport in server.TRANSPORTS:
@@ -257,7 +257,7 @@ class Killed(case.KernelCase):
     MIB = 32
 
     def test_two_hundred_times(self):
-        self.server.config.write_text("[analysis]\nenabled = false\n")  # it is about captures, and two hundred are enough work
+        self.server.configure("[analysis]\nenabled = false\n")  # it is about captures, and two hundred are enough work
         self.server.start()
         self.lend_kernel("socket-request")
         chance = random.Random(17)

@@ -40,7 +40,7 @@ FUNCTION int prepare(void) {
 class Fingerprints(case.KernelCase):
     def setUp(self):
         super().setUp()
-        self.server.config.write_text("analysis.slots = 2\n")
+        self.server.configure("analysis.slots = 2\n")
         self.server.start()
         self.lend_kernel("socket-request")
         self.folder = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp", prefix="obit-test.")))

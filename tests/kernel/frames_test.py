@@ -186,7 +186,7 @@ class Frames(case.KernelCase):
             self.skipTest("there is no gdb with Python")
         self.walk = pathlib.Path(self.directory) / "walk.py"
         self.walk.write_text(WALK)
-        self.server.config.write_text("analysis.slots = 2\n")
+        self.server.configure("analysis.slots = 2\n")
         self.server.start()
         self.lend_kernel("socket-request")
 

@@ -27,7 +27,7 @@ class Hooks(case.KernelCase):
         hook = self.hooks / "10-tell"
         hook.write_text(f"#!/bin/sh\ntold={self.told}\n{commands}\n")
         hook.chmod(0o755)
-        self.server.config.write_text(f'hooks.folder = "{self.hooks}"\n{more}\n')
+        self.server.configure(f'hooks.folder = "{self.hooks}"\n{more}\n')
         self.server.start()
         self.lend_kernel("socket-request")
 

@@ -135,7 +135,7 @@ print("closed", flush=True)
 
     def test_peer_that_crashes_itself(self):
         """It fools obitd, for its own crash and no longer than the deadline: others wait no longer, and lose nothing."""
-        self.server.config.write_text("[capture]\nslots = 2\nprogress_timeout = 2\n")
+        self.server.configure("[capture]\nslots = 2\nprogress_timeout = 2\n")
         self.start()
         self.lend_kernel("socket-request")
         os.chmod(self.directory, 0o777)

@@ -39,7 +39,7 @@ class Impostor:
 class PidReuse:
     def setUp(self):
         super().setUp()
-        self.server.config.write_text("[capture]\nslots = 1\n")
+        self.server.configure("[capture]\nslots = 1\n")
         self.crasher = shutil.copy(programs.CRASHER, self.directory)
         os.chmod(self.crasher, 0o755)
 

@@ -52,7 +52,7 @@ class Service(case.KernelCase):
         self.notify.expect("STOPPING=1")
 
     def reload(self, text):
-        self.server.config.write_text(text)
+        self.server.configure(text)
         self.server.process.send_signal(signal.SIGHUP)
         self.notify.expect("RELOADING=1")
         self.notify.expect("READY=1")
@@ -93,7 +93,7 @@ class Service(case.KernelCase):
         self.assertEqual(len(store.crash_directories(self.server.store)), 2)
 
     def test_broken_configuration_at_the_start(self):
-        self.server.config.write_text("[capture]\nslots = 0\n")
+        self.server.configure("[capture]\nslots = 0\n")
         with self.assertRaisesRegex(AssertionError, r"obit.toml:2: .*slots"):
             self.start()
         self.assertNotEqual(self.server.process.returncode, 0)

@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <functional>
+#include <map>
 #include <set>
+#include <span>
 
 #include <unistd.h>
 
@@ -7,6 +11,7 @@
 #include "common.h"
 #include "crash/record_json.h"
 #include "crash_table.h"
+#include "render/page.h"
 #include "render/units.h"
 #include "store/groups.h"
 #include "store/selector.h"
@@ -67,11 +72,33 @@ std::string HiddenText(std::size_t shown, std::size_t hidden) {
   return shown == 0 ? fmt::format(" of yours, {} of others", others) : fmt::format("; {} of others", others);
 }
 
+/// ". 31 more of imgproxy were counted, not kept (crash loop)": those that repeated most, by name.
+std::string RepeatsText(std::span<const CrashSummary> crashes) {
+  constexpr std::size_t kNamed = 3;
+  std::map<std::string, std::uint64_t> by_program;
+  std::uint64_t all = 0;
+  for (const CrashSummary& crash : crashes) {
+    if (crash.repeats == 0) continue;
+    by_program[ProgramName(crash.comm, crash.exe)] += crash.repeats;
+    all += crash.repeats;
+  }
+  if (all == 0) return {};
+  std::vector<std::pair<std::uint64_t, std::string>> programs;
+  for (const auto& [program, repeats] : by_program) programs.emplace_back(repeats, program);
+  std::ranges::sort(programs, std::greater());
+  std::vector<std::string> names;
+  for (const auto& [repeats, program] : std::span(programs).first(std::min(programs.size(), kNamed)))
+    names.push_back(EscapeForTerminal(program));
+  if (programs.size() > kNamed) names.push_back("others");
+  return fmt::format(". {} more of {} {} counted, not kept (crash loop)", all, Join(names, ", "),
+                     all == 1 ? "was" : "were");
+}
+
 void PrintTable(const std::string& store, const std::vector<CrashSummary>& crashes, std::size_t hidden) {
   const Terminal terminal = TerminalOf(STDOUT_FILENO);
   Print(RenderCrashTable(crashes, CauseColumn::kShow, terminal, RealtimeNow()));
   const std::string command = EscapeForTerminal(CommandFor(store));
-  Print(Footer(CountCrashes(crashes) + HiddenText(crashes.size(), hidden),
+  Print(Footer(CountCrashes(crashes) + HiddenText(crashes.size(), hidden) + RepeatsText(crashes),
                crashes.empty() ? "" : fmt::format("{0} show ID · {0} gdb ID", command), terminal));
 }
 

@@ -65,8 +65,9 @@ ExitCode ShowCrash(const Store& store, const std::string& store_path, const Cras
   const auto record = store.Load(location);
   if (!record) return Failed(record.error());
   const auto report = store.LoadReport(location);
+  const auto repeats = store.LoadRepeats(location);
   if (options.json) {
-    Print(CrashToJson(*record, report ? &*report : nullptr));
+    Print(CrashToJson(*record, report ? &*report : nullptr, repeats ? &*repeats : nullptr));
     if (!report && report.error().code != ENOENT) return Failed(report.error());
     return ExitCode::kDone;
   }
@@ -77,6 +78,7 @@ ExitCode ShowCrash(const Store& store, const std::string& store_path, const Cras
   context.has_report = report.has_value();
   context.command = EscapeForTerminal(CommandFor(store_path));
   context.standing = StandingOf(location, groups);
+  if (repeats) context.repeats = *repeats;
   if (IsOfThisBoot(*record)) FillHostNamespaces(context);
   std::string page;
   if (report && !IsEmpty(*report)) {

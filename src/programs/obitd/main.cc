@@ -204,7 +204,8 @@ Result<void> Serve(const ServerOptions& options) {
   OBIT_TRY(loop.Run());
   const auto& counters = server->counters();
   Log(Severity::kNotice, "stopped: {} recorded, {} only counted, {} lost, {} other connections closed",
-      counters.committed, counters.rejected, counters.lost, server->intake_counters().refused);
+      counters.committed, counters.rejected + counters.repeated, counters.lost,
+      server->intake_counters().refused);
   return {};
 }
 

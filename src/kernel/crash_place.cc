@@ -1,0 +1,80 @@
+#include "kernel/crash_place.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "kernel/mappings.h"
+#include "kernel/process.h"
+
+namespace obit {
+namespace {
+
+// From include/uapi/linux/fs.h of Linux 6.11; the headers of Debian 12 do not have it.
+struct ProcmapQuery {
+  std::uint64_t size, flags, address;
+  std::uint64_t begin, end, vma_flags, page_size, offset, inode;
+  std::uint32_t device_major, device_minor, name_size, build_id_size;
+  std::uint64_t name_address, build_id_address;
+};
+static_assert(sizeof(ProcmapQuery) == 104);
+constexpr unsigned long kProcmapQuery = _IOWR('f', 17, ProcmapQuery);
+
+/// The thread of `dir` (/proc/PID) that dumps core. `leader` is what /proc/PID/stat says: mostly it is that
+/// one.
+Result<ProcessStat> CrashingThread(const Fd& dir, ProcessStat leader) {
+  if ((leader.flags & ProcessStat::kDumpCore) != 0) return leader;
+  if (auto stat = FindDumpingThread(dir)) return *std::move(stat);
+  return Refuse(ENOENT, "no thread of {} dumps core", leader.id);
+}
+
+}  // namespace
+
+Result<FilePlace> FilePlaceByText(const Fd& maps, std::uint64_t address) {
+  const auto mappings = OBIT_TRY(ReadMappings(maps));
+  const Mapping* mapping = FindMapping(mappings, address);
+  if (mapping == nullptr || mapping->inode == 0) return FilePlace{};
+  return FilePlace{mapping->inode, mapping->offset + (address - mapping->begin)};
+}
+
+Result<FilePlace> FilePlaceOf(const Fd& maps, std::uint64_t address) {
+  ProcmapQuery query{};
+  query.size = sizeof query;
+  query.address = address;
+  if (::ioctl(maps.get(), kProcmapQuery, &query) < 0) {
+    if (errno == ENOENT) return FilePlace{};  // nothing is mapped there
+    if (errno == ENOTTY) return FilePlaceByText(maps, address);
+    return Fail(errno, "ask what is mapped at {:#x}", address);
+  }
+  if (query.inode == 0) return FilePlace{};
+  return FilePlace{query.inode, query.offset + (address - query.begin)};
+}
+
+Result<CrashPlace> ReadCrashPlace(const Fd& proc, pid_t pid) {
+  const Fd dir = OBIT_TRY(OpenAt(proc, std::to_string(pid), O_RDONLY | O_DIRECTORY));
+  CrashPlace place;
+  struct stat folder{};
+  if (::fstat(dir.get(), &folder) < 0) return Fail(errno, "look at process {}", pid);
+  place.owner = folder.st_uid;
+
+  const ProcessStat leader = OBIT_TRY(ReadProcessStat(dir, "stat"));
+  place.comm = leader.comm;
+  place.signal = leader.exit_code & 0x7f;  // group_exit_code, set before any server is asked
+  place.started = SinceBoot(leader.start_ticks);
+
+  struct statx program{};
+  if (::statx(dir.get(), "exe", AT_STATX_DONT_SYNC, STATX_INO | STATX_MTIME, &program) < 0)
+    return Fail(errno, "look at the program of {}", pid);
+  place.program_inode = program.stx_ino;
+  place.program_changed = program.stx_mtime.tv_sec * 1'000'000'000LL + program.stx_mtime.tv_nsec;
+
+  const ProcessStat crashed = OBIT_TRY(CrashingThread(dir, leader));
+  place.pc = OBIT_TRY(FilePlaceOf(OBIT_TRY(OpenAt(dir, "maps", O_RDONLY)), crashed.pc));
+  return place;
+}
+
+}  // namespace obit

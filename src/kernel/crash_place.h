@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <sys/types.h>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace obit {
+
+/// A place in a mapped file.
+struct FilePlace {
+  std::uint64_t inode = 0;   ///< 0: memory without a file, or no memory at all
+  std::uint64_t offset = 0;  ///< bytes into the file
+  auto operator<=>(const FilePlace&) const = default;
+};
+
+/// Where a process crashed: the few facts that can be had in some twenty microseconds.
+struct CrashPlace {
+  std::string comm;
+  int signal = 0;            ///< the fatal one
+  uid_t owner = 0;           ///< of the process, 0 if it is privileged (proc_pid(5))
+  std::int64_t started = 0;  ///< CLOCK_BOOTTIME, ns; by a clock that ticks each 10 ms
+  /// The program: a file that is made anew has another inode or time. Not the device, which differs for each
+  /// container of one image (overlayfs).
+  std::uint64_t program_inode = 0;
+  std::int64_t program_changed = 0;  ///< ns since 1970
+  FilePlace pc;                      ///< of the thread that crashed
+};
+
+/// Reads it from `proc` (a descriptor of /proc), without asking any other file system. The caller checks the
+/// process' pidfd after the call. ENOENT: no thread of `pid` dumps core; EACCES, EPERM: no right to look.
+[[nodiscard]] Result<CrashPlace> ReadCrashPlace(const Fd& proc, pid_t pid);
+
+/// What is mapped at `address`. `maps` is an open /proc/PID/maps; asked by PROCMAP_QUERY (Linux 6.11), before
+/// that read as text.
+[[nodiscard]] Result<FilePlace> FilePlaceOf(const Fd& maps, std::uint64_t address);
+/// The same from the text alone.
+[[nodiscard]] Result<FilePlace> FilePlaceByText(const Fd& maps, std::uint64_t address);
+
+}  // namespace obit

@@ -1,0 +1,139 @@
+"""A program that is started again and again and crashes each time: a few crashes are kept, the others counted."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+
+from harness import case, crash, programs, store, wait
+
+LIMITS = "[crash_loop]\ncrashes = 3\nstorm = 0\n[analysis]\nenabled = false\n"
+TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds: the clock of a process' start
+
+
+def boottime():
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Limited:
+    """Of a server whose limits are small."""
+
+    def start(self, limits=LIMITS):
+        self.server.configure(limits, limits_loops=True)
+        self.server.start()
+
+    def begin(self, *argv, count=1):
+        """The first crash of a site. What starts afterwards is no storm any more."""
+        self.crash(*argv)
+        store.records(self.server.store, count)
+        now = boottime()
+        wait.until(lambda: boottime() > now + 2 * TICK, "the next tick of the clock")
+
+    def loop(self, count, program=programs.CRASHER, **options):
+        parent = crash.run([program, "loop", count, 1], seconds=60, **options)
+        return int(re.match(rf"reaped {count} dumped (\d+)$", parent.output)[1])
+
+    def repeats(self):
+        """All that was counted, once the server has stopped."""
+        self.assertEqual(self.server.stop(), 0)
+        files = pathlib.Path(self.server.store).glob("crashes/*/*/repeats.json")
+        return [json.loads(file.read_text()) for file in files]
+
+
+@case.each_transport
+class CrashLoop(Limited):
+    transport = None
+
+    def test_is_counted(self):
+        self.start()
+        self.lend_kernel(self.transport)
+        self.begin(programs.CRASHER, "segv")
+        dumped = self.loop(50)
+        records = store.records(self.server.store, 3)
+        (repeats,) = self.repeats()
+        self.assertEqual(len(store.records(self.server.store, 3)), 3)
+        self.assertEqual((repeats["id"], repeats["crashes"]), (records[-1]["id"], 48))
+        self.assertLess(repeats["first"], repeats["last"])
+        if self.transport == "socket-request":
+            self.assertEqual(dumped, 2, "who is only counted has dumped no core")
+        for record in records:
+            self.check_core(record, "crash_here")
+        self.assertIn("48 more of crasher were counted, not kept (crash loop).", store.obit(self.server.store, "list").stdout)
+        self.assertRegex(store.obit(self.server.store, "show").stdout, r"Repeats +48 more until ")
+
+
+class CrashLoops(Limited, case.KernelCase):
+    def setUp(self):
+        super().setUp()
+        self.start()
+        self.lend_kernel("socket-request")
+
+    def kept(self):
+        return len(store.crash_directories(self.server.store))
+
+    def test_what_runs_already_is_a_storm(self):
+        storm = crash.Running([programs.CRASHER, "storm", 30, "stop"])
+        os.waitid(os.P_PID, storm.pid, os.WSTOPPED | os.WNOWAIT)
+        self.begin(programs.CRASHER, "segv")
+        self.loop(10)
+        os.kill(storm.pid, 18)  # SIGCONT
+        self.assertEqual(storm.reap().output, "reaped 30 dumped 30\n")
+        store.records(self.server.store, 33)
+        self.assertEqual(sum(repeats["crashes"] for repeats in self.repeats()), 8)
+        self.assertEqual(self.kept(), 33)
+
+    def test_other_sites_are_not_concerned(self):
+        self.begin(programs.CRASHER, "segv")
+        self.assertEqual(self.loop(10), 2)
+        self.crash(programs.CRASHER, "abort")  # another place of the program
+        self.crash(programs.CRASHER, "segv", user=65534)  # another user
+        shutil.copy(programs.CRASHER, f"{self.directory}/crasher")  # another program
+        self.crash(f"{self.directory}/crasher", "segv")
+        sleeping = crash.Running(["sleep", "1000"])
+        sleeping.kill()
+        sleeping.reap()
+        store.records(self.server.store, 7)
+        self.crash(programs.CRASHER, "segv")
+        self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [9])
+        self.assertEqual(self.kept(), 7)
+
+    def test_threads_that_are_not_the_leader_have_a_site_too(self):
+        self.begin(programs.CRASHER, "threads", 10)
+        for _ in range(4):
+            self.crash(programs.CRASHER, "threads", 10)
+        store.records(self.server.store, 3)
+        self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [2])
+
+    def test_counts_last_while_the_server_lives(self):
+        self.begin(programs.CRASHER, "segv")
+        self.loop(5)
+        counted = lambda: [json.loads(file.read_text())["crashes"]
+                           for file in pathlib.Path(self.server.store).glob("crashes/*/*/repeats.json")]  # fmt: skip
+        wait.until(lambda: counted() == [3], counted)
+        self.loop(5)
+        wait.until(lambda: counted() == [8], counted)
+        self.server.wait_for_log("a crash loop: from now on one each 3600 s is kept, the others are counted")
+        self.assertEqual(self.server.log().count("a crash loop"), 1)
+        wait.until(lambda: "obit_crashes_repeated_total 8\n" in (self.server.store / "metrics.prom").read_text(), "the metric")
+
+    def test_a_count_is_its_owners_to_read(self):
+        argv = [programs.CRASHER, "segv"]
+        self.crash(*argv, user=61001)
+        store.records(self.server.store, 1)
+        now = boottime()
+        wait.until(lambda: boottime() > now + 2 * TICK, "the next tick of the clock")
+        for _ in range(4):
+            self.crash(*argv, user=61001)
+        store.records(self.server.store, 3)
+        self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [2])
+        for user, expected in ((61001, "2 more of crasher"), (61002, "No crashes of yours")):
+            listed = subprocess.run([programs.OBIT, "--store", self.server.store, "list"], user=user, group=user, extra_groups=[],
+                                    capture_output=True, text=True, check=True, timeout=60)  # fmt: skip
+            self.assertIn(expected, listed.stdout)
+
+
+if __name__ == "__main__":
+    case.main()
