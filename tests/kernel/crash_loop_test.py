@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import time
 
@@ -25,12 +26,15 @@ class Limited:
         self.server.configure(limits, limits_loops=True)
         self.server.start()
 
-    def begin(self, *argv, count=1):
-        """The first crash of a site. What starts afterwards is no storm any more."""
-        self.crash(*argv)
-        store.records(self.server.store, count)
+    def end_of_storm(self):
+        """The first crash of a site is recorded. What starts from here on is no storm any more."""
+        store.records(self.server.store, 1)
         now = boottime()
         wait.until(lambda: boottime() > now + 2 * TICK, "the next tick of the clock")
+
+    def begin(self, *argv, **options):
+        self.crash(*argv, **options)
+        self.end_of_storm()
 
     def loop(self, count, program=programs.CRASHER, **options):
         parent = crash.run([program, "loop", count, 1], seconds=60, **options)
@@ -79,7 +83,7 @@ class CrashLoops(Limited, case.KernelCase):
         os.waitid(os.P_PID, storm.pid, os.WSTOPPED | os.WNOWAIT)
         self.begin(programs.CRASHER, "segv")
         self.loop(10)
-        os.kill(storm.pid, 18)  # SIGCONT
+        storm.kill(signal.SIGCONT)
         self.assertEqual(storm.reap().output, "reaped 30 dumped 30\n")
         store.records(self.server.store, 33)
         self.assertEqual(sum(repeats["crashes"] for repeats in self.repeats()), 8)
@@ -99,6 +103,24 @@ class CrashLoops(Limited, case.KernelCase):
         self.crash(programs.CRASHER, "segv")
         self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [9])
         self.assertEqual(self.kept(), 7)
+
+    def kill_in(self, call, code):
+        """Kills a python that waits in the system call of that number."""
+        waiting = crash.Running(["python3", "-c", code])
+        wait.until(lambda: pathlib.Path(f"/proc/{waiting.pid}/syscall").read_text().startswith(f"{call} "), code)
+        waiting.kill().reap()
+
+    def test_places_of_one_module_are_told_apart(self):
+        clock_nanosleep, pause = (230, 34) if os.uname().machine == "x86_64" else (115, 73)  # ppoll
+        sleeping = clock_nanosleep, "import time; time.sleep(1000)"
+        self.kill_in(*sleeping)
+        self.end_of_storm()
+        for _ in range(3):
+            self.kill_in(*sleeping)
+        store.records(self.server.store, 3)
+        self.kill_in(pause, "import signal; signal.pause()")
+        store.records(self.server.store, 4)
+        self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [1])
 
     def test_threads_that_are_not_the_leader_have_a_site_too(self):
         self.begin(programs.CRASHER, "threads", 10)
@@ -121,10 +143,7 @@ class CrashLoops(Limited, case.KernelCase):
 
     def test_a_count_is_its_owners_to_read(self):
         argv = [programs.CRASHER, "segv"]
-        self.crash(*argv, user=61001)
-        store.records(self.server.store, 1)
-        now = boottime()
-        wait.until(lambda: boottime() > now + 2 * TICK, "the next tick of the clock")
+        self.begin(*argv, user=61001)
         for _ in range(4):
             self.crash(*argv, user=61001)
         store.records(self.server.store, 3)
