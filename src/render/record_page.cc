@@ -149,7 +149,7 @@ std::string RepeatsText(const PageContext& context) {
   if (!context.repeats) return "";
   const Repeats& repeats = *context.repeats;
   return fmt::format("{} more until {} {} counted, not kept (crash loop)", repeats.crashes,
-                     FormatMoment(repeats.last, context.now), repeats.crashes == 1 ? "was" : "were");
+                     FormatMomentInProse(repeats.last, context.now), repeats.crashes == 1 ? "was" : "were");
 }
 
 std::string FilesText(const CrashRecord& record, const PageContext& context) {

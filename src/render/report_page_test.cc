@@ -113,6 +113,19 @@ TEST(ReportPage, SaysWhatATiredPersonWantsFirst) {
 )");
 }
 
+TEST(ReportPage, SaysWhatACrashLoopRepeated) {
+  PageContext context = Context();
+  context.repeats = Repeats{.crashes = 31, .last = context.now + 60 * kSecond};
+  const std::string page = Render(SampleRecord(), SampleReport(), context);
+  EXPECT_THAT(
+      page,
+      HasSubstr("\n  Repeats     31 more until today at 14:03:11 were counted, not kept (crash loop)\n"));
+  EXPECT_THAT(page, HasSubstr("repeats.json\n"));
+  context.repeats->crashes = 1;
+  EXPECT_THAT(Render(SampleRecord(), SampleReport(), context),
+              HasSubstr("1 more until today at 14:03:11 was counted, not kept"));
+}
+
 TEST(ReportPage, ShowsTheSourceWhereItCanBeRead) {
   const testing::TemporaryFolder folder;
   const std::string path = folder / "cache.cc";
