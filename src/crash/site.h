@@ -2,20 +2,28 @@
 
 #include <compare>
 #include <cstdint>
+#include <string>
 
 #include <sys/types.h>
+
+#include "base/file_stamp.h"
 
 namespace obit {
 
 /// Where programs crash: one place of one program, the same for each of its processes. What abort(3) and the
-/// like end is one site for each program, the place where the signal is sent.
+/// like end is one site, the place where the signal is sent; so is code that lies in no file.
 struct CrashSite {
-  uid_t uid = 0;  ///< of the process: what one user crashes says nothing of another's
+  // Whose it is. What one user crashes says nothing of another's, nor of the same program with more rights.
+  uid_t uid = 0;  ///< the real one
+  bool privileged = false;
+  bool wants_core = true;  ///< its RLIMIT_CORE is not 0
+  std::string service;     ///< systemd's service, a container or a pod; empty if it is in none
+  std::string comm;        ///< scripts have their own, though their program is one interpreter
+
   int signal = 0;
-  std::uint64_t program_inode = 0;   ///< with the time: a program that was built anew has other sites
-  std::int64_t program_changed = 0;  ///< ns since 1970
-  std::uint64_t module_inode = 0;    ///< the file that the crashing pc lies in; 0: in none
-  std::uint64_t offset = 0;          ///< of the pc in that file, bytes
+  FileStamp program;               ///< the file that it executes
+  std::uint64_t module_inode = 0;  ///< the file that the crashing pc lies in; 0: in none
+  std::uint64_t offset = 0;        ///< of the pc in that file, bytes
   auto operator<=>(const CrashSite&) const = default;
 };
 

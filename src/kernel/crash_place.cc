@@ -9,7 +9,6 @@
 
 #include "base/io.h"
 #include "kernel/mappings.h"
-#include "kernel/process.h"
 
 namespace obit {
 namespace {
@@ -30,6 +29,24 @@ Result<ProcessStat> CrashingThread(const Fd& dir, ProcessStat leader) {
   if ((leader.flags & ProcessStat::kDumpCore) != 0) return leader;
   if (auto stat = FindDumpingThread(dir)) return *std::move(stat);
   return Refuse(ENOENT, "no thread of {} dumps core", leader.id);
+}
+
+Result<FileStamp> ProgramOf(const Fd& dir) {
+  struct statx file{};
+  if (::statx(dir.get(), "exe", AT_STATX_DONT_SYNC, STATX_INO | STATX_BTIME, &file) < 0)
+    return Fail(errno, "statx");
+  FileStamp program{.inode = file.stx_ino};
+  if ((file.stx_mask & STATX_BTIME) != 0) {
+    program.made = file.stx_btime.tv_sec;
+    program.made_ns = file.stx_btime.tv_nsec;
+  }
+  // For the time of the last write cifs waits for its server (cifs_getattr), whatever it is told. What lies
+  // on a block device has no server to wait for.
+  if (file.stx_dev_major == 0) return program;
+  if (::statx(dir.get(), "exe", AT_STATX_DONT_SYNC, STATX_MTIME, &file) < 0) return Fail(errno, "statx");
+  program.written = file.stx_mtime.tv_sec;
+  program.written_ns = file.stx_mtime.tv_nsec;
+  return program;
 }
 
 }  // namespace
@@ -57,21 +74,10 @@ Result<FilePlace> FilePlaceOf(const Fd& maps, std::uint64_t address) {
 Result<CrashPlace> ReadCrashPlace(const Fd& proc, pid_t pid) {
   const Fd dir = OBIT_TRY(OpenAt(proc, std::to_string(pid), O_RDONLY | O_DIRECTORY));
   CrashPlace place;
-  struct stat folder{};
-  if (::fstat(dir.get(), &folder) < 0) return Fail(errno, "look at process {}", pid);
-  place.owner = folder.st_uid;
-
+  place.facts = ReadBriefFacts(proc, dir, pid);
+  place.program = OBIT_TRY_IN(ProgramOf(dir), "look at the program of {}", pid);
   const ProcessStat leader = OBIT_TRY(ReadProcessStat(dir, "stat"));
-  place.comm = leader.comm;
-  place.signal = leader.exit_code & 0x7f;  // group_exit_code, set before any server is asked
   place.started = SinceBoot(leader.start_ticks);
-
-  struct statx program{};
-  if (::statx(dir.get(), "exe", AT_STATX_DONT_SYNC, STATX_INO | STATX_MTIME, &program) < 0)
-    return Fail(errno, "look at the program of {}", pid);
-  place.program_inode = program.stx_ino;
-  place.program_changed = program.stx_mtime.tv_sec * 1'000'000'000LL + program.stx_mtime.tv_nsec;
-
   const ProcessStat crashed = OBIT_TRY(CrashingThread(dir, leader));
   place.pc = OBIT_TRY(FilePlaceOf(OBIT_TRY(OpenAt(dir, "maps", O_RDONLY)), crashed.pc));
   return place;

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
 
 #include <sys/types.h>
 
 #include "base/fd.h"
+#include "base/file_stamp.h"
 #include "base/result.h"
+#include "kernel/process.h"
 
 namespace obit {
 
@@ -18,17 +18,12 @@ struct FilePlace {
   auto operator<=>(const FilePlace&) const = default;
 };
 
-/// Where a process crashed: the few facts that can be had in some twenty microseconds.
+/// Where a process crashed: what can be had in some fifty microseconds.
 struct CrashPlace {
-  std::string comm;
-  int signal = 0;            ///< the fatal one
-  uid_t owner = 0;           ///< of the process, 0 if it is privileged (proc_pid(5))
+  ProcessFacts facts;        ///< the brief ones
   std::int64_t started = 0;  ///< CLOCK_BOOTTIME, ns; by a clock that ticks each 10 ms
-  /// The program: a file that is made anew has another inode or time. Not the device, which differs for each
-  /// container of one image (overlayfs).
-  std::uint64_t program_inode = 0;
-  std::int64_t program_changed = 0;  ///< ns since 1970
-  FilePlace pc;                      ///< of the thread that crashed
+  FileStamp program;
+  FilePlace pc;  ///< of the thread that crashed
 };
 
 /// Reads it from `proc` (a descriptor of /proc), without asking any other file system. The caller checks the

@@ -32,7 +32,6 @@ constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfoWire);
 
 enum : std::uint64_t {
   kMaskPid = 1 << 0,
-  kMaskCreds = 1 << 1,
   kMaskExit = 1 << 3,  // asked for, it answers also about a process that was reaped (6.15)
   kMaskCoredump = 1 << 4,
   kMaskCoredumpSignal = 1 << 6,
@@ -44,11 +43,10 @@ enum : std::uint32_t { kCoredumped = 1, kCoredumpUser = 4, kCoredumpRoot = 8 };
 
 Result<PidfdInfo> GetPidfdInfo(const Fd& pidfd) {
   PidfdInfoWire wire{};
-  wire.mask = kMaskPid | kMaskCreds | kMaskExit | kMaskCoredump;
+  wire.mask = kMaskPid | kMaskExit | kMaskCoredump;
   if (::ioctl(pidfd.get(), kPidfdGetInfo, &wire) < 0) return Fail(errno, "ask about a process by pidfd");
   PidfdInfo info;
   if ((wire.mask & kMaskPid) != 0) info.pid = static_cast<pid_t>(wire.tgid);
-  if ((wire.mask & kMaskCreds) != 0) info.uid = wire.ruid;
   // 6.16 to 6.18 set the bit also for a process that never dumped, with an empty coredump_mask.
   info.coredump_known = (wire.mask & kMaskCoredump) != 0;
   if (info.coredump_known) {

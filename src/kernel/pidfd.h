@@ -23,7 +23,6 @@ struct PidfdInfo {
   bool coredump_known = false;  ///< this kernel reports core dumps (6.16)
   bool coredumped = false;  ///< it is dumping core, or has: the only proof that the kernel made a connection
   DumpMode dump_mode = DumpMode::kUnknown;
-  std::optional<uid_t> uid;   ///< the real one
   std::optional<int> signal;  ///< the fatal signal (6.19)
   std::optional<int> code;    ///< its si_code (7.1)
 };

@@ -196,12 +196,9 @@ std::int64_t SinceBoot(std::uint64_t start_ticks) {
   return static_cast<std::int64_t>(start_ticks) * per_tick;
 }
 
-ProcessFacts ReadProcessFacts(const Fd& proc, pid_t pid) {
+ProcessFacts ReadBriefFacts(const Fd& proc, const Fd& dir, pid_t pid) {
   ProcessFacts facts;
   facts.pid = pid;
-  const auto opened = OpenAt(proc, std::to_string(pid), O_RDONLY | O_DIRECTORY);
-  if (!opened) return facts;
-  const Fd& dir = *opened;
   if (const auto stat = ReadProcessStat(dir, "stat")) {
     facts.parent = stat->parent;
     facts.comm = stat->comm;
@@ -227,13 +224,21 @@ ProcessFacts ReadProcessFacts(const Fd& proc, pid_t pid) {
   facts.resident_bytes = kib("VmRSS");
   facts.core_limit = SoftCoreLimit(SmallFile(dir, "limits"));
   facts.cgroup = CgroupPath(SmallFile(dir, "cgroup"));
+  facts.user_namespace = Link(dir, "ns/user");
+  facts.capable = IsCapableHere(proc, status, facts.user_namespace);
+  return facts;
+}
+
+ProcessFacts ReadProcessFacts(const Fd& proc, pid_t pid) {
+  const auto opened = OpenAt(proc, std::to_string(pid), O_RDONLY | O_DIRECTORY);
+  if (!opened) return {.pid = pid};
+  const Fd& dir = *opened;
+  ProcessFacts facts = ReadBriefFacts(proc, dir, pid);
   facts.cwd = Link(dir, "cwd");
   facts.root = Link(dir, "root");
   facts.pid_namespace = Link(dir, "ns/pid");
   facts.mount_namespace = Link(dir, "ns/mnt");
   facts.network_namespace = Link(dir, "ns/net");
-  facts.user_namespace = Link(dir, "ns/user");
-  facts.capable = IsCapableHere(proc, status, facts.user_namespace);
   ReadExecutable(dir, facts);
   ReadCmdline(dir, facts);
   if (auto thread = FindDumpingThread(dir))

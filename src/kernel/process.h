@@ -78,6 +78,10 @@ inline constexpr std::size_t kCmdlineMax = 32 * 1024;  ///< bytes of the command
 /// none.
 [[nodiscard]] std::optional<bool> IsCapable(std::string_view permitted);
 
+/// Reads what is cheap: names, signal, ids and rights, sizes, limit, cgroup, user namespace. `dir` is
+/// /proc/PID. Else as ReadProcessFacts.
+[[nodiscard]] ProcessFacts ReadBriefFacts(const Fd& proc, const Fd& dir, pid_t pid);
+
 /// Reads all it can of the crashing process `pid` from `proc` (a descriptor of /proc). Small, bounded reads
 /// that ask no file system but /proc, so that a dead NFS or FUSE server behind the process cannot hold the
 /// caller. The caller holds a pidfd and checks it after the call: only then do the facts belong to that

@@ -11,10 +11,10 @@ std::int64_t Nanoseconds(std::chrono::seconds seconds) { return std::chrono::nan
 }  // namespace
 
 void CrashLoops::BeginPeriod(Site& site, std::int64_t now, const Config& config) {
-  site.looping = site.looping && site.counted;
-  site.counted = false;
+  const std::int64_t interval = Nanoseconds(config.loop_interval);
+  site.looping = site.looping && now < site.last_counted + interval;
   site.kept = 0;
-  site.until = now + Nanoseconds(site.looping ? config.loop_interval : config.loop_window);
+  site.until = now + (site.looping ? interval : Nanoseconds(config.loop_window));
   // What a loop starts anew each hour is no storm.
   if (!site.looping) site.storm_until = now + Nanoseconds(config.loop_storm);
 }
@@ -44,12 +44,16 @@ CrashLoops::Verdict CrashLoops::Judge(const Crash& crash, const Config& config) 
   }
   const bool begins = !std::exchange(site.looping, true);
   if (begins) site.until = crash.now + Nanoseconds(config.loop_interval);
-  site.counted = true;
+  site.last_counted = crash.now;
   Repeats& repeats = site.count.repeats;
   if (++repeats.crashes == 1) repeats.first = crash.time;
   repeats.last = crash.time;
   changed_[repeats.id] = site.count;
   return begins ? Verdict::kLoopBegins : Verdict::kCount;
+}
+
+void CrashLoops::Forget(std::string_view id) {
+  std::erase_if(sites_, [id](const auto& site) { return site.second.count.repeats.id == id; });
 }
 
 std::vector<CrashLoops::Count> CrashLoops::TakeChanged() {

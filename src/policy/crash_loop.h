@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "crash/repeats.h"
@@ -13,7 +14,7 @@ namespace obit {
 
 /// Tells crash loops: a program that is started again and again and crashes at the same site each time. The
 /// first crashes of a site are kept (Config::loop_crashes in loop_window); those beyond are counted, and one
-/// each loop_interval is kept, until such an interval had none to count. A storm, many at once, is no loop: a
+/// each loop_interval is kept, until there was none for so long. A storm, many at once, is no loop: a
 /// process is never part of one that was started before, or within loop_storm after, the site's first crash.
 ///
 /// It knows kSitesMax sites at most and forgets those first whose time is over; a crash of a site that it
@@ -36,6 +37,8 @@ class CrashLoops {
   static constexpr std::size_t kSitesMax = 4096;
 
   [[nodiscard]] Verdict Judge(const Crash& crash, const Config& config);
+  /// The crash `id`, which was to be kept, is not there (any more): the next one of its site is kept.
+  void Forget(std::string_view id);
 
   /// What was counted after a crash that was kept.
   struct Count {
@@ -52,7 +55,7 @@ class CrashLoops {
     std::int64_t storm_until = 0;  // processes that were started up to then are of a storm
     unsigned kept = 0;
     bool looping = false;
-    bool counted = false;
+    std::int64_t last_counted = 0;
     Count count;  // since the last one that was kept
   };
   static void BeginPeriod(Site& site, std::int64_t now, const Config& config);

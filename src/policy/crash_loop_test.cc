@@ -80,11 +80,26 @@ TEST_F(CrashLoopTest, OfEachIntervalOfALoopOneIsKept) {
 
 TEST_F(CrashLoopTest, ALoopThatHasEndedIsForgotten) {
   (void)LoopFrom(0, 500);
-  EXPECT_EQ(CrashAt(8000, 7000), Verdict::kKeep) << "of the loop, after its first interval";
-  EXPECT_EQ(CrashAt(12000, 7500), Verdict::kKeep) << "there was none to count in the last one";
-  EXPECT_EQ(CrashAt(12100, 12050), Verdict::kKeep);
-  EXPECT_EQ(CrashAt(12200, 12150), Verdict::kKeep);
-  EXPECT_EQ(CrashAt(12300, 12250), Verdict::kLoopBegins);
+  EXPECT_EQ(CrashAt(3000, 2000), Verdict::kCount);
+  EXPECT_EQ(CrashAt(5000, 4000), Verdict::kKeep) << "of the loop, after its first interval";
+  EXPECT_EQ(CrashAt(5100, 5050), Verdict::kCount);
+  EXPECT_EQ(CrashAt(9000, 5200), Verdict::kKeep) << "there was none to count for an hour";
+  EXPECT_EQ(CrashAt(9001, 5200), Verdict::kKeep) << "so it is of a storm";
+  EXPECT_EQ(CrashAt(9100, 9050), Verdict::kKeep);
+  EXPECT_EQ(CrashAt(9200, 9150), Verdict::kLoopBegins);
+}
+
+TEST_F(CrashLoopTest, DaysLaterAStormIsAStorm) {
+  (void)LoopFrom(0, 500);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(CrashAt(300'000, 200'000), Verdict::kKeep);
+}
+
+TEST_F(CrashLoopTest, WhereNothingIsLeftTheNextOneIsKept) {
+  (void)LoopFrom(0, 100);
+  loops_.Forget("another");
+  EXPECT_EQ(CrashAt(102, 101), Verdict::kCount);
+  loops_.Forget(loops_.TakeChanged().at(0).repeats.id);
+  EXPECT_EQ(CrashAt(103, 102), Verdict::kKeep);
 }
 
 TEST_F(CrashLoopTest, AWindowThatWasNotFullLeavesNothing) {
@@ -94,8 +109,10 @@ TEST_F(CrashLoopTest, AWindowThatWasNotFullLeavesNothing) {
 TEST_F(CrashLoopTest, SitesAreCountedApart) {
   (void)LoopFrom(0, 100);
   EXPECT_EQ(CrashAt(101, 100), Verdict::kCount);
-  const CrashSite sites[] = {{.uid = 1},          {.signal = 6}, {.program_inode = 1}, {.program_changed = 1},
-                             {.module_inode = 1}, {.offset = 1}};
+  const CrashSite sites[] = {
+      {.uid = 1},          {.privileged = true}, {.wants_core = false},     {.service = "a"},
+      {.comm = "a"},       {.signal = 6},        {.program = {.inode = 1}}, {.program = {.written_ns = 1}},
+      {.module_inode = 1}, {.offset = 1}};
   for (const CrashSite& site : sites) EXPECT_EQ(CrashAt(101, 100, site), Verdict::kKeep);
 }
 

@@ -18,6 +18,7 @@
 #include "kernel/core_pattern.h"
 #include "kernel/version.h"
 #include "policy/decide.h"
+#include "server/crash_site.h"
 
 namespace obit {
 namespace {
@@ -28,15 +29,6 @@ CrashRecord::Host ThisHost() {
   if (const auto name = ReadFile("/proc/sys/kernel/hostname", 256)) host.name = Trim(name->text);
   if (const auto boot = ReadFile("/proc/sys/kernel/random/boot_id", 64)) host.boot_id = Trim(boot->text);
   return host;
-}
-
-/// True if the process had, or may have had, rights that its user has not: what is not known is no proof. The
-/// notes of its core can only add to it (ApplyCoreNotes).
-bool IsPrivileged(const PidfdInfo& info, const ProcessFacts& facts) {
-  if (info.dump_mode != DumpMode::kUser || facts.secure.value_or(false)) return true;
-  if (!facts.uid || !facts.one_identity.value_or(false)) return true;
-  // Ambient capabilities come without AT_SECURE. ptrace(2) guards such a process from its user just so.
-  return *facts.uid != 0 && facts.capable.value_or(true);
 }
 
 /// One connection that waits, or nothing if none does.
@@ -137,6 +129,7 @@ void Intake::OnTimeout(Pending& pending) {
 
 /// `reason` by value: it may be part of `pending`, which ends here.
 void Intake::EndAsRecord(Pending& pending, CrashOutcome outcome, std::string reason) {
+  if (pending.repeat) return EndAsCounted(pending);  // it is, already
   Arrival arrival = Remove(pending);
   ReleaseConnection(arrival.connection);
   arrival.record.capture.held_seconds = static_cast<double>(MonotonicNow() - arrival.accepted) / 1e9;
@@ -148,10 +141,9 @@ void Intake::EndAsRecord(Pending& pending, CrashOutcome outcome, std::string rea
 void Intake::EndAsCounted(Pending& pending) {
   const bool repeat = pending.repeat;
   const Arrival arrival = Remove(pending);
-  if (repeat)
-    handler_.repeated();
-  else
-    handler_.rejected(arrival.record);
+  if (repeat) return handler_.repeated();
+  loops_.Forget(arrival.record.id);
+  handler_.rejected(arrival.record);
 }
 
 /// Takes every pending connection at once, so that the kernel's backlog never fills.
@@ -237,17 +229,20 @@ bool Intake::IsRepeat(const Pending& pending) {
   if (config_.loop_crashes == 0) return false;
   const auto place = inspector_.PlaceOf(pending.arrival.peer);
   if (!place) return false;
+  auto site = SiteOf(pending.arrival.peer.info, *place);
+  if (!site) return false;
   const CrashRecord& record = pending.arrival.record;
   const auto verdict = loops_.Judge({.id = record.id,
                                      .time = record.time,
-                                     .site = place->site,
+                                     .site = std::move(*site),
                                      .started = place->started,
                                      .now = BoottimeNow()},
                                     config_);
   if (verdict == CrashLoops::Verdict::kLoopBegins)
     Log(Severity::kNotice,
-        "{}[{}] {}: a crash loop: from now on one each {} s is kept, the others are counted", place->comm,
-        record.process.pid, SignalName(place->site.signal), config_.loop_interval.count());
+        "{}[{}] {}: a crash loop: from now on one each {} s is kept, the others are counted",
+        place->facts.comm, record.process.pid, SignalName(*place->facts.signal),
+        config_.loop_interval.count());
   return verdict != CrashLoops::Verdict::kKeep;
 }
 

@@ -68,6 +68,8 @@ class Intake {
   [[nodiscard]] std::size_t pending() const { return pending_.size(); }
   /// What crash loops repeated since the last call.
   [[nodiscard]] std::vector<CrashLoops::Count> TakeRepeats() { return loops_.TakeChanged(); }
+  /// The crash is not in the store (any more): no others are only counted for its sake.
+  void ForgetKept(std::string_view id) { loops_.Forget(id); }
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
  private:

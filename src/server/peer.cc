@@ -3,7 +3,6 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "base/unix_socket.h"
-#include "kernel/crash_place.h"
 #include "kernel/local_mounts.h"
 
 namespace obit {
@@ -50,16 +49,10 @@ Result<ProcessFacts> KernelInspector::Inspect(const Peer& peer) {
   return facts;
 }
 
-Result<PeerInspector::Place> KernelInspector::PlaceOf(const Peer& peer) {
+Result<CrashPlace> KernelInspector::PlaceOf(const Peer& peer) {
   CrashPlace place = OBIT_TRY(ReadCrashPlace(proc_, peer.info.pid));
   if (!StillNamed(peer.pidfd)) return Refuse(ESRCH, "the process was gone before it could be looked at");
-  const CrashSite site{.uid = peer.info.uid.value_or(place.owner),
-                       .signal = place.signal,
-                       .program_inode = place.program_inode,
-                       .program_changed = place.program_changed,
-                       .module_inode = place.pc.inode,
-                       .offset = place.pc.offset};
-  return Place{.site = site, .started = place.started, .comm = std::move(place.comm)};
+  return place;
 }
 
 Result<Executable> KernelInspector::Program(const Peer& peer, const std::string& path) {

@@ -5,7 +5,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "crash/site.h"
+#include "kernel/crash_place.h"
 #include "kernel/mapped_files.h"
 #include "kernel/pidfd.h"
 #include "kernel/process.h"
@@ -39,12 +39,7 @@ class PeerInspector {
   /// The facts of /proc. ESRCH: the process was gone before they were read, and they may be of another one.
   [[nodiscard]] virtual Result<ProcessFacts> Inspect(const Peer& peer) = 0;
   /// Where it crashed, faster than Inspect. Fails also where that cannot be told.
-  struct Place {
-    CrashSite site;
-    std::int64_t started = 0;  ///< the process, ns of CLOCK_BOOTTIME
-    std::string comm;
-  };
-  [[nodiscard]] virtual Result<Place> PlaceOf(const Peer& peer) = 0;
+  [[nodiscard]] virtual Result<CrashPlace> PlaceOf(const Peer& peer) = 0;
   /// The program, which the process calls `path`.
   [[nodiscard]] virtual Result<Executable> Program(const Peer& peer, const std::string& path) = 0;
   /// For direct capture. EACCES, EPERM: obitd has no right to it. ESRCH: the process is gone.
@@ -60,7 +55,7 @@ class KernelInspector final : public PeerInspector {
   [[nodiscard]] Result<Peer> Identify(const Fd& connection) override;
   [[nodiscard]] Result<Peer> IdentifyPiped(Fd pidfd, pid_t pid) override;
   [[nodiscard]] Result<ProcessFacts> Inspect(const Peer& peer) override;
-  [[nodiscard]] Result<Place> PlaceOf(const Peer& peer) override;
+  [[nodiscard]] Result<CrashPlace> PlaceOf(const Peer& peer) override;
   [[nodiscard]] Result<Executable> Program(const Peer& peer, const std::string& path) override;
   [[nodiscard]] Result<ProcessMemory> Memory(const Peer& peer) override;
   [[nodiscard]] Result<std::vector<MappedFile>> MappedFiles(const Peer& peer) override;

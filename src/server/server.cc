@@ -27,8 +27,14 @@ std::string Headline(const CrashRecord& record) {
   return line;
 }
 
-/// Of crash loops that go on at the same time so many get their count written each second: each costs a sync.
-constexpr std::size_t kRepeatsAtOnce = 16;
+/// So many counts of crash loops are written each second, and at the end: each costs a sync.
+constexpr std::size_t kRepeatsAtOnce = 16, kRepeatsAtEnd = 256;
+
+/// The crash is being captured, or waits for that.
+bool IsIncoming(const Store& store, const std::string& id) {
+  struct stat status{};
+  return ::fstatat(store.root().get(), ("incoming/" + id).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
 
 void SetReason(WorkerJob& job, std::string_view reason) {
   std::memcpy(job.reason, reason.data(), std::min(reason.size(), sizeof job.reason - 1));
@@ -276,6 +282,7 @@ void Server::Commit(const std::string& id, std::vector<MappedFile> mapped) {
   ScheduleMetrics();
   Announce(location, *committed);
   hooks_.Add(HookEvent::kCrash, location);
+  if (repeats_.contains(id)) ScheduleRepeats();
   ScheduleSync();
   if (!committed->files.core.empty()) analyses_.Add(location, std::move(mapped));
 }
@@ -325,34 +332,35 @@ void Server::ScheduleRepeats() {
     repeat_ = std::move(*later);
 }
 
-void Server::TakeRepeats() {
-  for (CrashLoops::Count& count : intake_.TakeRepeats())
-    repeats_.insert_or_assign(count.repeats.id, std::move(count));
-}
-
-/// Puts what crash loops repeated beside the crashes that it came after. New counts are taken only when all
-/// others are written: each has its turn.
+/// Puts what crash loops repeated beside the crashes that it came after, each in its turn.
 void Server::WriteRepeats(std::size_t most) {
   repeat_ = EventSource();
-  if (repeats_.empty()) TakeRepeats();
-  for (auto next = repeats_.begin(); next != repeats_.end() && most > 0; --most) {
-    const auto& [id, count] = *next;
-    // It is still being captured: then the count waits for it.
-    struct stat status{};
-    if (::fstatat(store_.root().get(), ("incoming/" + id).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
-      ++next;
+  for (CrashLoops::Count& count : intake_.TakeRepeats())
+    repeats_.insert_or_assign(count.repeats.id, std::move(count));
+  auto next = repeats_.upper_bound(repeats_written_);
+  for (std::size_t left = repeats_.size(); left > 0 && most > 0; --left) {
+    if (next == repeats_.end()) next = repeats_.begin();
+    if (IsIncoming(store_, next->first)) {
+      ++next;  // Commit comes back to it
       continue;
     }
-    const auto written = store_.WriteRepeats({FormatDay(count.kept_time), id}, count.repeats);
-    if (!written && written.error().code == EBUSY) {  // a report is being written
-      ++next;
-      continue;
-    }
-    if (!written && written.error().code != ENOENT && written.error().code != EPERM)  // its owner removed it
-      Log(Severity::kWarning, "{}", written.error().what);
+    NoteRepeats(next->second);
+    repeats_written_ = next->first;
     next = repeats_.erase(next);
+    --most;
   }
-  if (!repeats_.empty()) ScheduleRepeats();
+  if (most == 0 && !repeats_.empty()) ScheduleRepeats();
+}
+
+void Server::NoteRepeats(const CrashLoops::Count& count) {
+  const Repeats& repeats = count.repeats;
+  const auto written = store_.WriteRepeats({FormatDay(count.kept_time), repeats.id}, repeats);
+  if (written) return;
+  if (written.error().code != ENOENT && written.error().code != EPERM)  // the next count is written again
+    return Log(Severity::kWarning, "{}", written.error().what);
+  intake_.ForgetKept(repeats.id);
+  Log(Severity::kNotice, "{} more crashes like {}, which is gone, were counted: the next one is kept",
+      repeats.crashes, repeats.id);
 }
 
 /// One sync for all that this turn of the loop commits: in a storm that is many.
@@ -399,6 +407,7 @@ void Server::AnnounceReport(const CrashLocation& crash, const Report& report) {
 
 /// Not even a record: the log line is all that remains, so it has what is known.
 void Server::Lose(const CrashRecord& record, const std::string& why) {
+  intake_.ForgetKept(record.id);
   ++counters_.lost;
   ScheduleMetrics();
   Log(Severity::kError, "crash not recorded: {}[{}] {} of uid {}, {}: {}", record.process.comm,
@@ -440,8 +449,10 @@ void Server::GiveUp() {
 void Server::StopIfDone() {
   if (!stopping_ || pool_->busy() > 0 || !queue_.empty() || intake_.pending() > 0 || hooks_.busy()) return;
   SyncCommitted();
-  TakeRepeats();
-  WriteRepeats(SIZE_MAX);
+  WriteRepeats(kRepeatsAtEnd);
+  for (const auto& [id, count] : repeats_)
+    Log(Severity::kNotice, "{} more crashes like {} were counted, without a note in the store",
+        count.repeats.crashes, id);
   WriteMetrics();
   loop_.Stop();
 }

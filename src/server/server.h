@@ -76,8 +76,8 @@ class Server {
   void ScheduleMetrics();
   void WriteMetrics();
   void ScheduleRepeats();
-  void TakeRepeats();
   void WriteRepeats(std::size_t most);
+  void NoteRepeats(const CrashLoops::Count& count);
   void ScheduleSync();
   void SyncCommitted();
   void Lose(const CrashRecord& record, const std::string& why);
@@ -100,6 +100,7 @@ class Server {
   std::deque<CaptureTask> queue_;                     // wait for a worker
   std::set<std::string> recovering_;                  // ids given to a worker for recovery: once only
   std::map<std::string, CrashLoops::Count> repeats_;  // by id, not in the store yet
+  std::string repeats_written_;                       // the id of the last one
   std::vector<CrashLocation> committed_;              // neither synced nor in the index yet
   bool stopping_ = false;
   bool said_no_acls_ = false;

@@ -51,7 +51,7 @@ class FakeInspector final : public PeerInspector {
     if (gone) return Refuse(ESRCH, "gone");
     return facts;
   }
-  Result<Place> PlaceOf(const Peer&) override {
+  Result<CrashPlace> PlaceOf(const Peer&) override {
     if (!place) return Refuse(EACCES, "no right to look");
     return *place;
   }
@@ -69,8 +69,8 @@ class FakeInspector final : public PeerInspector {
 
   bool is_kernel = true, gone = false;
   PidfdInfo info{.pid = 4711, .coredump_known = true, .coredumped = true, .dump_mode = DumpMode::kUser};
-  ProcessFacts facts{.pid = 4711, .comm = "crashed", .core_limit = UINT64_MAX, .signal = 11};
-  std::optional<Place> place;
+  ProcessFacts facts{.pid = 4711, .comm = "crashed", .uid = 0, .core_limit = UINT64_MAX, .signal = 11};
+  std::optional<CrashPlace> place;
 
  private:
   pid_t crashed_;  // the process behind every connection
@@ -220,7 +220,7 @@ TEST_F(ServerTest, RejectsWhenThePolicySaysSo) {
 }
 
 TEST_F(ServerTest, CountsWhatACrashLoopRepeats) {
-  inspector_.place = PeerInspector::Place{.site = {.signal = 11}, .started = INT64_MAX, .comm = "crashed"};
+  inspector_.place = CrashPlace{.facts = inspector_.facts, .started = INT64_MAX};
   Start({.loop_crashes = 2});
   const auto core = SmallCore(10'000);
   std::atomic<int> rejected = 0;
@@ -246,6 +246,16 @@ TEST_F(ServerTest, CountsWhatACrashLoopRepeats) {
     repeats.push_back(counted ? counted->crashes : 0);
   }
   EXPECT_EQ(repeats, (std::vector<std::uint64_t>{0, 3})) << "beside the last one that was kept";
+}
+
+TEST_F(ServerTest, ARepeatThatHangsUpIsCountedOnce) {
+  inspector_.place = CrashPlace{.facts = inspector_.facts, .started = INT64_MAX};
+  Start({.loop_crashes = 1});
+  Crash(Dumping(SmallCore(10'000)));
+  Crash([](Fd&) {});
+  const auto records = RecordsAfter(
+      [this] { return server_->counters().committed == 1 && server_->counters().repeated == 1; });
+  EXPECT_EQ(records.size(), 1u);
 }
 
 TEST_F(ServerTest, KeepsEachCrashWhoseSiteItCannotTell) {

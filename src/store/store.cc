@@ -278,15 +278,12 @@ std::string Store::PathOf(const CrashLocation& crash) const {
   return fmt::format("{}/{}/{}/{}", path_, kCrashes, crash.day, crash.id);
 }
 
-/// Puts a file into the folder of a crash, for all who may read the crash; returns the folder of its day.
-Result<Fd> Store::WriteBeside(const CrashLocation& crash, const char* name, const std::string& text) const {
-  Fd day = OBIT_TRY(OpenFolder(crashes_, crash.day));
-  const Fd dir = OBIT_TRY(OpenFolder(day, crash.id));
+/// Puts a file into the folder of a crash, for all who may read the crash.
+Result<void> Store::WriteBeside(const Fd& dir, const char* name, const std::string& text) {
   struct stat folder{};
   if (::fstat(dir.get(), &folder) < 0) return Fail(errno, "stat");
   if (::geteuid() != 0 && ::geteuid() != folder.st_uid)
     return Refuse(EPERM, "only root and the user that the store is of write to its crashes");
-  if (!TryLock(dir)) return Refuse(EBUSY, "another process writes to it");
   const auto record = LoadRecord(dir, kRecordFile);
   // Its owner removed it, or put something else in its place.
   if (!record && (record.error().code == ENOENT || record.error().code == EPERM))
@@ -298,7 +295,10 @@ Result<Fd> Store::WriteBeside(const CrashLocation& crash, const char* name, cons
     return {};
   };
   OBIT_TRY(WriteFileAtomically(dir, name, text, 0600, share));
-  return day;
+  // Who removes a crash takes the record first, and then all that is there: that may have been before this.
+  if (::faccessat(dir.get(), kRecordFile, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) return {};
+  ::unlinkat(dir.get(), name, 0);
+  return Refuse(ENOENT, "it was removed");
 }
 
 Result<void> Store::WriteReport(const CrashLocation& crash, const Report& report) const {
@@ -307,15 +307,18 @@ Result<void> Store::WriteReport(const CrashLocation& crash, const Report& report
   const std::string text = ReportToJson(report);
   if (text.size() > kReportJsonMax)
     return Refuse(EFBIG, "{}: it is larger than {} bytes", goal, kReportJsonMax);
-  const Fd day = OBIT_TRY_IN(WriteBeside(crash, kReportFile, text), "{}", goal);
+  const Fd day = OBIT_TRY_IN(OpenFolder(crashes_, crash.day), "{}", goal);
+  const Fd dir = OBIT_TRY_IN(OpenFolder(day, crash.id), "{}", goal);
+  if (!TryLock(dir)) return Refuse(EBUSY, "{}: another process writes it", goal);
+  OBIT_TRY_IN(WriteBeside(dir, kReportFile, text), "{}", goal);
   // Only after the report can be read: who sees the new time then sees the report too.
   if (::futimens(day.get(), nullptr) < 0) return Fail(errno, "{}: touch {}", goal, crash.day);
   return {};
 }
 
 Result<void> Store::WriteRepeats(const CrashLocation& crash, const Repeats& repeats) const {
-  (void)OBIT_TRY_IN(WriteBeside(crash, kRepeatsFile, RepeatsToJson(repeats)), "repeats of crash {}",
-                    crash.id);
+  const Fd dir = OBIT_TRY_IN(OpenCrash(crash), "repeats");
+  OBIT_TRY_IN(WriteBeside(dir, kRepeatsFile, RepeatsToJson(repeats)), "repeats of crash {}", crash.id);
   return {};
 }
 

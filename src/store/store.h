@@ -106,8 +106,8 @@ class Store {
   /// same.
   [[nodiscard]] Result<void> WriteReport(const CrashLocation& crash, const Report& report) const;
 
-  /// Notes beside a crash what was counted after it, in the place of an earlier count. ENOENT: there is no
-  /// such crash (any more).
+  /// Notes beside a crash what was counted after it, in the place of an earlier count: for the server, of
+  /// which there is one. ENOENT: there is no such crash (any more).
   [[nodiscard]] Result<void> WriteRepeats(const CrashLocation& crash, const Repeats& repeats) const;
   /// ENOENT: nothing was counted. EBADMSG, EPROTONOSUPPORT: as RepeatsFromJson, or of another crash.
   [[nodiscard]] Result<Repeats> LoadRepeats(const CrashLocation& crash) const;
@@ -133,8 +133,7 @@ class Store {
  private:
   [[nodiscard]] Result<Fd> OpenCrash(const CrashLocation& crash) const;
   [[nodiscard]] static Result<void> RemoveAsOwner(const Fd& day, const std::string& id);
-  [[nodiscard]] Result<Fd> WriteBeside(const CrashLocation& crash, const char* name,
-                                       const std::string& text) const;
+  [[nodiscard]] static Result<void> WriteBeside(const Fd& dir, const char* name, const std::string& text);
 
   std::string path_;
   Fd root_, crashes_, incoming_;

@@ -1,5 +1,6 @@
 """A program that is started again and again and crashes each time: a few crashes are kept, the others counted."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -128,6 +129,50 @@ class CrashLoops(Limited, case.KernelCase):
             self.crash(programs.CRASHER, "threads", 10)
         store.records(self.server.store, 3)
         self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [2])
+
+    def test_those_that_want_no_core_take_nothing_from_the_others(self):
+        self.crash(programs.CRASHER, "segv", core_limit=0)
+        self.end_of_storm()
+        for _ in range(4):
+            self.crash(programs.CRASHER, "segv", core_limit=0)
+        self.crash(programs.CRASHER, "segv")
+        records = store.records(self.server.store, 4)
+        self.assertEqual([record["capture"]["outcome"] for record in records], ["event"] * 3 + ["full"])
+        self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [2])
+
+    def test_a_loop_hides_no_crash_of_the_same_program_with_more_rights(self):
+        program = shutil.copy(programs.CRASHER, f"{self.directory}/crasher")
+        self.begin(program, "segv", user=61001)
+        for _ in range(4):
+            self.crash(program, "segv", user=61001)
+        store.records(self.server.store, 3)
+        os.chmod(program, 0o4755)
+        self.crash(program, "segv", user=61001)
+        self.assertTrue(store.records(self.server.store, 4)[-1]["process"]["privileged"])
+        self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [2])
+
+    def test_when_what_was_kept_is_removed_the_next_one_is_kept(self):
+        self.begin(programs.CRASHER, "segv")
+        self.loop(3)
+        store.records(self.server.store, 3)
+        for record in store.records(self.server.store, 3):
+            store.obit(self.server.store, "rm", record["id"])
+        self.loop(1)
+        self.server.wait_for_log("which is gone, were counted: the next one is kept")
+        self.crash(programs.CRASHER, "segv")
+        store.records(self.server.store, 1)
+
+    def test_its_owner_cannot_hold_up_the_counts(self):
+        self.begin(programs.CRASHER, "segv", user=61001)
+        for _ in range(3):
+            self.crash(programs.CRASHER, "segv", user=61001)
+        kept = store.directory_of(self.server.store, store.records(self.server.store, 3)[-1])
+        folder = os.open(kept, os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        self.crash(programs.CRASHER, "segv", user=61001)
+        wait.until(lambda: (kept / "repeats.json").exists() and json.loads((kept / "repeats.json").read_text())["crashes"] == 2,
+                   "the count of a crash whose folder is locked")  # fmt: skip
 
     def test_counts_last_while_the_server_lives(self):
         self.begin(programs.CRASHER, "segv")
