@@ -57,7 +57,10 @@ class Victim:
         os.kill(self.pid, signal.SIGCONT)
 
     def reap(self):
-        self._process.wait(600)
+        # Without a time-out of subprocess, which looks each 50 ms only. The alarm ends a benchmark that hangs.
+        signal.alarm(600)
+        self._process.wait()
+        signal.alarm(0)
 
     def end(self):
         if self._process.poll() is None:

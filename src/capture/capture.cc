@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/processors.h"
 #include "capture/direct.h"
 #include "capture/executable.h"
 #include "capture/facts.h"
@@ -50,6 +51,15 @@ constexpr std::uint64_t kDirectMin = 1 << 20;
 /// And for each segment: to look one up and scan it costs as much as the kernel needs to send so much, bytes.
 constexpr std::uint64_t kDirectMinPerSegment = 32 * 1024;
 
+/// The kernel's dump and the thread that reads it take turns, some pages each. On one processor they pass
+/// these on in its cache; on two each turn wakes the other one, and both spend half as much again (measured
+/// on 6.18: 0.65 and 1.05 CPU seconds for a GiB that is thrown away).
+Result<void> CopyStream(std::uint64_t end, CoreStream& stream, CoreWriter& writer) {
+  const StayOnProcessor here;
+  if (here.processor()) writer.KeepOff(*here.processor());
+  return stream.Copy(end, writer);
+}
+
 /// Gets the core into `writer`, by the best way there is. An error says why it ends early.
 Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
                      std::optional<DirectCapture>& direct, CrashRecord::Capture& capture) {
@@ -57,10 +67,10 @@ Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
   OBIT_TRY(stream.ReadHead(head, writer));
   const std::uint64_t end = head.core_bytes().value_or(0);
   const std::uint64_t least = std::max(kDirectMin, head.segments().size() * kDirectMinPerSegment);
-  if (!direct || end < stream.position() + least) return stream.Copy(end, writer);
+  if (!direct || end < stream.position() + least) return CopyStream(end, stream, writer);
   if (const auto planned = direct->Plan(); !planned) {
     capture.stream_reason = planned.error().what;
-    return stream.Copy(end, writer);
+    return CopyStream(end, stream, writer);
   }
   capture.method = CaptureMethod::kDirect;
   auto captured = direct->Run();

@@ -20,8 +20,14 @@ namespace {
 
 /// For threads, which a worker has, and to wait.
 constexpr int kOfThreads[] = {
-    SCMP_SYS(rseq), SCMP_SYS(set_robust_list), SCMP_SYS(set_tid_address), SCMP_SYS(sched_getaffinity),
-    SCMP_SYS(poll), SCMP_SYS(ppoll),
+    SCMP_SYS(rseq),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(set_tid_address),
+    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(sched_setaffinity),
+    SCMP_SYS(getcpu),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
 };
 
 /// To write a crash: its files below a folder that is open.

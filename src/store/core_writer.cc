@@ -62,6 +62,12 @@ CoreWriter::CoreWriter(const Fd& file, const Options& options)
 
 CoreWriter::~CoreWriter() { StopThreads(); }
 
+void CoreWriter::KeepOff(const BusyProcessor& busy) {
+  const std::lock_guard lock(mutex_);
+  busy_ = busy;
+  helper_ = std::make_unique<FrameCompressor>();
+}
+
 std::span<std::byte> CoreWriter::Buffer() {
   if (!current_) current_ = TakeFree();
   return std::span(current_->plain.get(), kFrameBytes).subspan(current_->plain_bytes);
@@ -147,7 +153,8 @@ Result<void> CoreWriter::Enqueue(std::unique_ptr<Chunk> chunk) {
 
 /// Another thread, if all are busy and there may be more.
 Result<void> CoreWriter::StartThread() {
-  if (idle_ > 0 || threads_.size() >= options_.threads) return {};
+  const unsigned most = helper_ && options_.threads > 1 ? options_.threads - 1 : options_.threads;
+  if (idle_ > 0 || threads_.size() >= most) return {};
   try {
     threads_.emplace_back([this] { Compress(); });
   } catch (const std::system_error& error) {
@@ -164,7 +171,8 @@ std::unique_ptr<CoreWriter::Chunk> CoreWriter::TakeFree() {
     ++chunks_made_;
     return std::make_unique<Chunk>();
   }
-  done_.wait(lock, [&] { return !free_.empty(); });
+  while (free_.empty())
+    if (!helper_ || !CompressNext(*helper_, lock)) done_.wait(lock, [&] { return !free_.empty(); });
   auto chunk = std::move(free_.back());
   free_.pop_back();
   chunk->plain_bytes = 0;
@@ -174,36 +182,42 @@ std::unique_ptr<CoreWriter::Chunk> CoreWriter::TakeFree() {
   return chunk;
 }
 
-/// A thread: fills and compresses the oldest chunk that nobody has taken, and appends what is next in order.
+/// A thread.
 void CoreWriter::Compress() {
+  if (busy_) obit::KeepOff(*busy_);
   FrameCompressor compressor;
   std::unique_lock lock(mutex_);
   for (;;) {
-    const auto is_waiting = [](const auto& chunk) { return chunk->state == Chunk::State::kWaiting; };
-    auto next = std::ranges::find_if(order_, is_waiting);
-    if (next == order_.end()) {
-      if (stopping_) return;
-      ++idle_;
-      work_.wait(lock);
-      --idle_;
-      continue;
-    }
-    Chunk& chunk = **next;  // stays put: only a finished chunk leaves order_
-    chunk.state = Chunk::State::kTaken;
-    if (chunk.fetch) {
-      lock.unlock();
-      chunk.Fill();
-      lock.lock();
-      if (chunk.fetch_error && !fetch_failure_) fetch_failure_ = chunk.fetch_error;
-      if (--to_fetch_ == 0) done_.notify_all();
-    }
-    lock.unlock();
-    auto compressed = chunk.Compress(compressor);
-    lock.lock();
-    if (!compressed && !failure_) failure_ = std::move(compressed).error();
-    chunk.state = Chunk::State::kDone;
-    AppendDone(lock);
+    if (CompressNext(compressor, lock)) continue;
+    if (stopping_) return;
+    ++idle_;
+    work_.wait(lock);
+    --idle_;
   }
+}
+
+/// Fills and compresses the oldest chunk that nobody has taken, and appends what is next in order. False:
+/// there is none.
+bool CoreWriter::CompressNext(FrameCompressor& compressor, std::unique_lock<std::mutex>& lock) {
+  const auto is_waiting = [](const auto& chunk) { return chunk->state == Chunk::State::kWaiting; };
+  auto next = std::ranges::find_if(order_, is_waiting);
+  if (next == order_.end()) return false;
+  Chunk& chunk = **next;  // stays put: only a finished chunk leaves order_
+  chunk.state = Chunk::State::kTaken;
+  if (chunk.fetch) {
+    lock.unlock();
+    chunk.Fill();
+    lock.lock();
+    if (chunk.fetch_error && !fetch_failure_) fetch_failure_ = chunk.fetch_error;
+    if (--to_fetch_ == 0) done_.notify_all();
+  }
+  lock.unlock();
+  auto compressed = chunk.Compress(compressor);
+  lock.lock();
+  if (!compressed && !failure_) failure_ = std::move(compressed).error();
+  chunk.state = Chunk::State::kDone;
+  AppendDone(lock);
+  return true;
 }
 
 /// Appends the finished chunks at the front, one thread at a time; writes without the lock. After a failure

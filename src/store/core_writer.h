@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/processors.h"
 #include "base/result.h"
+#include "store/frame_compressor.h"
 #include "store/seekable.h"
 
 namespace obit {
@@ -40,6 +42,10 @@ class CoreWriter {
   /// Stops without finishing: the file then has whole frames and no seek table (RecoverCore makes it good).
   ~CoreWriter();
   CoreWriter(CoreWriter&&) = delete;
+
+  /// Threads that start from now on keep off the caller's processor. There is one less: instead of waiting
+  /// for room the caller compresses.
+  void KeepOff(const BusyProcessor& busy);
 
   /// Room for the next bytes of the core, never empty. Waits until there is some.
   [[nodiscard]] std::span<std::byte> Buffer();
@@ -75,6 +81,7 @@ class CoreWriter {
   Result<void> StartThread();
   std::unique_ptr<Chunk> TakeFree();
   void Compress();
+  bool CompressNext(FrameCompressor& compressor, std::unique_lock<std::mutex>& lock);
   void AppendDone(std::unique_lock<std::mutex>& lock);
   Result<void> WriteChunk(const Chunk& chunk);
   Result<void> WriteHole();
@@ -90,6 +97,8 @@ class CoreWriter {
   std::uint64_t hole_ = 0;          // zeros since the last chunk that was submitted
 
   std::mutex mutex_;
+  std::optional<BusyProcessor> busy_;        // the caller's
+  std::unique_ptr<FrameCompressor> helper_;  // of the caller, if it helps
   std::condition_variable work_, done_;
   std::deque<std::unique_ptr<Chunk>> order_;  // submitted and not yet written, oldest first
   std::vector<std::unique_ptr<Chunk>> free_;

@@ -1,6 +1,9 @@
 #include "store/core_writer.h"
 
+#include <atomic>
 #include <cstring>
+#include <future>
+#include <thread>
 
 #include <sys/resource.h>
 #include <zstd.h>
@@ -357,6 +360,34 @@ TEST(CoreWriter, FetchesOnItsThreadsAndKeepsTheOrder) {
   }
   ASSERT_THAT(writer.WaitFetched(), Succeeds());
   ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_TRUE(Unpacked(file) == core);
+}
+
+TEST(CoreWriter, TheCallerHelpsInsteadOfWaiting) {
+  const Bytes core = Noise(64 * kFrameBytes, 27);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {.threads = 2});
+  const StayOnProcessor here;
+  writer.KeepOff(here.processor().value_or(BusyProcessor{}));
+  const auto caller = std::this_thread::get_id();
+  std::promise<void> helped;
+  std::atomic<int> by_caller = 0;
+  for (std::size_t at = 0; at < core.size(); at += kFrameBytes) {
+    const auto fetch = [&, at](std::span<std::byte> room) -> Result<void> {
+      if (std::this_thread::get_id() == caller) {
+        if (by_caller++ == 0) helped.set_value();
+      } else if (at == 0) {
+        helped.get_future().wait();  // the only thread does nothing else until then
+        cpu_set_t set;
+        if (here.processor() && ::sched_getaffinity(0, sizeof set, &set) == 0)
+          EXPECT_FALSE(CPU_ISSET(here.processor()->number, &set)) << "it keeps off";
+      }
+      return Gives(core, at)(room);
+    };
+    ASSERT_THAT(writer.Defer(kFrameBytes, fetch), Succeeds());
+  }
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_GT(by_caller, 0);
   EXPECT_TRUE(Unpacked(file) == core);
 }
 

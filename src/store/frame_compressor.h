@@ -17,7 +17,7 @@ class FrameCompressor {
  public:
   static constexpr int kLevel = 1;  ///< higher ones gain little on memory (docs/benchmarks.md)
   static constexpr int kFastLevel = -3;
-  static constexpr unsigned kSampleEvery = 32;
+  static constexpr unsigned kSampleEvery = 64;
 
   FrameCompressor();
 
