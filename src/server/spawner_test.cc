@@ -64,7 +64,7 @@ TEST_F(SpawnerTest, PassesMoreDescriptorsThanFitInOneMessage) {
   const auto spawner = Spawner::Fork({});
   ASSERT_THAT(spawner, Succeeds());
   const Fd file = *Open(folder_ / "file", O_RDWR | O_CREAT, 0600);
-  EXPECT_EQ(Run(*spawner, "ls -l /proc/$$/fd | grep -c /file", std::vector<int>(600, file.get())), "600\n");
+  EXPECT_EQ(Run(*spawner, "ls -l /proc/self/fd | grep -c /file", std::vector<int>(600, file.get())), "600\n");
 }
 
 TEST_F(SpawnerTest, KnowsItsProgramsWhereverTheyAreThen) {
