@@ -18,7 +18,7 @@ struct FilePlace {
   auto operator<=>(const FilePlace&) const = default;
 };
 
-/// Where a process crashed: what can be had in some fifty microseconds.
+/// Where a process crashed: what can be had fast enough for a crash loop (docs/benchmarks.md).
 struct CrashPlace {
   ProcessFacts facts;        ///< the brief ones
   std::int64_t started = 0;  ///< CLOCK_BOOTTIME, ns; by a clock that ticks each 10 ms

@@ -5,7 +5,7 @@
 namespace obit {
 namespace {
 
-/// What of a cgroup stays the same when a process is started anew: no session, and of a pod not the
+/// What of a cgroup stays the same when a process is started anew: no login, and of a pod not the
 /// container.
 std::string ServiceOf(std::string_view cgroup) {
   const Identity identity = IdentityOf(cgroup);

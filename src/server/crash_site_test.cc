@@ -75,7 +75,7 @@ TEST(CrashSite, KnowsTheServiceThatIsStartedAnew) {
   EXPECT_EQ(ServiceIn("/system.slice/imgproxy.service"), "imgproxy.service");
   EXPECT_EQ(ServiceIn("/user.slice/user-1000.slice/user@1000.service/app.slice/editor.service"),
             "editor.service");
-  EXPECT_EQ(ServiceIn("/user.slice/user-1000.slice/session-3.scope"), "");
+  EXPECT_EQ(ServiceIn("/user.slice/user-1000.slice/run-u12.scope"), "");
   const std::string id(64, 'a');
   EXPECT_EQ(ServiceIn("/system.slice/docker-" + id + ".scope"), id);
   EXPECT_EQ(ServiceIn("/kubepods.slice/kubepods-pod6f8d3c0e_5b1a_4c8e_9d2f_0a1b2c3d4e5f.slice/"

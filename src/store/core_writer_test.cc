@@ -371,12 +371,12 @@ TEST(CoreWriter, TheCallerHelpsInsteadOfWaiting) {
   writer.KeepOff(here.processor().value_or(BusyProcessor{}));
   const auto caller = std::this_thread::get_id();
   std::promise<void> helped;
-  std::atomic<int> by_caller = 0;
+  std::atomic<int> by_caller = 0, by_thread = 0;
   for (std::size_t at = 0; at < core.size(); at += kFrameBytes) {
     const auto fetch = [&, at](std::span<std::byte> room) -> Result<void> {
       if (std::this_thread::get_id() == caller) {
         if (by_caller++ == 0) helped.set_value();
-      } else if (at == 0) {
+      } else if (by_thread++ == 0) {
         helped.get_future().wait();  // the only thread does nothing else until then
         cpu_set_t set;
         if (here.processor() && ::sched_getaffinity(0, sizeof set, &set) == 0)
@@ -388,6 +388,7 @@ TEST(CoreWriter, TheCallerHelpsInsteadOfWaiting) {
   }
   ASSERT_THAT(writer.Finish(), Succeeds());
   EXPECT_GT(by_caller, 0);
+  EXPECT_GT(by_thread, 0);
   EXPECT_TRUE(Unpacked(file) == core);
 }
 

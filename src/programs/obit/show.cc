@@ -78,6 +78,7 @@ ExitCode ShowCrash(const Store& store, const std::string& store_path, const Cras
   context.has_report = report.has_value();
   context.command = EscapeForTerminal(CommandFor(store_path));
   context.standing = StandingOf(location, groups);
+  if (!repeats && repeats.error().code != ENOENT) Log(Severity::kWarning, "{}", repeats.error().what);
   if (repeats) context.repeats = *repeats;
   if (IsOfThisBoot(*record)) FillHostNamespaces(context);
   std::string page;
