@@ -29,7 +29,8 @@ def records(store, count=1, seconds=60, at_least=False):
                lambda: f"{count} records: there are {len(crash_directories(store))}", seconds)  # fmt: skip
     listed = json.loads(obit(store, "list", "--json").stdout)
     if len(listed) != count and not at_least:
-        raise AssertionError(f"{len(listed)} records instead of {count}")
+        dead = ", ".join(f"{record['process']['comm']}[{record['process']['pid']}]" for record in listed)
+        raise AssertionError(f"{len(listed)} records instead of {count}: {dead}")
     return listed
 
 
