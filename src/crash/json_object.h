@@ -11,7 +11,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/result.h"
 #include "base/text.h"
+#include "crash/record.h"
 
 // JSON objects, written and read member by member: for the .cc files of this layer only.
 
@@ -169,5 +171,27 @@ class ObjectReader {
   std::string where_;
   std::string& wrong_;
 };
+
+/// A file of a crash, `text`, as `read(ObjectReader&, T&)` reads it, after what each begins with: its schema
+/// version and the id of the crash. `name` begins the messages. EBADMSG: longer than `max` bytes, or not such
+/// a file; EPROTONOSUPPORT: of another schema version than T's.
+template <class T, class F>
+Result<T> ReadCrashFile(std::string_view name, std::string_view text, std::size_t max, F read) {
+  if (text.size() > max) return Refuse(EBADMSG, "{} is larger than {} bytes", name, max);
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return Refuse(EBADMSG, "{} is not JSON", name);
+  T out;
+  std::string wrong;
+  ObjectReader in(json, "", wrong);
+  int schema = 0;
+  in.Get("schema", schema);
+  if (wrong.empty() && schema != T::kSchema)
+    return Refuse(EPROTONOSUPPORT, "{} has schema version {}; this obit knows {}", name, schema, T::kSchema);
+  in.Get("id", out.id);
+  if (!IsCrashId(out.id)) in.Wrong("id", "16 hex digits");
+  read(in, out);
+  if (!wrong.empty()) return Refuse(EBADMSG, "{}: {}", name, wrong);
+  return out;
+}
 
 }  // namespace obit

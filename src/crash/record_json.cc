@@ -171,6 +171,31 @@ void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
   if (capture.held_seconds < 0) in.Wrong("held_seconds", "a time of 0 or more");
 }
 
+void ReadRecord(ObjectReader& in, CrashRecord& record) {
+  std::optional<std::int64_t> time;
+  in.GetTime("time", time);
+  if (!time) in.Wrong("time", "there");
+  record.time = time.value_or(0);
+  ObjectReader host = in.Object("host");
+  host.Get("name", record.host.name);
+  host.Get("kernel", record.host.kernel);
+  host.Get("boot_id", record.host.boot_id);
+  ReadProcess(in.Object("process"), record.process);
+  ObjectReader thread = in.Object("thread");
+  thread.Get("tid", record.thread.tid);
+  thread.Get("comm", record.thread.comm);
+  thread.GetAddress("pc", record.thread.pc);
+  thread.GetAddress("sp", record.thread.sp);
+  ReadSignal(in.Object("signal"), record.signal);
+  ReadCapture(in.Object("capture"), record.capture);
+  ObjectReader files = in.Object("files");
+  files.Get("core", record.files.core);
+  files.Get("exe", record.files.exe);
+  // These become file names: nothing but the names that obit gives may stand there.
+  if (!record.files.core.empty() && record.files.core != "core.zst") in.Wrong("files.core", "\"core.zst\"");
+  if (!record.files.exe.empty() && record.files.exe != "exe.zst") in.Wrong("files.exe", "\"exe.zst\"");
+}
+
 }  // namespace
 
 std::string RecordToJson(const CrashRecord& record) {
@@ -200,43 +225,7 @@ std::string RecordToJson(const CrashRecord& record) {
 }
 
 Result<CrashRecord> RecordFromJson(std::string_view text) {
-  if (text.size() > kRecordJsonMax) return Refuse(EBADMSG, "record is larger than {} bytes", kRecordJsonMax);
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return Refuse(EBADMSG, "record is not JSON");
-  CrashRecord record;
-  std::string wrong;
-  ObjectReader in(json, "", wrong);
-  int schema = 0;
-  in.Get("schema", schema);
-  if (wrong.empty() && schema != CrashRecord::kSchema)
-    return Refuse(EPROTONOSUPPORT, "record has schema version {}; this obit knows {}", schema,
-                  CrashRecord::kSchema);
-  in.Get("id", record.id);
-  if (!IsCrashId(record.id)) in.Wrong("id", "16 hex digits");
-  std::optional<std::int64_t> time;
-  in.GetTime("time", time);
-  if (!time) in.Wrong("time", "there");
-  record.time = time.value_or(0);
-  ObjectReader host = in.Object("host");
-  host.Get("name", record.host.name);
-  host.Get("kernel", record.host.kernel);
-  host.Get("boot_id", record.host.boot_id);
-  ReadProcess(in.Object("process"), record.process);
-  ObjectReader thread = in.Object("thread");
-  thread.Get("tid", record.thread.tid);
-  thread.Get("comm", record.thread.comm);
-  thread.GetAddress("pc", record.thread.pc);
-  thread.GetAddress("sp", record.thread.sp);
-  ReadSignal(in.Object("signal"), record.signal);
-  ReadCapture(in.Object("capture"), record.capture);
-  ObjectReader files = in.Object("files");
-  files.Get("core", record.files.core);
-  files.Get("exe", record.files.exe);
-  // These become file names: nothing but the names that obit gives may stand there.
-  if (!record.files.core.empty() && record.files.core != "core.zst") in.Wrong("files.core", "\"core.zst\"");
-  if (!record.files.exe.empty() && record.files.exe != "exe.zst") in.Wrong("files.exe", "\"exe.zst\"");
-  if (!wrong.empty()) return Refuse(EBADMSG, "record: {}", wrong);
-  return record;
+  return ReadCrashFile<CrashRecord>("record", text, kRecordJsonMax, ReadRecord);
 }
 
 }  // namespace obit

@@ -205,6 +205,34 @@ void ReadFingerprint(ObjectReader in, Report::Fingerprint& fingerprint) {
   if (!fingerprint.value.empty() && !IsCrashId(fingerprint.value)) in.Wrong("value", "16 hex digits");
 }
 
+void ReadReport(ObjectReader& in, Report& report) {
+  std::optional<std::int64_t> time;
+  in.GetTime("time", time);
+  report.time = time.value_or(0);
+  in.Get("seconds", report.seconds);
+  if (report.seconds < 0) in.Wrong("seconds", "a time of 0 or more");
+  in.Get("failure", report.failure);
+  ReadCause(in.Object("cause"), report.cause);
+  ReadFingerprint(in.Object("fingerprint"), report.fingerprint);
+  in.ForEach("modules", [&](ObjectReader item) { report.modules.push_back(ReadModule(item)); });
+  ReadCrashedThread(in.Object("crashed"), report);
+  in.Get("threads", report.threads);
+  in.ForEach("stacks",
+             [&](ObjectReader item) { report.stacks.push_back(ReadStack(item, report.modules.size())); });
+  in.Get("environment", report.environment);
+  in.Get("own_frame", report.own_frame);
+  if (report.own_frame && (report.stacks.empty() || *report.own_frame >= report.stacks.front().frames.size()))
+    in.Wrong("own_frame", "the index of a frame of the first stack");
+  in.ForEach("mappings", [&](ObjectReader item) {
+    Report::Mapping& mapping = report.mappings.emplace_back();
+    mapping.begin = AddressOf(item, "begin");
+    mapping.end = AddressOf(item, "end");
+    item.Get("access", mapping.access);
+    item.Get("name", mapping.name);
+  });
+  in.Get("mappings_total", report.mappings_total);
+}
+
 }  // namespace
 
 std::string ReportToJson(const Report& report) {
@@ -245,46 +273,7 @@ std::string ReportToJson(const Report& report) {
 }
 
 Result<Report> ReportFromJson(std::string_view text) {
-  if (text.size() > kReportJsonMax) return Refuse(EBADMSG, "report is larger than {} bytes", kReportJsonMax);
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return Refuse(EBADMSG, "report is not JSON");
-  Report report;
-  std::string wrong;
-  ObjectReader in(json, "", wrong);
-  int schema = 0;
-  in.Get("schema", schema);
-  if (wrong.empty() && schema != Report::kSchema)
-    return Refuse(EPROTONOSUPPORT, "report has schema version {}; this obit knows {}", schema,
-                  Report::kSchema);
-  in.Get("id", report.id);
-  if (!IsCrashId(report.id)) in.Wrong("id", "16 hex digits");
-  std::optional<std::int64_t> time;
-  in.GetTime("time", time);
-  report.time = time.value_or(0);
-  in.Get("seconds", report.seconds);
-  if (report.seconds < 0) in.Wrong("seconds", "a time of 0 or more");
-  in.Get("failure", report.failure);
-  ReadCause(in.Object("cause"), report.cause);
-  ReadFingerprint(in.Object("fingerprint"), report.fingerprint);
-  in.ForEach("modules", [&](ObjectReader item) { report.modules.push_back(ReadModule(item)); });
-  ReadCrashedThread(in.Object("crashed"), report);
-  in.Get("threads", report.threads);
-  in.ForEach("stacks",
-             [&](ObjectReader item) { report.stacks.push_back(ReadStack(item, report.modules.size())); });
-  in.Get("environment", report.environment);
-  in.Get("own_frame", report.own_frame);
-  if (report.own_frame && (report.stacks.empty() || *report.own_frame >= report.stacks.front().frames.size()))
-    in.Wrong("own_frame", "the index of a frame of the first stack");
-  in.ForEach("mappings", [&](ObjectReader item) {
-    Report::Mapping& mapping = report.mappings.emplace_back();
-    mapping.begin = AddressOf(item, "begin");
-    mapping.end = AddressOf(item, "end");
-    item.Get("access", mapping.access);
-    item.Get("name", mapping.name);
-  });
-  in.Get("mappings_total", report.mappings_total);
-  if (!wrong.empty()) return Refuse(EBADMSG, "report: {}", wrong);
-  return report;
+  return ReadCrashFile<Report>("report", text, kReportJsonMax, ReadReport);
 }
 
 Result<Report> ReportHeadFromJson(std::string_view beginning) {

@@ -76,26 +76,7 @@ class Generator : testing::RandomValues {
     stack.end = Text();
     return stack;
   }
-  bool Coin() { return random_() % 2 == 0; }
-  std::string Text() {
-    static constexpr std::string_view kPieces[] = {
-        "\\", "\\x41",   "\\\\x", "\xff", "\xc3\xa4", "\xe2\x80\xae",
-        "\n", "\x1b[2J", "\"",    "a",    "/usr/bin", "\n \"crashed\": {"};
-    std::string text;
-    for (std::uint64_t n = random_() % 6; n > 0; --n) {
-      text += kPieces[random_() % std::size(kPieces)];
-      text += static_cast<char>(random_());  // NUL too
-    }
-    return text;
-  }
-  template <class T>
-  T Number() {
-    constexpr T kEdges[] = {std::numeric_limits<T>::min(), std::numeric_limits<T>::max(), 0, 1};
-    return Coin() ? kEdges[random_() % 4] : static_cast<T>(random_());
-  }
   std::uint64_t Address() { return Number<std::uint64_t>(); }
-
-  std::mt19937_64 random_;
 };
 
 /// A report with every field set.

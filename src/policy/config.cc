@@ -25,180 +25,107 @@ struct Value {
   const toml::node& node;
   std::string where;  // "obit.toml:3: capture.slots"
 
-  Result<std::int64_t> Integer(std::int64_t min, std::int64_t max) const {
-    const auto* integer = node.as_integer();
-    if (integer == nullptr || integer->get() < min || integer->get() > max)
-      return Refuse(EINVAL, "{} must be a whole number from {} to {}", where, min, max);
-    return integer->get();
-  }
-  Result<bool> Boolean() const {
-    const auto* boolean = node.as_boolean();
-    if (boolean == nullptr) return Refuse(EINVAL, "{} must be true or false", where);
-    return boolean->get();
-  }
-  Result<std::chrono::seconds> Seconds(std::int64_t min = 1) const {
-    return std::chrono::seconds(OBIT_TRY(Integer(min, 86400)));
+  /// The text, if it is one.
+  [[nodiscard]] const std::string* text() const {
+    const auto* string = node.as_string();
+    return string != nullptr ? &string->get() : nullptr;
   }
 };
 
+// What a value must be.
+Result<std::int64_t> Integer(const Value& value, std::int64_t min, std::int64_t max) {
+  const auto* integer = value.node.as_integer();
+  if (integer == nullptr || integer->get() < min || integer->get() > max)
+    return Refuse(EINVAL, "{} must be a whole number from {} to {}", value.where, min, max);
+  return integer->get();
+}
+template <std::int64_t kMin, std::int64_t kMax>
+Result<unsigned> Whole(const Value& value) {
+  return static_cast<unsigned>(OBIT_TRY(Integer(value, kMin, kMax)));
+}
+template <std::int64_t kMin, std::int64_t kMax>
+Result<std::chrono::seconds> Seconds(const Value& value) {
+  return std::chrono::seconds(OBIT_TRY(Integer(value, kMin, kMax)));
+}
+Result<bool> Boolean(const Value& value) {
+  const auto* boolean = value.node.as_boolean();
+  if (boolean == nullptr) return Refuse(EINVAL, "{} must be true or false", value.where);
+  return boolean->get();
+}
 Result<Detail> CoreLimitZero(const Value& value) {
-  if (const auto* text = value.node.as_string())
-    if (const auto detail = DetailNamed(text->get()); detail && *detail != Detail::kMinimal) return *detail;
+  if (const auto* text = value.text())
+    if (const auto detail = DetailNamed(*text); detail && *detail != Detail::kMinimal) return *detail;
   return Refuse(EINVAL, R"({} must be "event", "full" or "reject")", value.where);
+}
+Result<EnvironmentKept> Environment(const Value& value) {
+  if (const auto* text = value.text())
+    if (const auto kept = EnvironmentKeptNamed(*text)) return *kept;
+  return Refuse(EINVAL, R"({} must be "none", "allow-list" or "all")", value.where);
+}
+Result<std::string> Urls(const Value& value) {
+  if (const auto* text = value.text()) return *text;
+  return Refuse(EINVAL, "{} must be URLs with spaces between them", value.where);
+}
+Result<std::string> Folder(const Value& value) {
+  if (const auto* text = value.text(); text != nullptr && text->starts_with('/')) return *text;
+  return Refuse(EINVAL, "{} must be the path of a folder", value.where);
+}
+Result<std::string> FolderOrNone(const Value& value) {
+  if (const auto* text = value.text(); text != nullptr && (text->empty() || text->starts_with('/')))
+    return *text;
+  return Refuse(EINVAL, R"({} must be the path of a folder, or "")", value.where);
 }
 
 // Values as TOML has them.
+std::string Print(unsigned value) { return std::to_string(value); }
 std::string Print(bool value) { return value ? "true" : "false"; }
 std::string Print(std::chrono::seconds value) { return std::to_string(value.count()); }
-std::string Print(std::string_view value) {
+std::string Print(const std::string& value) {
   std::ostringstream text;
-  text << toml::toml_formatter(toml::value<std::string>(std::string(value)), toml::format_flags::none);
+  text << toml::toml_formatter(toml::value<std::string>(value), toml::format_flags::none);
   return text.str();
 }
+std::string Print(Detail value) { return Print(std::string(NameOf(value))); }
+std::string Print(EnvironmentKept value) { return Print(std::string(NameOf(value))); }
 
 struct Setting {
   std::string_view section, key;
   Result<void> (*read)(const Value& value, Config& config);
   std::string (*print)(const Config& config);
 };
+/// The setting that `kRead` reads into `kMember`.
+template <auto kMember, auto kRead>
+constexpr Setting Kept(std::string_view section, std::string_view key) {
+  return {section, key,
+          [](const Value& value, Config& config) -> Result<void> {
+            config.*kMember = OBIT_TRY(kRead(value));
+            return {};
+          },
+          [](const Config& config) { return Print(config.*kMember); }};
+}
+constexpr std::int64_t kHour = 3600, kDay = 86400;  // seconds
 constexpr Setting kSettings[] = {
-    {"capture", "slots",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.slots = static_cast<unsigned>(OBIT_TRY(value.Integer(1, 256)));
-       return {};
-     },
-     [](const Config& config) { return std::to_string(config.slots); }},
-    {"capture", "direct",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.direct = OBIT_TRY(value.Boolean());
-       return {};
-     },
-     [](const Config& config) { return Print(config.direct); }},
-    {"capture", "verify",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.verify = OBIT_TRY(value.Boolean());
-       return {};
-     },
-     [](const Config& config) { return Print(config.verify); }},
-    {"capture", "progress_timeout",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.progress_timeout = OBIT_TRY(value.Seconds());
-       return {};
-     },
-     [](const Config& config) { return Print(config.progress_timeout); }},
-    {"capture", "timeout",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.capture_timeout = OBIT_TRY(value.Seconds());
-       return {};
-     },
-     [](const Config& config) { return Print(config.capture_timeout); }},
-    {"capture", "core_limit_zero",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.no_core_limit = OBIT_TRY(CoreLimitZero(value));
-       return {};
-     },
-     [](const Config& config) { return Print(NameOf(config.no_core_limit)); }},
-    {"crash_loop", "crashes",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.loop_crashes = static_cast<unsigned>(OBIT_TRY(value.Integer(0, 1'000'000)));
-       return {};
-     },
-     [](const Config& config) { return std::to_string(config.loop_crashes); }},
-    {"crash_loop", "window",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.loop_window = OBIT_TRY(value.Seconds());
-       return {};
-     },
-     [](const Config& config) { return Print(config.loop_window); }},
-    {"crash_loop", "storm",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.loop_storm = OBIT_TRY(value.Seconds(0));
-       return {};
-     },
-     [](const Config& config) { return Print(config.loop_storm); }},
-    {"crash_loop", "interval",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.loop_interval = OBIT_TRY(value.Seconds());
-       return {};
-     },
-     [](const Config& config) { return Print(config.loop_interval); }},
-    {"analysis", "enabled",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.analyze = OBIT_TRY(value.Boolean());
-       return {};
-     },
-     [](const Config& config) { return Print(config.analyze); }},
-    {"analysis", "slots",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.analysis_slots = static_cast<unsigned>(OBIT_TRY(value.Integer(1, 64)));
-       return {};
-     },
-     [](const Config& config) { return std::to_string(config.analysis_slots); }},
-    {"analysis", "timeout",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.analysis_timeout = std::chrono::seconds(OBIT_TRY(value.Integer(1, 3600)));
-       return {};
-     },
-     [](const Config& config) { return Print(config.analysis_timeout); }},
-    {"analysis", "environment",
-     [](const Value& value, Config& config) -> Result<void> {
-       const auto* text = value.node.as_string();
-       const auto kept = text == nullptr ? std::nullopt : EnvironmentKeptNamed(text->get());
-       if (!kept) return Refuse(EINVAL, R"({} must be "none", "allow-list" or "all")", value.where);
-       config.environment = *kept;
-       return {};
-     },
-     [](const Config& config) { return Print(NameOf(config.environment)); }},
-    {"analysis", "debuginfod_urls",
-     [](const Value& value, Config& config) -> Result<void> {
-       const auto* text = value.node.as_string();
-       if (text == nullptr) return Refuse(EINVAL, "{} must be URLs with spaces between them", value.where);
-       config.debuginfod_urls = text->get();
-       return {};
-     },
-     [](const Config& config) { return Print(config.debuginfod_urls); }},
-    {"analysis", "debuginfod_cache",
-     [](const Value& value, Config& config) -> Result<void> {
-       const auto* text = value.node.as_string();
-       if (text == nullptr || !text->get().starts_with('/'))
-         return Refuse(EINVAL, "{} must be the path of a folder", value.where);
-       config.debuginfod_cache = text->get();
-       return {};
-     },
-     [](const Config& config) { return Print(config.debuginfod_cache); }},
-    {"journal", "enabled",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.journal = OBIT_TRY(value.Boolean());
-       return {};
-     },
-     [](const Config& config) { return Print(config.journal); }},
-    {"hooks", "folder",
-     [](const Value& value, Config& config) -> Result<void> {
-       const auto* text = value.node.as_string();
-       if (text == nullptr || !(text->get().empty() || text->get().starts_with('/')))
-         return Refuse(EINVAL, R"({} must be the path of a folder, or "")", value.where);
-       config.hooks = text->get();
-       return {};
-     },
-     [](const Config& config) { return Print(config.hooks); }},
-    {"hooks", "timeout",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.hook_timeout = std::chrono::seconds(OBIT_TRY(value.Integer(1, 3600)));
-       return {};
-     },
-     [](const Config& config) { return Print(config.hook_timeout); }},
-    {"metrics", "enabled",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.metrics = OBIT_TRY(value.Boolean());
-       return {};
-     },
-     [](const Config& config) { return Print(config.metrics); }},
-    {"server", "stop_timeout",
-     [](const Value& value, Config& config) -> Result<void> {
-       config.stop_timeout = OBIT_TRY(value.Seconds());
-       return {};
-     },
-     [](const Config& config) { return Print(config.stop_timeout); }},
+    Kept<&Config::slots, Whole<1, 256>>("capture", "slots"),
+    Kept<&Config::direct, Boolean>("capture", "direct"),
+    Kept<&Config::verify, Boolean>("capture", "verify"),
+    Kept<&Config::progress_timeout, Seconds<1, kDay>>("capture", "progress_timeout"),
+    Kept<&Config::capture_timeout, Seconds<1, kDay>>("capture", "timeout"),
+    Kept<&Config::no_core_limit, CoreLimitZero>("capture", "core_limit_zero"),
+    Kept<&Config::loop_crashes, Whole<0, 1'000'000>>("crash_loop", "crashes"),
+    Kept<&Config::loop_window, Seconds<1, kDay>>("crash_loop", "window"),
+    Kept<&Config::loop_storm, Seconds<0, kDay>>("crash_loop", "storm"),
+    Kept<&Config::loop_interval, Seconds<1, kDay>>("crash_loop", "interval"),
+    Kept<&Config::analyze, Boolean>("analysis", "enabled"),
+    Kept<&Config::analysis_slots, Whole<1, 64>>("analysis", "slots"),
+    Kept<&Config::analysis_timeout, Seconds<1, kHour>>("analysis", "timeout"),
+    Kept<&Config::environment, Environment>("analysis", "environment"),
+    Kept<&Config::debuginfod_urls, Urls>("analysis", "debuginfod_urls"),
+    Kept<&Config::debuginfod_cache, Folder>("analysis", "debuginfod_cache"),
+    Kept<&Config::journal, Boolean>("journal", "enabled"),
+    Kept<&Config::hooks, FolderOrNone>("hooks", "folder"),
+    Kept<&Config::hook_timeout, Seconds<1, kHour>>("hooks", "timeout"),
+    Kept<&Config::metrics, Boolean>("metrics", "enabled"),
+    Kept<&Config::stop_timeout, Seconds<1, kDay>>("server", "stop_timeout"),
 };
 
 /// Single-character edits that turn `a` into `b` (Levenshtein).

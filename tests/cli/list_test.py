@@ -51,7 +51,7 @@ class List(support.CliCase):
         self.assertEqual(json.loads(self.run_obit("show", "nginx", "--json")[0])["repeats"]["crashes"], 5)
         self.assertNotIn("repeats", json.loads(self.run_obit("show", "quiet", "--json")[0]))
         (self.directory_of(record) / "repeats.json").write_text("{")
-        self.assertIn(f"crash {record['id']}: repeats.json: repeats are not JSON", self.run_obit("show", "quiet")[1])
+        self.assertIn(f"crash {record['id']}: repeats.json: count is not JSON", self.run_obit("show", "quiet")[1])
 
     def test_selects_by_program_pid_and_number(self):
         for pid, comm in ((100, "first"), (200, "second"), (300, "first")):
