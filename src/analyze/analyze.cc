@@ -104,6 +104,7 @@ class Reporter {
     for (const CoreNotes::Thread& thread : image_.notes().threads) {
       RawStack raw = unwinder_.Unwind(Registers(thread.registers));
       std::vector<std::uint64_t> pcs;
+      pcs.reserve(raw.frames.size());
       for (const RawFrame& frame : raw.frames) pcs.push_back(frame.pc);
       const bool crashed = report_.stacks.empty();
       if (!crashed) {

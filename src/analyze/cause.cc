@@ -55,6 +55,7 @@ Report::Cause FindSender(const CrashScene& scene) {
 
 const Frame* FirstOwnFrame(const CrashScene& scene) {
   std::vector<Module> modules;
+  modules.reserve(scene.modules.count());
   for (std::uint32_t i = 0; i < scene.modules.count(); ++i) modules.push_back(scene.modules.files(i).module);
   const std::size_t own = CountRuntimeFrames(scene.stack.frames, modules, IsSentByItself(scene.record));
   return own < scene.stack.frames.size() ? &scene.stack.frames[own] : nullptr;
