@@ -35,9 +35,10 @@ TEST(Repeats, RefusesWhatItDidNotWrite) {
   EXPECT_THAT(RepeatsFromJson("{"), FailsWith(EBADMSG));
   EXPECT_THAT(RepeatsFromJson(with("1,", "2,")), FailsWith(EPROTONOSUPPORT));
   EXPECT_THAT(RepeatsFromJson(with("3e55", "../x")), FailsWith(EBADMSG));
-  EXPECT_THAT(RepeatsFromJson(with("31", "0")), FailsWith(EBADMSG));
-  EXPECT_THAT(RepeatsFromJson(with("31", "-1")), FailsWith(EBADMSG));
+  EXPECT_THAT(RepeatsFromJson(with("crashes\": 31", "crashes\": 0")), FailsWith(EBADMSG));
+  EXPECT_THAT(RepeatsFromJson(with("crashes\": 31", "crashes\": -1")), FailsWith(EBADMSG));
   EXPECT_THAT(RepeatsFromJson(with("2026-11-23T14:02", "yesterday")), FailsWith(EBADMSG));
+  EXPECT_THAT(RepeatsFromJson(with("first", "begin")), FailsWith(EBADMSG));
   EXPECT_THAT(RepeatsFromJson(kText + std::string(kRepeatsJsonMax, ' ')), FailsWith(EBADMSG));
 }
 

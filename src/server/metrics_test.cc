@@ -26,12 +26,14 @@ TEST(Metrics, CountCrashesByWhatBecameOfThem) {
   metrics.CountCrash(record);
   metrics.CountReport({.failure = "it died"});
   metrics.refused = 7;
+  metrics.repeated = 31;
   const std::string text = metrics.Render();
   for (const char* line :
        {"\nobit_crashes_total 3\n", "\nobit_crash_outcomes_total{outcome=\"full\"} 2\n",
         "\nobit_crash_outcomes_total{outcome=\"event\"} 1\n", "\nobit_core_bytes_total 3000\n",
         "\nobit_held_seconds_sum 0.750000\n", "\nobit_held_seconds_count 3\n",
-        "\nobit_refused_peers_total 7\n", "\nobit_analyses_failed_total 1\n", "\nobit_queue_length 0\n"})
+        "\nobit_crashes_repeated_total 31\n", "\nobit_refused_peers_total 7\n",
+        "\nobit_analyses_failed_total 1\n", "\nobit_queue_length 0\n"})
     EXPECT_THAT(text, HasSubstr(line));
 }
 
