@@ -133,7 +133,7 @@ Result<CrashLocation> ImportCore(const Store& store, const std::string& path,
         OBIT_TRY_IN(WriteCrash(file, incoming.dir, options, record, count), "{}", path);
     OBIT_TRY(GiveToOwner(store, incoming.dir));
     (void)OBIT_TRY(ShareCrash(incoming.dir, imported));  // it has no owner: for the group only
-    const CrashLocation crash = OBIT_TRY(store.Commit(record.id, record.time));
+    CrashLocation crash = OBIT_TRY(store.Commit(record.id, record.time));
     OBIT_TRY(store.SyncDay(crash.day));
     return crash;
   }();

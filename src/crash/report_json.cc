@@ -139,7 +139,8 @@ Frame ReadFrame(ObjectReader in, std::size_t modules) {
 Stack ReadStack(ObjectReader in, std::size_t modules) {
   Stack stack;
   in.Get("tids", stack.tids);
-  in.ForEach("frames", [&](ObjectReader item) { stack.frames.push_back(ReadFrame(item, modules)); });
+  in.ForEach("frames",
+             [&](ObjectReader item) { stack.frames.push_back(ReadFrame(std::move(item), modules)); });
   std::uint64_t folded = 0;  // frames up to here are in folds already
   in.ForEach("folds", [&](ObjectReader item) {
     Stack::Fold fold;
@@ -214,11 +215,12 @@ void ReadReport(ObjectReader& in, Report& report) {
   in.Get("failure", report.failure);
   ReadCause(in.Object("cause"), report.cause);
   ReadFingerprint(in.Object("fingerprint"), report.fingerprint);
-  in.ForEach("modules", [&](ObjectReader item) { report.modules.push_back(ReadModule(item)); });
+  in.ForEach("modules", [&](ObjectReader item) { report.modules.push_back(ReadModule(std::move(item))); });
   ReadCrashedThread(in.Object("crashed"), report);
   in.Get("threads", report.threads);
-  in.ForEach("stacks",
-             [&](ObjectReader item) { report.stacks.push_back(ReadStack(item, report.modules.size())); });
+  in.ForEach("stacks", [&](ObjectReader item) {
+    report.stacks.push_back(ReadStack(std::move(item), report.modules.size()));
+  });
   in.Get("environment", report.environment);
   in.Get("own_frame", report.own_frame);
   if (report.own_frame && (report.stacks.empty() || *report.own_frame >= report.stacks.front().frames.size()))

@@ -61,6 +61,7 @@ std::string Table::Render(const Terminal& terminal) const {
     out += line + "\n";
   };
   std::vector<Cell> titles;
+  titles.reserve(columns_.size());
   for (const Column& column : columns_) titles.push_back({column.title, Tone::kDim});
   if (std::ranges::any_of(columns_, [](const Column& column) { return !column.title.empty(); }))
     add_line(titles);

@@ -92,7 +92,7 @@ Result<std::unique_ptr<Server>> Server::Create(EventLoop& loop, Store store, Int
   server->pool_ = OBIT_TRY(WorkerPool::Create(
       loop, server->store_lock_, config.slots,
       {.done = [s = server.get()](CaptureTask task,
-                                  TaskResult result) { s->OnTaskDone(std::move(task), std::move(result)); },
+                                  const TaskResult& result) { s->OnTaskDone(std::move(task), result); },
        .replaced = [s = server.get()] { s->StartQueued(); }}));
   if (auto index = Index::Open(server->store_))
     server->index_ = std::move(*index);
@@ -187,7 +187,7 @@ void Server::OpenMappedFiles(CaptureTask& task) {
   if (auto mapped = inspector_.MappedFiles(task.peer)) task.mapped = std::move(*mapped);
 }
 
-void Server::OnTaskDone(CaptureTask task, TaskResult result) {
+void Server::OnTaskDone(CaptureTask task, const TaskResult& result) {
   task.connection.Reset();
   released_.Watch(std::move(task.peer.pidfd), task.id);
   switch (result.end) {

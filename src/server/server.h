@@ -64,7 +64,7 @@ class Server {
   void StartTasks();
   void OpenMemory(CaptureTask& task);
   void OpenMappedFiles(CaptureTask& task);
-  void OnTaskDone(CaptureTask task, TaskResult result);
+  void OnTaskDone(CaptureTask task, const TaskResult& result);
   Result<void> RecoverAbandoned();
   void QueueRecovery(const std::string& id, Fd dir, const std::string& reason);
   void KeepRecord(CrashRecord record);

@@ -99,6 +99,7 @@ Error Execute(std::vector<std::string> command) {
   for (const std::string& candidate : names) {
     command.front() = candidate;
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (std::string& argument : command) arguments.push_back(argument.data());
     arguments.push_back(nullptr);
     ::execvp(candidate.c_str(), arguments.data());

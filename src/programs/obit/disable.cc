@@ -16,7 +16,7 @@ ExitCode Disable() {
       return Refuse(EBUSY, "core_pattern is \"{}\", which is not obit's but leads to {}: left as it is", now,
                     OwnerOf(now, saved));
     }
-    const std::string before = saved ? saved->pattern : "core";
+    std::string before = saved ? saved->pattern : "core";
     OBIT_TRY(WriteCorePattern(before));
     if (saved) OBIT_TRY(WriteCorePipeLimit(saved->pipe_limit));
     OBIT_TRY(ForgetSavedPattern());

@@ -154,6 +154,7 @@ ExitCode ShowGroup(const Store& store, const std::string& store_path, const Cras
                    Tone::kDim);
   page.Line("");
   std::vector<CrashSummary> crashes;
+  crashes.reserve(group.crashes.size());
   for (const CrashSummary* crash : group.crashes) crashes.push_back(*crash);
   page.Append(RenderCrashTable(crashes, CauseColumn::kOmit, terminal, now));
   page.Line("");

@@ -84,6 +84,7 @@ std::string RepeatsText(std::span<const CrashSummary> crashes) {
   }
   if (all == 0) return {};
   std::vector<std::pair<std::uint64_t, std::string>> programs;
+  programs.reserve(by_program.size());
   for (const auto& [program, repeats] : by_program) programs.emplace_back(repeats, program);
   std::ranges::sort(programs, std::greater());
   std::vector<std::string> names;

@@ -37,8 +37,9 @@ std::size_t LinesOf(std::string_view page, std::size_t width) {
 [[noreturn]] void BecomePager(const char* command, int input) {
   if (::dup2(input, STDIN_FILENO) >= 0) {
     if (command != nullptr) {
+      const std::string kept = command;  // setenv(3) may end what getenv(3) gave
       ::setenv("LESS", "FRX", 0);
-      ::execl("/bin/sh", "sh", "-c", command, nullptr);
+      ::execl("/bin/sh", "sh", "-c", kept.c_str(), nullptr);
     } else {
       ::execlp("less", "less", "-FRX", nullptr);
     }
