@@ -27,7 +27,7 @@ bool LogsToJournal() {
 }
 
 void LogLine(Severity severity, std::string_view text) {
-  const std::string safe = EscapeForTerminal(text);
+  const std::string safe = EscapeControls(text);
   const std::string line = LogsToJournal() ? fmt::format("<{}>{}\n", static_cast<int>(severity), safe)
                                            : fmt::format("{}: {}\n", LogName(), safe);
   // The journal may be what crashed, and wait for whoever writes here.

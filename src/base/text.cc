@@ -50,14 +50,16 @@ std::size_t Utf8Length(std::string_view text) {
   return length;
 }
 
-std::string EscapeForTerminal(std::string_view text) {
+namespace {
+
+std::string Escape(std::string_view text, std::string_view backslash) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
     const std::size_t length = Utf8Length(text);
     const std::string_view character = text.substr(0, length == 0 ? 1 : length);
     if (character == "\\")
-      out += "\\\\";
+      out += backslash;
     else if (character == "\n")
       out += "\\n";
     else if (length == 0 || IsControl(character) || ReordersLine(character))
@@ -68,6 +70,11 @@ std::string EscapeForTerminal(std::string_view text) {
   }
   return out;
 }
+
+}  // namespace
+
+std::string EscapeForTerminal(std::string_view text) { return Escape(text, "\\\\"); }
+std::string EscapeControls(std::string_view text) { return Escape(text, "\\"); }
 
 std::string BytesToUtf8(std::string_view bytes) {
   std::string out;

@@ -18,6 +18,10 @@ namespace obit {
 /// cursor.
 [[nodiscard]] std::string EscapeForTerminal(std::string_view text);
 
+/// The same, but a backslash stays as it is: for text that people know or read as prose (a source line, a
+/// message), where a second one would be wrong.
+[[nodiscard]] std::string EscapeControls(std::string_view text);
+
 /// Any bytes as valid UTF-8, and back without loss: a byte that is not UTF-8 becomes \xNN, a backslash \\.
 [[nodiscard]] std::string BytesToUtf8(std::string_view bytes);
 /// A backslash that begins neither form stands for itself.

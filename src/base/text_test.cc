@@ -88,6 +88,13 @@ TEST(EscapeForTerminal, EscapesWhatReordersALine) {
   }
 }
 
+TEST(EscapeControls, LeavesBackslashesAndNothingElse) {
+  EXPECT_EQ(EscapeControls(R"(printf("a\n"))"), R"(printf("a\n"))");
+  EXPECT_EQ(EscapeControls(R"(\\x1b)"), R"(\\x1b)");
+  for (const std::string_view text : {"\x1b[2J", "a\tb\r\n", "\xff", "\xc2\x9b", "\xe2\x80\xae", "ä"})
+    EXPECT_EQ(EscapeControls(text), EscapeForTerminal(text));
+}
+
 TEST(EscapeForTerminal, CannotBeMistaken) {
   EXPECT_EQ(EscapeForTerminal("a\nb"), "a\\nb");
   EXPECT_EQ(EscapeForTerminal("a\\nb"), "a\\\\nb");

@@ -164,8 +164,7 @@ Result<toml::table> ParseToml(std::string text, const std::string& name) {
   try {
     return toml::parse(text);
   } catch (const toml::parse_error& error) {
-    return Refuse(EINVAL, "{}:{}: {}", name, error.source().begin.line,
-                  EscapeForTerminal(error.description()));
+    return Refuse(EINVAL, "{}:{}: {}", name, error.source().begin.line, error.description());
   }
 }
 

@@ -141,7 +141,7 @@ std::string FullHeadline(const CrashRecord& record, const PageContext& context) 
 std::string CommandText(const CrashRecord::Process& process) {
   std::string text;
   for (const std::string& argument : process.cmdline)
-    text += (text.empty() ? "" : " ") + EscapeForTerminal(QuoteForShell(argument));
+    text += (text.empty() ? "" : " ") + EscapeControls(QuoteForShell(argument));
   return process.cmdline_truncated ? text + " ... (cut)" : text;
 }
 
@@ -180,9 +180,9 @@ void AddRecordFields(Page& page, const CrashRecord& record, const PageContext& c
                    record.host.kernel.empty() ? "" : "Linux " + EscapeForTerminal(record.host.kernel)},
                   ", "));
   page.Field("Core", DescribeCapture(record.capture), ToneOf(record.capture.outcome));
-  page.Field("Reason", EscapeForTerminal(record.capture.reason), ToneOf(record.capture.outcome));
+  page.Field("Reason", EscapeControls(record.capture.reason), ToneOf(record.capture.outcome));
   page.Field("Repeats", RepeatsText(context), Tone::kWarning);
-  page.Field("Stream", EscapeForTerminal(record.capture.stream_reason));
+  page.Field("Stream", EscapeControls(record.capture.stream_reason));
   page.Field("Unread", UnreadText(record.capture));
   page.Field(
       "Verified", VerifiedText(record.capture),

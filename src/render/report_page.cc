@@ -112,7 +112,7 @@ class ReportPage {
     if (report_.cause.message.empty()) return;
     const auto lines = Split(Trim(report_.cause.message), '\n');
     for (const std::string_view line : std::span(lines).first(std::min(lines.size(), kMessageLines)))
-      page_.Paragraph(2, "\"" + EscapeForTerminal(line) + "\"", Tone::kDim);
+      page_.Paragraph(2, "\"" + EscapeControls(line) + "\"", Tone::kDim);
     if (lines.size() > kMessageLines)
       page_.Line(fmt::format("  ... {} more lines: see --json", lines.size() - kMessageLines), Tone::kDim);
   }
@@ -154,7 +154,7 @@ class ReportPage {
   void AddInstruction() {
     constexpr std::size_t kIndent = 6, kGap = 4;
     if (!report_.instruction || report_.instruction->text.empty()) return;
-    const std::string line = std::string(kIndent, ' ') + EscapeForTerminal(report_.instruction->text);
+    const std::string line = std::string(kIndent, ' ') + EscapeControls(report_.instruction->text);
     std::vector<std::string> parts;
     for (const auto* reg : UsedRegisters(report_)) parts.push_back(RegisterText(*reg));
     const std::string registers = Join(parts, "  ");
@@ -169,11 +169,11 @@ class ReportPage {
     page_.Field("Signal", report_.cause.sentence.empty() ? "" : DescribeSignal(record_.signal));
     if (const auto items = ProcessItems(); !items.empty()) page_.Items("Process", items, " ", Tone::kPlain);
     page_.Field("Core", DescribeCapture(record_.capture), ToneOf(record_.capture.outcome));
-    page_.Field("Reason", EscapeForTerminal(record_.capture.reason), ToneOf(record_.capture.outcome));
+    page_.Field("Reason", EscapeControls(record_.capture.reason), ToneOf(record_.capture.outcome));
     page_.Field("Repeats", RepeatsText(context_), Tone::kWarning);
     page_.Field("Symbols", SymbolsText(), Tone::kWarning);
     page_.Field("Analysis",
-                report_.failure.empty() ? "" : "stopped early: " + EscapeForTerminal(report_.failure),
+                report_.failure.empty() ? "" : "stopped early: " + EscapeControls(report_.failure),
                 Tone::kWarning);
     page_.Field("Files", FilesText(record_, context_));
   }

@@ -67,7 +67,7 @@ std::string RenderSourceLines(const SourceLines& source, const Terminal& termina
     const bool marked = number == source.marked;
     std::string head = fmt::format("  {}  {:>{}}", marked ? ">" : " ", number, digits);
     const std::string text =
-        EscapeForTerminal(WithoutTabs(Trim(source.lines[i]).empty() ? "" : source.lines[i]));
+        EscapeControls(WithoutTabs(Trim(source.lines[i]).empty() ? "" : source.lines[i]));
     const std::size_t room =
         terminal.width == 0 ? 0 : std::max<std::size_t>(terminal.width, head.size() + 12) - head.size() - 2;
     const std::string shown = text.empty() ? "" : "  " + Shorten(text, room);

@@ -64,6 +64,13 @@ TEST_F(SourceLinesTest, OnlyTheBeginningOfAHugeFileIsRead) {
   EXPECT_THAT(ReadSourceLines(path, 1010, 0), FailsWith(ENOENT));
 }
 
+TEST(RenderSourceLines, ShowsTheLineAsTheFileHasIt) {
+  const SourceLines source{.first = 1, .marked = 1, .lines = {R"(printf("a\n\\\x1b");)", "\x1b[2J\\"}};
+  EXPECT_EQ(RenderSourceLines(source, {}),
+            "  >  1  printf(\"a\\n\\\\\\x1b\");\n"
+            "     2  \\x1b[2J\\\n");
+}
+
 TEST(RenderSourceLines, MarksTheLineAndKeepsToTheWidth) {
   const SourceLines source{.first = 9, .marked = 10, .lines = {"\tif (x) {", "\t\treturn\x1b[2J;", ""}};
   EXPECT_EQ(RenderSourceLines(source, {}),

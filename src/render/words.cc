@@ -114,8 +114,8 @@ std::string Ordinal(std::uint64_t number) {
 }
 
 std::string DescribeCause(std::string_view sentence, bool guess) {
-  if (guess) return "Probably: " + EscapeForTerminal(sentence);
-  std::string text = EscapeForTerminal(sentence);
+  if (guess) return "Probably: " + EscapeControls(sentence);
+  std::string text = EscapeControls(sentence);
   if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
   return text;
 }

@@ -39,7 +39,7 @@ std::string MessageOf(const CrashRecord& record) {
   if (process.uid) text += fmt::format(" of user {}", *process.uid);
   text += fmt::format(" died of {}: {}", SignalName(record.signal.number), NameOf(record.capture.outcome));
   if (record.capture.core_bytes > 0) text += fmt::format(" core of {} bytes", record.capture.core_bytes);
-  if (!record.capture.reason.empty()) text += fmt::format(" ({})", EscapeForTerminal(record.capture.reason));
+  if (!record.capture.reason.empty()) text += fmt::format(" ({})", EscapeControls(record.capture.reason));
   return text + fmt::format("\nobit show {}", record.id);
 }
 
@@ -114,7 +114,7 @@ JournalEntry EntryOfCrash(const CrashRecord& record, const std::string& folder) 
 JournalEntry EntryOfReport(const Report& report, const std::string& folder) {
   std::string message = report.failure.empty() ? report.cause.sentence : report.failure;
   if (message.empty()) message = "no cause was found";
-  message = fmt::format("Crash {}: {}", report.id, EscapeForTerminal(message));
+  message = fmt::format("Crash {}: {}", report.id, EscapeControls(message));
   if (!report.stacks.empty()) {
     const std::vector<Frame>& frames = report.stacks.front().frames;
     for (std::size_t i = 0; i < std::min(frames.size(), kFramesMax); ++i)

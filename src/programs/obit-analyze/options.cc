@@ -20,7 +20,7 @@ Result<Fd> TakeDescriptor(std::string_view text) {
   const auto number = ParseUnsigned(text);
   if (!number || *number < kFirstInherited || *number > INT_MAX ||
       ::fcntl(static_cast<int>(*number), F_SETFD, FD_CLOEXEC) < 0)
-    return Refuse(EINVAL, "{} is no inherited descriptor", EscapeForTerminal(text));
+    return Refuse(EINVAL, "{} is no inherited descriptor", text);
   return Fd(static_cast<int>(*number));
 }
 
@@ -29,7 +29,7 @@ Result<AnalyzeOptions::Module> TakeModule(std::string_view text) {
   const std::size_t colon = text.find(':');
   const auto begin = ParseUnsigned(text.substr(0, colon), 16);
   if (!begin || colon == std::string_view::npos)
-    return Refuse(EINVAL, "{} is not ADDRESS:DESCRIPTOR", EscapeForTerminal(text));
+    return Refuse(EINVAL, "{} is not ADDRESS:DESCRIPTOR", text);
   return AnalyzeOptions::Module{*begin, OBIT_TRY(TakeDescriptor(text.substr(colon + 1)))};
 }
 

@@ -34,7 +34,7 @@ void FillStandardDescriptors() {
 
 void WriteKernelLog(const Error& error) {
   const auto log = Open("/dev/kmsg", O_WRONLY);
-  const std::string line = fmt::format("<3>obit-pipe: {}\n", EscapeForTerminal(error.what));
+  const std::string line = fmt::format("<3>obit-pipe: {}\n", EscapeControls(error.what));
   if (log)
     (void)WriteAll(*log, line);
   else

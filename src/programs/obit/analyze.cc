@@ -79,7 +79,7 @@ ExitCode Tell(const CrashSummary& crash, const Result<Report>& report) {
     Log(Severity::kWarning, "{}", failure.what);
   }
   Print(fmt::format("{}  {}\n", EscapeForTerminal(ShortName(crash)),
-                    cause.empty() ? "the cause is not known" : EscapeForTerminal(cause)));
+                    cause.empty() ? "the cause is not known" : EscapeControls(cause)));
   return ExitCode::kDone;
 }
 

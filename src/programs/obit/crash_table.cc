@@ -38,14 +38,14 @@ class Causes {
 };
 
 std::string NoteOf(const CrashSummary& crash) {
-  if (!crash.pinned) return EscapeForTerminal(crash.reason);
-  return crash.reason.empty() ? "pinned" : "pinned; " + EscapeForTerminal(crash.reason);
+  if (!crash.pinned) return EscapeControls(crash.reason);
+  return crash.reason.empty() ? "pinned" : "pinned; " + EscapeControls(crash.reason);
 }
 
 }  // namespace
 
 std::string CauseText(const CrashSummary& crash) {
-  return (crash.guess && !crash.cause.empty() ? "probably: " : "") + EscapeForTerminal(crash.cause);
+  return (crash.guess && !crash.cause.empty() ? "probably: " : "") + EscapeControls(crash.cause);
 }
 
 std::string RenderCrashTable(std::span<const CrashSummary> crashes, CauseColumn cause,

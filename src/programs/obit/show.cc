@@ -49,8 +49,8 @@ std::optional<PageContext::Standing> StandingOf(const CrashLocation& location,
 /// Why there is no report to show.
 std::string WithoutReport(const CrashRecord& record, const Result<Report>& report,
                           const std::string& command) {
-  if (report) return "failed: " + EscapeForTerminal(report->failure);
-  if (report.error().code != ENOENT) return "not readable: " + EscapeForTerminal(report.error().what);
+  if (report) return "failed: " + EscapeControls(report->failure);
+  if (report.error().code != ENOENT) return "not readable: " + EscapeControls(report.error().what);
   if (record.files.core.empty()) return "none: there is no core to analyse";
   return fmt::format("none yet: {} analyze {}", command, record.id.substr(0, 8));
 }
