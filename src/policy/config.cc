@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <numeric>
 #include <sstream>
-#include <utility>
 #include <vector>
 
 // toml++ 3.3 asserts what does not hold for some broken files ("[" alone on a line) and then refuses them
@@ -15,7 +13,7 @@
 #define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
 
-#include "base/text.h"
+#include "base/nearest.h"
 
 namespace obit {
 namespace {
@@ -128,35 +126,6 @@ constexpr Setting kSettings[] = {
     Kept<&Config::stop_timeout, Seconds<1, kDay>>("server", "stop_timeout"),
 };
 
-/// Single-character edits that turn `a` into `b` (Levenshtein).
-std::size_t Distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0);
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = std::exchange(row[j + 1], std::min({replaced, row[j] + 1, row[j + 1] + 1}));
-    }
-  }
-  return row.back();
-}
-
-/// `; did you mean "slots"?`, or nothing if no name of `names` is like `wrong`.
-std::string Hint(std::string_view wrong, const std::vector<std::string_view>& names) {
-  std::string_view nearest;
-  std::size_t least = std::max<std::size_t>(2, wrong.size() / 2) + 1;
-  for (const std::string_view name : names) {
-    // Names that differ so much in length are not alike; it also bounds the work for a long key.
-    if (wrong.size() > 2 * name.size()) continue;
-    if (const std::size_t distance = Distance(wrong, name); distance < least) {
-      least = distance;
-      nearest = name;
-    }
-  }
-  return nearest.empty() ? "" : fmt::format(R"(; did you mean "{}"?)", nearest);
-}
-
 /// Parses without the characters outside ASCII: no setting has any, and on some of them, outside comments,
 /// the character tables of toml++ 3.3 have undefined behaviour.
 Result<toml::table> ParseToml(std::string text, const std::string& name) {
@@ -178,8 +147,8 @@ Result<void> ReadSection(const toml::table& table, std::string_view section, con
       std::vector<std::string_view> keys;
       for (const Setting& known : kSettings)
         if (known.section == section) keys.push_back(known.key);
-      return Refuse(EINVAL, R"({}: unknown key "{}" in [{}]{})", line, EscapeForTerminal(key.str()), section,
-                    Hint(key.str(), keys));
+      return Refuse(EINVAL, R"({}: unknown key "{}" in [{}]{})", line, key.str(), section,
+                    DidYouMean(key.str(), keys));
     }
     OBIT_TRY(setting->read({node, fmt::format("{}: {}.{}", line, section, setting->key)}, loaded.config));
     SettingInForce& in_force = loaded.settings[static_cast<std::size_t>(setting - std::begin(kSettings))];
@@ -208,8 +177,7 @@ Result<void> ParseConfigInto(std::string_view text, const std::string& name, Loa
     if (setting == std::end(kSettings)) {
       std::vector<std::string_view> sections;
       for (const Setting& known : kSettings) sections.push_back(known.section);
-      return Refuse(EINVAL, R"({}: unknown name "{}"{})", line, EscapeForTerminal(key.str()),
-                    Hint(key.str(), sections));
+      return Refuse(EINVAL, R"({}: unknown name "{}"{})", line, key.str(), DidYouMean(key.str(), sections));
     }
     const toml::table* section = node.as_table();
     if (section == nullptr)

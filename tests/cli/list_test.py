@@ -369,6 +369,45 @@ class Usage(support.CliCase):
             _, err = self.run_obit(*arguments, code=2)
             self.assertEqual(len(err.splitlines()), 1, err)
 
+    def test_the_message_says_what_is_wrong_and_what_is_near(self):
+        for arguments, text in (
+            (["lst"], 'there is no verb "lst"; did you mean "list"?'),
+            (["--store", "x", "shwo"], 'there is no verb "shwo"; did you mean "show"?'),
+            (["lst", "--json"], 'there is no verb "lst"; did you mean "list"?'),
+            (["frobnicate"], 'there is no verb "frobnicate"'),
+            ([], "what is to be done? Give a verb, such as list or show"),
+            (["list", "--lats", "3"], 'there is no option "--lats"; did you mean "--last"?'),
+            (["list", "--jsno"], 'there is no option "--jsno"; did you mean "--json"?'),
+            (["--stroe=x", "list"], 'there is no option "--stroe"; did you mean "--store"?'),
+            (["show", "a", "b"], '"b" is too much'),
+            (["list", "--last"], "--last needs a value"),
+            (["enable", "--transport", "pigeon"], "--transport: pigeon is none of auto, request, socket, pipe"),
+            (["analyze", "--environment", "some"], "--environment: some is none of none, allow-list, all"),
+        ):
+            _, err = self.run_obit(*arguments, code=2, store=False)
+            self.assertEqual(err, f"obit: {text} (obit --help)\n", arguments)
+
+    def test_a_bad_number_names_the_range_of_a_person(self):
+        for number in ("x", "0", "-1", "1.5", "1e3", "0x10", " 3", "1000001", "99999999999999999999", "3k"):
+            _, err = self.run_obit("list", f"--last={number}", code=2, store=False)
+            self.assertEqual(err, f"obit: --last: {number} is not a whole number from 1 to 1000000 (obit --help)\n")
+        self.run_obit("import", "absent", code=1)
+        for number in ("1", "1000000", "007"):
+            self.run_obit("list", "--last", number)
+
+    def test_obitd_says_so_too(self):
+        for arguments, text in ((["--stor", "x"], 'there is no option "--stor"; did you mean "--store"?'),
+                                (["--store"], "--store needs a value"), (["serve"], '"serve" is too much')):  # fmt: skip
+            done = subprocess.run([programs.OBITD, *arguments], capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (2, "", f"obitd: {text} (obitd --help)\n"))
+
+    def test_what_is_escaped_is_escaped_once(self):
+        self.add()
+        _, err = self.run_obit("show", "a\\b\x1b[2J", code=3)
+        self.assertIn("a\\b\\x1b[2J", err)
+        _, err = self.run_obit("import", "no\\such\nfile", code=1)
+        self.assertIn("no\\such\\nfile", err)
+
     def test_no_store(self):
         for verb in ("list", "show", "groups", "reindex"):
             _, err = self.run_obit(verb, code=1)

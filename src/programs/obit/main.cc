@@ -6,8 +6,10 @@
 #include <CLI/CLI.hpp>
 
 #include "base/log.h"
+#include "base/nearest.h"
 #include "common.h"
 #include "server/defaults.h"
+#include "server/usage.h"
 #include "verbs.h"
 
 namespace obit {
@@ -34,6 +36,19 @@ constexpr const char* kExamples = R"(Examples:
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no crash matches, 4 several crashes match.
 Every verb has its own --help. See also obit(1) and obitd(8).)";
 
+/// The first argument that is neither an option nor the value of --store.
+std::string VerbOf(const std::vector<std::string>& arguments) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == "--store")
+      ++i;
+    else if (!arguments[i].starts_with('-'))
+      return arguments[i];
+  }
+  return "";
+}
+
+constexpr std::uint64_t kLastMax = 1'000'000;
+
 /// The command line, read: which verb, and its options.
 class CommandLine {
  public:
@@ -54,6 +69,9 @@ class CommandLine {
   /// `debugger_arguments` are what stands behind "--".
   ExitCode Run(std::vector<std::string> arguments, std::vector<std::string> debugger_arguments) {
     debug_.arguments = std::move(debugger_arguments);
+    const std::string verb = VerbOf(arguments);
+    if (const auto verbs = Verbs(); !verb.empty() && std::ranges::find(verbs, verb) == verbs.end())
+      return WrongUsage(fmt::format(R"(there is no verb "{}"{})", verb, DidYouMean(verb, verbs)));
     std::ranges::reverse(arguments);  // CLI11 takes them from the end
     try {
       app_.parse(std::move(arguments));
@@ -61,13 +79,25 @@ class CommandLine {
       app_.exit(asked);
       return ExitCode::kDone;
     } catch (const CLI::ParseError& wrong) {
-      Log(Severity::kError, "{} (obit --help)", wrong.what());
-      return ExitCode::kUsage;
+      return WrongUsage(verb.empty() && dynamic_cast<const CLI::RequiredError*>(&wrong) != nullptr
+                            ? "what is to be done? Give a verb, such as list or show"
+                            : DescribeUsage(app_, wrong));
     }
     return verb_();
   }
 
  private:
+  [[nodiscard]] std::vector<std::string_view> Verbs() const {
+    std::vector<std::string_view> verbs;
+    for (const CLI::App* verb : app_.get_subcommands([](const CLI::App*) { return true; }))
+      verbs.push_back(verb->get_name());
+    return verbs;
+  }
+  [[nodiscard]] static ExitCode WrongUsage(const std::string& what) {
+    Log(Severity::kError, "{} (obit --help)", what);
+    return ExitCode::kUsage;
+  }
+
   CLI::App* AddVerb(const std::string& name, const std::string& about, std::function<ExitCode()> run) {
     CLI::App* verb = app_.add_subcommand(name, about);
     verb->callback([this, run = std::move(run)] { verb_ = run; });
@@ -82,35 +112,41 @@ class CommandLine {
   void AddReaders() {
     CLI::App* list =
         AddVerb("list", "Lists crashes, the newest last", [this] { return List(store_, list_); });
-    list->add_option("SEL", list_.selectors, "Only crashes that fit: ids, pids, programs")->type_name("");
-    list->add_option("--since", list_.since,
-                     "Only from then on: 30min, 2h, 3d, today, 2026-11-22, \"2026-11-22 14:02\"")
+    list->add_option("SEL", list_.selectors, "Lists only crashes that fit: ids, pids, programs")
+        ->type_name("");
+    list->add_option(
+            "--since", list_.since,
+            "Lists only crashes from then on: 30min, 2h, 3d, today, 2026-11-22, \"2026-11-22 14:02\"")
         ->type_name("WHEN");
-    list->add_option("--group", list_.group, "Only crashes of this group (obit groups)")->type_name("GROUP");
-    list->add_option("--last", list_.last, "Only the newest N")->type_name("N")->check(CLI::PositiveNumber);
-    list->add_flag("--json", list_.json, "An array of whole records");
+    list->add_option("--group", list_.group, "Lists only crashes of this group (obit groups)")
+        ->type_name("GROUP");
+    list->add_option("--last", list_.last, "Lists only the newest N, 1 to 1000000")
+        ->type_name("N")
+        ->check(WholeNumber(1, kLastMax));
+    list->add_flag("--json", list_.json, "Prints an array of whole records");
     CLI::App* show =
         AddVerb("show", "Shows what killed a process, and where", [this] { return Show(store_, show_); });
     show->add_option("SEL", show_.selector, "Which crash: an id, a pid, a program, @N; or a group")
         ->capture_default_str()
         ->type_name("");
-    show->add_flag("--all-threads", show_.sections.all_threads, "The stacks of all threads, whole");
+    show->add_flag("--all-threads", show_.sections.all_threads, "Adds the whole stacks of all threads");
     show->add_flag("--registers", show_.sections.registers,
-                   "Registers of the crashed thread, and memory around");
-    show->add_flag("--modules", show_.sections.modules, "Programs and libraries that were mapped");
-    show->add_flag("--maps", show_.sections.mappings, "All mappings");
-    show->add_flag("--env", show_.sections.environment, "The environment, as far as it was kept");
-    show->add_flag("--record", show_.sections.record, "All that was recorded at the crash itself");
-    show->add_flag("--json", show_.json, "Record and report as they are stored");
-    show->add_flag("--no-pager", show_.no_pager, "Never through $PAGER or less");
+                   "Adds registers of the crashed thread, and memory around");
+    show->add_flag("--modules", show_.sections.modules, "Adds programs and libraries that were mapped");
+    show->add_flag("--maps", show_.sections.mappings, "Adds all mappings");
+    show->add_flag("--env", show_.sections.environment, "Adds the environment, as far as it was kept");
+    show->add_flag("--record", show_.sections.record, "Adds all that was recorded at the crash itself");
+    show->add_flag("--json", show_.json, "Prints record and report as they are stored");
+    show->add_flag("--no-pager", show_.no_pager, "Never uses $PAGER or less");
     CLI::App* groups = AddVerb("groups", "Lists groups of crashes with the same cause",
                                [this] { return Groups(store_, groups_); });
-    groups->add_option("--since", groups_.since, "Only crashes from then on, as for list")->type_name("WHEN");
-    groups->add_flag("--json", groups_.json, "An array with an object for each group");
+    groups->add_option("--since", groups_.since, "Counts only crashes from then on, as for list")
+        ->type_name("WHEN");
+    groups->add_flag("--json", groups_.json, "Prints an array with an object for each group");
     CLI::App* dump =
         AddVerb("dump", "Writes the plain core of a crash", [this] { return Dump(store_, dump_); });
     AddSelector(dump, dump_.selector);
-    dump->add_option("-o,--output", dump_.output, "To this file, which appears when it is complete")
+    dump->add_option("-o,--output", dump_.output, "Writes to this file, which appears when it is complete")
         ->type_name("FILE");
   }
 
@@ -139,16 +175,17 @@ class CommandLine {
     AddSelector(analyze, analyze_.selector);
     analyze
         ->add_option("--debug-directory", analyze_.debug_directories,
-                     "Also look there for debug information, in .build-id")
+                     "Also looks there for debug information, in .build-id")
         ->type_name("DIR")
         ->allow_extra_args(false);
     analyze->add_flag("--debuginfod", analyze_.fetch,
-                      "Fetch debug information that is missing, from the servers in DEBUGINFOD_URLS");
-    analyze->add_option("--environment", analyze_.environment, "What to keep of it: none, allow-list or all")
+                      "Fetches debug information that is missing, from the servers in DEBUGINFOD_URLS");
+    analyze->add_option("--environment", analyze_.environment, "Keeps so much of it: none, allow-list or all")
         ->type_name("WHICH")
         ->capture_default_str()
-        ->check(CLI::IsMember({"none", "allow-list", "all"}));
-    analyze->add_flag("--all", analyze_.all, "Every core without a report, or with one of an older obit")
+        ->check(OneOf({"none", "allow-list", "all"}));
+    analyze
+        ->add_flag("--all", analyze_.all, "Reads every core without a report, or with one of an older obit")
         ->excludes("SEL");
     CLI::App* import = AddVerb("import", "Takes core files into the store: plain, zst, lz4, xz, gz",
                                [this] { return Import(store_, import_); });
@@ -156,41 +193,42 @@ class CommandLine {
     CLI::App* remove =
         AddVerb("rm", "Removes crashes for good", [this] { return Remove(store_, chosen_, force_); });
     AddSelectors(remove);
-    remove->add_flag("--force", force_, "Also those that are pinned");
+    remove->add_flag("--force", force_, "Removes also those that are pinned");
     for (const bool pinned : {true, false})
-      AddSelectors(AddVerb(pinned ? "pin" : "unpin",
-                           pinned ? "Keeps crashes, whatever becomes of others" : "Lets crashes go with time",
-                           [this, pinned] { return Pin(store_, chosen_, pinned); }));
+      AddSelectors(
+          AddVerb(pinned ? "pin" : "unpin",
+                  pinned ? "Keeps crashes from rm without --force" : "Lets rm have pinned crashes again",
+                  [this, pinned] { return Pin(store_, chosen_, pinned); }));
     AddVerb("reindex", "Makes the index of the store anew", [this] { return Reindex(store_); });
   }
 
   void AddSystem() {
     CLI::App* enable =
         AddVerb("enable", "Makes the kernel send cores to obitd", [this] { return Enable(enable_); });
-    enable->add_option("--transport", enable_.transport, "How: auto, request, socket or pipe")
+    enable->add_option("--transport", enable_.transport, "Takes this way: auto, request, socket or pipe")
         ->type_name("NAME")
         ->capture_default_str()
-        ->check(CLI::IsMember({"auto", "request", "socket", "pipe"}));
-    enable->add_option("--socket", enable_.socket, "Where obitd listens for the kernel")
+        ->check(OneOf({"auto", "request", "socket", "pipe"}));
+    enable->add_option("--socket", enable_.socket, "obitd listens there for the kernel")
         ->type_name("PATH")
         ->capture_default_str();
-    enable->add_option("--pipe-socket", enable_.pipe_socket, "Where obitd listens for obit-pipe")
+    enable->add_option("--pipe-socket", enable_.pipe_socket, "obitd listens there for obit-pipe")
         ->type_name("PATH")
         ->capture_default_str();
-    enable->add_flag("--force", enable_.force, "Even if nobody listens there yet");
+    enable->add_flag("--force", enable_.force, "Does it even if nobody listens there yet");
     AddVerb("disable", "Puts back the core_pattern that was there before", [] { return Disable(); });
     CLI::App* config =
         AddVerb("config", "Prints the configuration of obitd that is in force, and where it comes from",
                 [this] { return ShowConfig(config_, config_json_); });
-    config->add_option("--config", config_, "Of this file and its drop-ins, instead of the system's")
+    config->add_option("--config", config_, "Reads this file and its drop-ins, instead of the system's")
         ->type_name("FILE");
-    config->add_flag("--json", config_json_, "An array with an object for each key");
+    config->add_flag("--json", config_json_, "Prints an array with an object for each key");
     CLI::App* status = AddVerb("status", "Says where cores go, and what is stored",
                                [this] { return Status(store_, status_json_); });
-    status->add_flag("--json", status_json_, "An object, with what obitd counted");
+    status->add_flag("--json", status_json_, "Prints an object, with what obitd counted");
     CLI::App* doctor =
         AddVerb("doctor", "Checks all that obit needs", [this] { return Doctor(store_, doctor_); });
-    doctor->add_flag("--crash", doctor_.crash, "Also make a process crash, and look what becomes of it");
+    doctor->add_flag("--crash", doctor_.crash, "Also makes a process crash, and looks what becomes of it");
   }
 
   CLI::App app_{kAbout, "obit"};
@@ -209,17 +247,6 @@ class CommandLine {
   DoctorOptions doctor_;
   std::function<ExitCode()> verb_;
 };
-
-/// The first argument that is neither an option nor the value of --store.
-std::string VerbOf(const std::vector<std::string>& arguments) {
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i] == "--store")
-      ++i;
-    else if (!arguments[i].starts_with('-'))
-      return arguments[i];
-  }
-  return "";
-}
 
 /// Cuts off what is for the debugger: CLI11 would give the first of it to SEL.
 std::vector<std::string> TakeDebuggerArguments(std::vector<std::string>& arguments) {

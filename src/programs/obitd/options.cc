@@ -2,7 +2,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/log.h"
 #include "server/defaults.h"
+#include "server/usage.h"
 #include "store/store.h"
 
 namespace obit {
@@ -37,9 +39,13 @@ std::optional<ServerOptions> ParseServerOptions(int argc, char** argv, int& stat
       "  obitd --store /tmp/store --socket /run/try/coredump.socket --pipe-socket \"\"");
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
+  } catch (const CLI::Success& asked) {  // --help, --version
+    status = app.exit(asked);
+    return std::nullopt;
+  } catch (const CLI::ParseError& wrong) {
     constexpr int kUsage = 2;
-    status = app.exit(error) == 0 ? 0 : kUsage;
+    status = kUsage;
+    Log(Severity::kError, "{} (obitd --help)", DescribeUsage(app, wrong));
     return std::nullopt;
   }
   // A default pipe socket beside a socket that was chosen would clash with the system's obitd.
