@@ -41,6 +41,13 @@ Fd AcceptOne(const Fd& listener) {
 
 }  // namespace
 
+/// Somebody of whom it is not known yet what he wants here.
+struct Intake::Visitor {
+  Fd connection;
+  Error why;  // that he is not the kernel
+  EventSource readable, timeout;
+};
+
 /// A crash on its way from accept to a decision.
 struct Intake::Pending {
   Arrival arrival;
@@ -82,6 +89,33 @@ void Intake::CountRefused(const Error& why) {
   if (!std::has_single_bit(counters_.refused)) return;  // 1, 2, 4, 8, ...: a flood must not fill the log
   Log(Severity::kNotice, "closed a connection that is not of the kernel ({} so far): {}", counters_.refused,
       why.what);
+}
+
+/// Root and this user may look who listens here (obit status, enable, doctor): who goes without a byte is no
+/// stranger. Few are waited for: everything else is told at once.
+void Intake::RefuseUnlessVisitor(Fd connection, Error why) {
+  constexpr std::size_t kVisitorsMax = 8;
+  constexpr std::chrono::seconds kVisitMax{1};
+  const auto credentials = PeerCredentials(connection);
+  if (!credentials || (credentials->uid != 0 && credentials->uid != ::geteuid()) ||
+      visitors_.size() >= kVisitorsMax)
+    return CountRefused(why);
+  const std::uint64_t id = next_visitor_++;
+  auto readable = loop_.OnReadable(connection, [this, id] { OnVisitor(id); });
+  auto timeout = loop_.After(kVisitMax, [this, id] { OnVisitor(id); });
+  if (!readable || !timeout) return CountRefused(why);
+  visitors_.emplace(
+      id, Visitor{std::move(connection), std::move(why), std::move(*readable), std::move(*timeout)});
+}
+
+void Intake::OnVisitor(std::uint64_t id) {
+  const auto visitor = visitors_.extract(id);
+  if (visitor.empty()) return;
+  std::byte first{};
+  if (::recv(visitor.mapped().connection.get(), &first, 1, MSG_DONTWAIT) == 0)
+    ++counters_.visits;
+  else
+    CountRefused(visitor.mapped().why);
 }
 
 Intake::Pending* Intake::Add(Fd connection) {
@@ -151,7 +185,7 @@ void Intake::AcceptCoredumps() {
   while (Fd connection = AcceptOne(listeners_.coredump)) {
     auto peer = inspector_.Identify(connection);
     if (!peer) {
-      CountRefused(peer.error());
+      RefuseUnlessVisitor(std::move(connection), std::move(peer).error());
       continue;
     }
     ++counters_.crashes;
@@ -181,6 +215,11 @@ void Intake::AcceptHelpers() {
 void Intake::OnHelperMessage(Pending& pending) {
   auto received = ReceiveMessage(pending.arrival.connection, sizeof(PipeMessage), 0);
   if (!received && received.error().code == EAGAIN) return Await(pending, &Intake::OnHelperMessage);
+  if (received && received->bytes.empty() && received->fds.empty()) {  // see RefuseUnlessVisitor
+    ++counters_.visits;
+    (void)Remove(pending);
+    return;
+  }
   PipeMessage message;
   const std::size_t fds = received ? received->fds.size() : 0;
   if (!received || received->bytes.size() != sizeof message || fds < 1 || fds > 2) {

@@ -51,6 +51,8 @@ class Intake {
   struct Counters {
     std::uint64_t crashes = 0;
     std::uint64_t refused = 0;  ///< connections of others than the kernel
+    std::uint64_t visits =
+        0;  ///< those that root or this user only opened and closed: obit status and its kin
   };
 
   /// How long a peer may keep the exchange of request and mark waiting. The kernel sends both at once.
@@ -84,6 +86,8 @@ class Intake {
   void Inspect(Pending& pending, int known_signal);
   void DecideAndAnswer(Pending& pending);
   void CountRefused(const Error& why);
+  void RefuseUnlessVisitor(Fd connection, Error why);
+  void OnVisitor(std::uint64_t id);
   Pending* Add(Fd connection);
   void Await(Pending& pending, void (Intake::*next)(Pending&));
   void OnTimeout(Pending& pending);
@@ -101,6 +105,9 @@ class Intake {
   EventSource coredumps_, helpers_;
   CrashLoops loops_;
   std::map<Pending*, std::unique_ptr<Pending>> pending_;
+  struct Visitor;
+  std::map<std::uint64_t, Visitor> visitors_;  // in the order of their coming
+  std::uint64_t next_visitor_ = 0;
   Counters counters_;
 };
 

@@ -26,8 +26,8 @@ struct Listener {
   std::uint64_t capabilities = 0;  ///< its effective ones
 };
 
-/// Finds out by connecting, which obitd counts as one more peer that is not the kernel. ENOENT and
-/// ECONNREFUSED: nobody listens. EACCES: the caller may not look.
+/// Finds out by connecting, and says nothing: obitd knows by that and by its user that no stranger came.
+/// ENOENT and ECONNREFUSED: nobody listens. EACCES: the caller may not look.
 [[nodiscard]] Result<Listener> FindListener(const Endpoint& endpoint);
 
 /// What the kernel wants of the path of a coredump socket beyond its text (SocketCorePattern): it follows no
