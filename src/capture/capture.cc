@@ -62,10 +62,10 @@ Result<void> CopyStream(std::uint64_t end, CoreStream& stream, CoreWriter& write
 
 /// Gets the core into `writer`, by the best way there is. An error says why it ends early.
 Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
-                     std::optional<DirectCapture>& direct, CrashRecord::Capture& capture) {
+                     std::optional<DirectCapture>& direct, std::uint64_t max, CrashRecord::Capture& capture) {
   capture.method = CaptureMethod::kStream;
-  OBIT_TRY(stream.ReadHead(head, writer));
-  const std::uint64_t end = head.core_bytes().value_or(0);
+  OBIT_TRY(stream.ReadHead(head, writer, max));
+  const std::uint64_t end = std::min(head.core_bytes().value_or(0), max);
   const std::uint64_t least = std::max(kDirectMin, head.segments().size() * kDirectMinPerSegment);
   if (!direct || end < stream.position() + least) return CopyStream(end, stream, writer);
   if (const auto planned = direct->Plan(); !planned) {
@@ -95,9 +95,11 @@ Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
   CoreWriter writer(file, job.writer);
   CoreStream stream(job.connection, job.deadlines, progress);
   std::optional<DirectCapture> direct;
-  if (job.memory) direct.emplace(*job.memory, head, stream, writer, progress);
+  if (job.memory) direct.emplace(*job.memory, head, stream, writer, progress, job.core_max);
   capture.stream_reason = job.stream_reason;
-  const auto acquired = Acquire(head, stream, writer, direct, capture);
+  auto acquired = Acquire(head, stream, writer, direct, job.core_max, capture);
+  if (acquired && head.core_bytes().value_or(0) > job.core_max)
+    acquired = Refuse(EFBIG, "RLIMIT_CORE is {} bytes", job.core_max);
   const auto release = [&] {
     ReleaseConnection(job.connection);
     capture.held_seconds = static_cast<double>(MonotonicNow() - job.accepted) / 1e9;

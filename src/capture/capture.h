@@ -29,6 +29,8 @@ struct CaptureJob {
   /// The kernel's offer on a "@@" connection, already read; none for "@" and the pipe.
   std::optional<CoredumpRequest> offer;
   std::int64_t accepted = 0;  ///< when the connection came, CLOCK_MONOTONIC, ns
+  /// So much of the core is kept, bytes, from its beginning on, holes included: RLIMIT_CORE.
+  std::uint64_t core_max = UINT64_MAX;
   CaptureDeadlines deadlines;
   CoreWriter::Options writer;
 };

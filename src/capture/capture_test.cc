@@ -31,7 +31,8 @@ class CaptureTest : public testing::Test {
 
   /// Captures what `crash` sends. With `offer` the exchange of "@@" comes first (its request was read by the
   /// manager).
-  Result<CrashRecord> Run(std::function<void(Fd&)> crash, bool with_offer, CaptureDeadlines deadlines = {}) {
+  Result<CrashRecord> Run(std::function<void(Fd&)> crash, bool with_offer, CaptureDeadlines deadlines = {},
+                          std::uint64_t core_max = UINT64_MAX) {
     FakeKernel kernel(std::move(crash));
     IncomingCrash incoming = *store_.Begin(kId);
     CrashRecord record;
@@ -53,6 +54,7 @@ class CaptureTest : public testing::Test {
     }
     job.accepted = MonotonicNow();
     job.deadlines = deadlines;
+    job.core_max = core_max;
     auto captured = Capture(std::move(job), progress_, [this] { ++released_; });
     if (captured) {
       EXPECT_TRUE(store_.Commit(kId, captured->time));
@@ -106,6 +108,25 @@ TEST_F(CaptureTest, StoresTheCoreOfAPlainConnection) {
   ASSERT_TRUE(record);
   EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull);
   EXPECT_EQ(StoredCoreOf(*record), core);
+}
+
+TEST_F(CaptureTest, EndsAtTheCoreLimit) {
+  const auto core = SmallCore(1 << 20);
+  for (const std::uint64_t limit : {std::uint64_t{4096}, std::uint64_t{300'001}, core.size() - 1}) {
+    const auto record = Run(Dumping(core), true, {}, limit);
+    ASSERT_TRUE(record) << record.error().what;
+    EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated);
+    EXPECT_EQ(record->capture.reason, fmt::format("RLIMIT_CORE is {} bytes", limit));
+    EXPECT_EQ(record->capture.core_bytes, limit);
+    EXPECT_EQ(record->capture.promised_bytes, core.size());
+    EXPECT_EQ(record->signal.number, 11) << "its head is read whole";
+    EXPECT_EQ(StoredCoreOf(*record),
+              std::vector(core.begin(), core.begin() + static_cast<std::ptrdiff_t>(limit)));
+    ASSERT_TRUE(store_.Remove({FormatDay(record->time), kId}));
+  }
+  const auto record = Run(Dumping(core), true, {}, core.size());
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull) << record->capture.reason;
 }
 
 /// A kernel that reads the answer and then says `mark`.

@@ -11,21 +11,30 @@ constexpr std::uint64_t kWindow = 1ULL << 30;
 }  // namespace
 
 DirectCapture::DirectCapture(const ProcessMemory& memory, const CoreHead& head, CoreStream& stream,
-                             CoreWriter& writer, std::atomic<std::uint64_t>& progress)
+                             CoreWriter& writer, std::atomic<std::uint64_t>& progress, std::uint64_t max)
     : memory_(memory),
       head_(head),
       stream_(stream),
       writer_(writer),
       progress_(progress),
+      max_(max),
       planner_([this](PlannedChunk chunk) { return CaptureChunk(std::move(chunk)); }) {}
 
 Result<void> DirectCapture::Plan() {
   std::vector<Mapping> mappings = OBIT_TRY(ReadMappings(memory_.maps));
   segments_ = OBIT_TRY(PlanSegments(head_, mappings));
+  CutSegments();
   if (!MayWaitForUserFaults(segments_, mappings)) return {};
   mappings = OBIT_TRY(ReadMappings(memory_.smaps));  // slow: it walks the page tables
   segments_ = OBIT_TRY(PlanSegments(head_, mappings));
+  CutSegments();
   return {};
+}
+
+/// Drops what lies behind the end that is wanted.
+void DirectCapture::CutSegments() {
+  std::erase_if(segments_, [&](const PlannedSegment& segment) { return segment.offset >= max_; });
+  for (PlannedSegment& segment : segments_) segment.bytes = std::min(segment.bytes, max_ - segment.offset);
 }
 
 Result<void> DirectCapture::Run() {
@@ -140,6 +149,7 @@ Result<void> DirectCapture::CopyFromStream(const PlannedSegment& segment, const 
 Result<void> DirectCapture::CaptureEnd() {
   const auto trailer = head_.trailer();
   const std::uint64_t end = head_.core_bytes().value_or(at_);
+  if (max_ < end) return SkipTo(max_);
   if (at_ >= end) return {};
   if (trailer.size() > end - at_) return Refuse(EBADMSG, "its last segment overlaps the section header");
   OBIT_TRY(SkipTo(end - trailer.size()));

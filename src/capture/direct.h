@@ -23,8 +23,9 @@ namespace obit {
 class DirectCapture {
  public:
   /// `head` is complete, `writer` has what `stream` gave so far. All outlive this object.
+  /// Of the core the first `max` bytes are wanted.
   DirectCapture(const ProcessMemory& memory, const CoreHead& head, CoreStream& stream, CoreWriter& writer,
-                std::atomic<std::uint64_t>& progress);
+                std::atomic<std::uint64_t>& progress, std::uint64_t max = UINT64_MAX);
 
   /// Learns what the segments are. Fails if this core has to come by stream; nothing was done then.
   [[nodiscard]] Result<void> Plan();
@@ -38,6 +39,7 @@ class DirectCapture {
   void Describe(CrashRecord::Capture& capture) const;
 
  private:
+  void CutSegments();
   Result<void> CaptureSegments(std::size_t first);
   Result<void> CaptureSegment(const PlannedSegment& segment);
   /// Plans the pages from `address` on, `limit` at most; returns how far that is.
@@ -55,6 +57,7 @@ class DirectCapture {
   CoreStream& stream_;
   CoreWriter& writer_;
   std::atomic<std::uint64_t>& progress_;
+  const std::uint64_t max_;
   std::vector<PlannedSegment> segments_;
   std::uint64_t at_ = 0;  // offset in the core: all before it is with the writer
   ChunkPlanner planner_;

@@ -73,14 +73,14 @@ Bytes CoreOf(const Parked& process, const Bytes& memory) {
 /// A direct capture of `process`, while the kernel sends `sent`.
 class Captured {
  public:
-  Captured(const ProcessMemory& memory, const Bytes& sent)
+  Captured(const ProcessMemory& memory, const Bytes& sent, std::uint64_t max = UINT64_MAX)
       : kernel_([sent](Fd& server) {
           if (SendCore(server, sent)) AwaitRelease(server);
         }),
         connection_(kernel_.TakeServer()),
         stream_(connection_, {}, progress_),
-        direct_(memory, head_, stream_, writer_, progress_) {
-    EXPECT_THAT(stream_.ReadHead(head_, writer_), Succeeds());
+        direct_(memory, head_, stream_, writer_, progress_, max) {
+    EXPECT_THAT(stream_.ReadHead(head_, writer_, max), Succeeds());
     EXPECT_THAT(direct_.Plan(), Succeeds());
   }
   Captured(Captured&&) = delete;
@@ -134,6 +134,21 @@ TEST(DirectCapture, ReadsTheProcessAndNotTheStream) {
                          expected.begin() + static_cast<long>(from)));
   EXPECT_EQ(captured.Described().stream_reason, "");
   EXPECT_EQ(captured.Described().unread_bytes, 0u);
+}
+
+TEST(DirectCapture, EndsWhereItIsToldTo) {
+  const Parked process;
+  const ProcessMemory memory = process.Open();
+  const Bytes whole = CoreOf(process, process.content());
+  // Within memory, within the quarter that was never touched, and before the last byte.
+  for (const std::size_t max :
+       {whole.size() - kSize + 500'001, whole.size() - kSize / 2 - 77, whole.size() - 1}) {
+    Captured captured(memory, whole, max);
+    ASSERT_THAT(captured.Run(), Succeeds());
+    const Bytes core = captured.Finish();
+    ASSERT_EQ(core.size(), max);
+    EXPECT_TRUE(std::equal(core.begin(), core.end(), whole.begin()));
+  }
 }
 
 TEST(DirectCapture, VerifiesAgainstTheStream) {

@@ -69,8 +69,9 @@ std::unexpected<Error> CoreStream::EndedEarly(const std::optional<std::uint64_t>
   return Refuse(EPIPE, "the stream ended after {} bytes, within the program headers", position_);
 }
 
-Result<void> CoreStream::ReadHead(CoreHead& head, CoreWriter& writer) {
+Result<void> CoreStream::ReadHead(CoreHead& head, CoreWriter& writer, std::uint64_t max) {
   while (!head.complete()) {
+    const std::uint64_t begin = position_;
     const auto room = writer.Buffer();
     std::size_t n = OBIT_TRY(ReadSome(room));
     if (n == 0) return EndedEarly(head.core_bytes());
@@ -80,7 +81,8 @@ Result<void> CoreStream::ReadHead(CoreHead& head, CoreWriter& writer) {
       n -= position_ - *promised_;
       position_ = *promised_;
     }
-    OBIT_TRY(writer.Advance(n));
+    n = std::min<std::uint64_t>(n, max - std::min(begin, max));
+    if (n > 0) OBIT_TRY(writer.Advance(n));
     if (!head.invalid().empty()) return Refuse(EBADMSG, "what arrived is not a core: {}", head.invalid());
   }
   return {};

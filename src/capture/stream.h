@@ -31,8 +31,9 @@ class CoreStream {
   /// How much of the core has come.
   [[nodiscard]] std::uint64_t position() const { return position_; }
 
-  /// Reads from the start until `head` is complete, and perhaps some memory behind it, into `writer`.
-  [[nodiscard]] Result<void> ReadHead(CoreHead& head, CoreWriter& writer);
+  /// Reads from the start until `head` is complete, and perhaps some memory behind it, into `writer`, which
+  /// gets no more than the first `max` bytes.
+  [[nodiscard]] Result<void> ReadHead(CoreHead& head, CoreWriter& writer, std::uint64_t max = UINT64_MAX);
   /// Reads on up to `end`, an offset in the core, into `writer`.
   [[nodiscard]] Result<void> Copy(std::uint64_t end, CoreWriter& writer);
   /// Reads on up to `end` and keeps nothing.

@@ -30,6 +30,8 @@ struct Value {
   }
 };
 
+constexpr std::string_view kRespect = "respect", kIgnore = "ignore";  // of capture.core_limit
+
 // What a value must be.
 Result<std::int64_t> Integer(const Value& value, std::int64_t min, std::int64_t max) {
   const auto* integer = value.node.as_integer();
@@ -54,6 +56,13 @@ Result<Detail> CoreLimitZero(const Value& value) {
   if (const auto* text = value.text())
     if (const auto detail = DetailNamed(*text); detail && *detail != Detail::kMinimal) return *detail;
   return Refuse(EINVAL, R"({} must be "event", "full" or "reject")", value.where);
+}
+Result<bool> CoreLimit(const Value& value) {
+  if (const auto* text = value.text()) {
+    if (*text == kRespect) return true;
+    if (*text == kIgnore) return false;
+  }
+  return Refuse(EINVAL, R"({} must be "{}" or "{}")", value.where, kRespect, kIgnore);
 }
 Result<EnvironmentKept> Environment(const Value& value) {
   if (const auto* text = value.text())
@@ -109,6 +118,12 @@ constexpr Setting kSettings[] = {
     Kept<&Config::progress_timeout, Seconds<1, kDay>>("capture", "progress_timeout"),
     Kept<&Config::capture_timeout, Seconds<1, kDay>>("capture", "timeout"),
     Kept<&Config::no_core_limit, CoreLimitZero>("capture", "core_limit_zero"),
+    {"capture", "core_limit",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.respect_core_limit = OBIT_TRY(CoreLimit(value));
+       return {};
+     },
+     [](const Config& config) { return Print(std::string(config.respect_core_limit ? kRespect : kIgnore)); }},
     Kept<&Config::loop_crashes, Whole<0, 1'000'000>>("crash_loop", "crashes"),
     Kept<&Config::loop_window, Seconds<1, kDay>>("crash_loop", "window"),
     Kept<&Config::loop_storm, Seconds<0, kDay>>("crash_loop", "storm"),

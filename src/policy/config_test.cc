@@ -19,6 +19,7 @@ void ExpectDefaults(const Config& config) {
   EXPECT_EQ(config.capture_timeout, defaults.capture_timeout);
   EXPECT_EQ(config.stop_timeout, defaults.stop_timeout);
   EXPECT_EQ(config.no_core_limit, defaults.no_core_limit);
+  EXPECT_TRUE(config.respect_core_limit);
   EXPECT_EQ(config.analyze, defaults.analyze);
   EXPECT_EQ(config.analysis_slots, defaults.analysis_slots);
   EXPECT_EQ(config.analysis_timeout, defaults.analysis_timeout);
@@ -43,7 +44,8 @@ TEST(ParseConfig, WhatIsNotMentionedKeepsItsDefault) {
 TEST(ParseConfig, TakesEveryKey) {
   const auto config = ParseConfig(
       "[capture]\nslots = 7\nprogress_timeout = 1\ntimeout = 86400\ncore_limit_zero = \"reject\"\n"
-      "[analysis]\nenabled = false\nslots = 2\ntimeout = 3600\nenvironment = \"all\"\ndebuginfod_urls = "
+      "core_limit = \"ignore\"\n[analysis]\nenabled = false\nslots = 2\ntimeout = 3600\nenvironment = "
+      "\"all\"\ndebuginfod_urls = "
       "\"http://a http://b\"\ndebuginfod_cache = \"/c\"\n[server]\nstop_timeout = 3\n",
       "obit.toml");
   ASSERT_THAT(config, Succeeds());
@@ -51,6 +53,7 @@ TEST(ParseConfig, TakesEveryKey) {
   EXPECT_EQ(config->progress_timeout, 1s);
   EXPECT_EQ(config->capture_timeout, 86400s);
   EXPECT_EQ(config->no_core_limit, Detail::kReject);
+  EXPECT_FALSE(config->respect_core_limit);
   EXPECT_EQ(config->stop_timeout, 3s);
   EXPECT_FALSE(config->analyze);
   EXPECT_EQ(config->analysis_slots, 2u);
@@ -147,6 +150,19 @@ TEST(ParseConfig, CommentsMayHaveAnyCharacter) {
 TEST(ParseConfig, MessagesCannotMoveTheCursor) {
   const std::string refusal = Refusal("\"\\u001b[2J\" = 1\n");
   EXPECT_EQ(refusal, R"(obit.toml:1: unknown name "\x1b[2J")");
+}
+
+TEST(ParseConfig, ACoreLimitIsRespectedOrIgnored) {
+  EXPECT_TRUE(ParseConfig("capture.core_limit = \"respect\"", "obit.toml")->respect_core_limit);
+  for (const char* value : {"\"\"", "\"full\"", "4096", "true"})
+    EXPECT_EQ(Refusal(fmt::format("capture.core_limit = {}\n", value)),
+              R"(obit.toml:1: capture.core_limit must be "respect" or "ignore")");
+}
+
+TEST(ParseConfig, NamesWhatIsWrongAsItIs) {
+  EXPECT_EQ(Refusal("\"a\\\\b\" = 1\n"), R"(obit.toml:1: unknown name "a\b")");
+  EXPECT_EQ(Refusal("[capture]\n\"s\\\\l\" = 1\n").find(R"(obit.toml:2: unknown key "s\l" in [capture])"),
+            0u);
 }
 
 TEST(DefaultConfig, IsWhatThePackagedFileSays) {

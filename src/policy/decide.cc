@@ -1,13 +1,27 @@
 #include "policy/decide.h"
 
-namespace obit {
+#include <fmt/format.h>
 
+namespace obit {
+namespace {
+
+/// Less than a page of a core holds nothing: systemd-coredump, which people know, takes it for 0 as well.
+constexpr std::uint64_t kPage = 4096;
+
+}  // namespace
+
+// The kernel honours RLIMIT_CORE only when it dumps to a file; for sockets and pipes it is the server's to
+// honour.
 Decision Decide(const CrashRecord& record, const Config& config) {
-  // The kernel honours RLIMIT_CORE only when it dumps to a file; for sockets and pipes it is the server's to
-  // honour.
-  if (record.process.core_limit == 0 && config.no_core_limit != Detail::kFull)
-    return {config.no_core_limit, "the process has RLIMIT_CORE 0: it asked for no core"};
-  return {};
+  const std::uint64_t limit = record.process.core_limit.value_or(UINT64_MAX);
+  const bool asked_for_none = limit == 0 || (config.respect_core_limit && limit < kPage);
+  if (asked_for_none && config.no_core_limit != Detail::kFull)
+    return {.detail = config.no_core_limit,
+            .reason = limit == 0
+                          ? "the process has RLIMIT_CORE 0: it asked for no core"
+                          : fmt::format("RLIMIT_CORE is {} bytes: less than a page is no core", limit)};
+  if (asked_for_none || !config.respect_core_limit) return {};
+  return {.core_max = limit};
 }
 
 }  // namespace obit

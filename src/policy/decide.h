@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "crash/record.h"
@@ -11,6 +12,7 @@ namespace obit {
 struct Decision {
   Detail detail = Detail::kFull;
   std::string reason;
+  std::uint64_t core_max = UINT64_MAX;  ///< so much of the core is kept, bytes, from its beginning on
 };
 
 /// Decides by what is known before the dump begins.

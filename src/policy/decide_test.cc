@@ -1,5 +1,6 @@
 #include "policy/decide.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace obit {
@@ -11,14 +12,36 @@ CrashRecord RecordWithCoreLimit(std::optional<std::uint64_t> bytes) {
   return record;
 }
 
-TEST(Decide, KeepsAFullCoreOfAnyLimitButZero) {
-  // 1 has a meaning for pipe helpers of old kernels only; the size is the kernel's to honour.
-  for (const std::optional<std::uint64_t> limit :
-       {std::optional<std::uint64_t>(), {1}, {4096}, {UINT64_MAX}}) {
+TEST(Decide, KeepsAsMuchAsTheLimitSays) {
+  for (const std::uint64_t limit :
+       {std::uint64_t{4096}, std::uint64_t{4097}, std::uint64_t{1} << 30, UINT64_MAX}) {
     const Decision decision = Decide(RecordWithCoreLimit(limit), {});
     EXPECT_EQ(decision.detail, Detail::kFull);
     EXPECT_EQ(decision.reason, "");
+    EXPECT_EQ(decision.core_max, limit);
   }
+  EXPECT_EQ(Decide(RecordWithCoreLimit({}), {}).core_max, UINT64_MAX) << "it is not known";
+}
+
+TEST(Decide, ALimitBelowAPageIsAsZero) {
+  for (const std::uint64_t limit : {1, 100, 4095}) {
+    const Decision decision = Decide(RecordWithCoreLimit(limit), {});
+    EXPECT_EQ(decision.detail, Detail::kEvent);
+    EXPECT_EQ(decision.reason, fmt::format("RLIMIT_CORE is {} bytes: less than a page is no core", limit));
+    EXPECT_EQ(Decide(RecordWithCoreLimit(limit), {.no_core_limit = Detail::kReject}).detail, Detail::kReject);
+    const Decision full = Decide(RecordWithCoreLimit(limit), {.no_core_limit = Detail::kFull});
+    EXPECT_EQ(full.detail, Detail::kFull);
+    EXPECT_EQ(full.core_max, UINT64_MAX);
+  }
+}
+
+TEST(Decide, IgnoresEveryLimitButZeroIfConfigured) {
+  for (const std::uint64_t limit : {1, 100, 4096}) {
+    const Decision decision = Decide(RecordWithCoreLimit(limit), {.respect_core_limit = false});
+    EXPECT_EQ(decision.detail, Detail::kFull);
+    EXPECT_EQ(decision.core_max, UINT64_MAX);
+  }
+  EXPECT_EQ(Decide(RecordWithCoreLimit(0), {.respect_core_limit = false}).detail, Detail::kEvent);
 }
 
 TEST(Decide, KeepsOnlyTheEventOfAProcessThatAskedForNoCore) {

@@ -331,8 +331,9 @@ void Intake::OnRequest(Pending& pending) {
 void Intake::DecideAndAnswer(Pending& pending) {
   StopWaiting(pending);
   Arrival& arrival = pending.arrival;
-  pending.decision = pending.repeat ? Decision{Detail::kReject, ""} : Decide(arrival.record, config_);
+  pending.decision = pending.repeat ? Decision{.detail = Detail::kReject} : Decide(arrival.record, config_);
   arrival.record.capture.detail = pending.decision.detail;
+  arrival.core_max = pending.decision.core_max;
   if (pending.decision.detail == Detail::kFull || pending.decision.detail == Detail::kMinimal)
     return handler_.capture(Remove(pending));
   if (!arrival.offer) {  // "@" and the pipe know no answer: closing ends the dump

@@ -28,6 +28,7 @@ struct Arrival {
   bool is_socket = true;
   std::optional<CoredumpRequest> offer;  ///< of a "@@" connection, not answered yet
   std::int64_t accepted = 0;             ///< CLOCK_MONOTONIC, ns
+  std::uint64_t core_max = UINT64_MAX;   ///< Decision::core_max
 };
 
 /// The way in: accepts connections, makes sure that the kernel made them, reads the facts of the process,

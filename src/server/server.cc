@@ -146,6 +146,7 @@ void Server::Enqueue(Arrival arrival) {
   task.job.has_offer = arrival.offer ? 1 : 0;
   if (arrival.offer) task.job.offer = *arrival.offer;
   task.job.accepted = arrival.accepted;
+  task.job.core_max = arrival.core_max;
   queue_.push_back(std::move(task));
   StartQueued();
 }

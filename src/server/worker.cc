@@ -62,6 +62,7 @@ WorkerReport Work(const Fd& manager, const WorkerJob& job, std::vector<Fd> fds,
   capture.verify = job.verify != 0;
   if (job.has_offer != 0) capture.offer = job.offer;
   capture.accepted = job.accepted;
+  capture.core_max = job.core_max;
   capture.deadlines = {std::chrono::nanoseconds(job.progress_ns), std::chrono::nanoseconds(job.capture_ns)};
   capture.writer = WriterOptions();
   return ReportOf(

@@ -22,8 +22,9 @@ struct WorkerJob {
   std::uint32_t exe_reachable = 0;  ///< CaptureJob::exe_reachable
   std::uint32_t verify = 0;         ///< CaptureJob::verify
   CoredumpRequest offer{};
-  std::int64_t accepted = 0;     ///< CLOCK_MONOTONIC, ns
-  std::int64_t progress_ns = 0;  ///< the deadlines
+  std::int64_t accepted = 0;            ///< CLOCK_MONOTONIC, ns
+  std::uint64_t core_max = UINT64_MAX;  ///< CaptureJob::core_max
+  std::int64_t progress_ns = 0;         ///< the deadlines
   std::int64_t capture_ns = 0;
   char reason[128] = {};  ///< of a recovery: why the capture ended; else CaptureJob::stream_reason
 };
