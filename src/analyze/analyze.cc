@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "crash/fingerprint.h"
 #include "crash/runtime_frames.h"
+#include "store/recover.h"
 
 namespace obit {
 namespace {
@@ -51,6 +52,7 @@ Analysis::~Analysis() = default;
 Result<Analysis> Analysis::Prepare(AnalysisJob job) {
   auto state = std::make_unique<State>();
   state->job = std::move(job);
+  OBIT_TRY(CheckNotShifted(state->job.record.capture));
   state->image = OBIT_TRY_IN(CoreImage::Open(std::move(state->job.core)), "read the core");
   state->files = FindModuleFiles(*state->image, state->job);
   FindPackages(state->files);

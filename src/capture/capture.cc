@@ -16,6 +16,7 @@
 #include "crash/record_json.h"
 #include "elf/core_head.h"
 #include "elf/core_notes.h"
+#include "store/recover.h"
 #include "store/store.h"
 
 namespace obit {
@@ -160,6 +161,7 @@ Result<void> RecoverStoredCore(const Fd& dir, CrashRecord& record) {
   if (whole) capture.reason.clear();
   capture.core_bytes = core.plain;
   capture.stored_bytes = core.stored;
+  OBIT_TRY(CheckNotShifted(capture));
   record.files.core = kCoreFile;
   return Sync(file);
 }
@@ -219,6 +221,7 @@ Result<CrashRecord> Recover(const Fd& dir, const std::string& reason) {
   if (const auto recovered = RecoverStoredCore(dir, record); !recovered) {
     GiveUpCore(dir, record, recovered.error());
     record.capture.reason = reason;
+    if (recovered.error().code == EBADMSG) record.capture.reason += "; " + recovered.error().what;
   }
   OBIT_TRY(WriteRecord(dir, record));
   return record;

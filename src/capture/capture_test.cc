@@ -299,6 +299,25 @@ TEST_F(CaptureTest, RecoversAWholeCoreAsFull) {
   EXPECT_EQ(record->signal.number, 11) << "from the notes";
 }
 
+TEST_F(CaptureTest, KeepsNoCoreThatIsLongerThanItsHead) {
+  auto core = SmallCore(600'000);
+  core.resize(core.size() + 4096, std::byte{1});  // as a hole of it that was stored too long makes it
+  IncomingCrash incoming = *store_.Begin(kId);
+  CrashRecord begun;
+  begun.id = kId;
+  begun.time = RealtimeNow();
+  ASSERT_TRUE(WriteAll(*OpenAt(incoming.dir, kBegunFile, O_WRONLY | O_CREAT, 0600), RecordToJson(begun)));
+  const Fd file = *OpenAt(incoming.dir, kCoreFile, O_RDWR | O_CREAT, 0600);
+  CoreWriter writer(file, {});
+  ASSERT_TRUE(writer.Append(core));
+  ASSERT_TRUE(writer.Finish());
+  const auto record = Recover(incoming.dir, "killed in a test");
+  ASSERT_TRUE(record) << record.error().what;
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFailed);
+  EXPECT_EQ(record->files.core, "");
+  EXPECT_NE(record->capture.reason.find("shifted"), std::string::npos) << record->capture.reason;
+}
+
 TEST_F(CaptureTest, RecoversNothingWithoutARecord) {
   IncomingCrash incoming = *store_.Begin(kId);
   EXPECT_EQ(Recover(incoming.dir, "x").error().code, ENOENT);

@@ -11,7 +11,7 @@
 
 #include "base/io.h"
 #include "store/core_reader.h"
-#include "store/core_writer.h"
+#include "store/recover.h"
 
 namespace {
 

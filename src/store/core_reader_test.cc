@@ -4,6 +4,7 @@
 
 #include <zstd.h>
 
+#include "store/recover.h"
 #include "store/seekable.h"
 #include "store/test_support.h"
 
@@ -135,6 +136,67 @@ TEST(CoreReader, NeverGivesWrongBytesForAFlippedBit) {
     else
       EXPECT_EQ(got.error().code, EBADMSG) << "bit " << bit;
   }
+}
+
+/// A core with a hole of `hole` bytes, 1 GiB to 2, as obit before 0.2 stored it if its second part is within
+/// 128 KiB of 1 GiB: both parts are the same frame.
+struct OldCore {
+  Bytes plain_ends, frames, table;
+};
+OldCore StoredLikeBefore(std::uint64_t hole) {
+  const Bytes data = Noise(5000, 7);
+  const Bytes stored = Content(StoredFile(data));
+  const Bytes frame(stored.begin(), stored.end() - 8 - 8 - kSeekFooterBytes);
+  Bytes whole;
+  AppendHoleFrame(whole, kHoleFrameBytes);
+  const auto size = static_cast<std::uint32_t>(frame.size()),
+             of_hole = static_cast<std::uint32_t>(whole.size());
+  return {
+      data, frame + whole + whole + frame,
+      EncodeSeekTable(std::vector<SeekEntry>{{size, 5000},
+                                             {of_hole, kHoleFrameBytes},
+                                             {of_hole, static_cast<std::uint32_t>(hole - kHoleFrameBytes)},
+                                             {size, 5000}})};
+}
+
+TEST(CoreReader, ReadsAHoleThatWasStoredLongerThanItIs) {
+  for (const std::uint64_t missing : {4096, 31 * 4096, 128 * 1024 - 1}) {
+    const std::uint64_t hole = 2 * kHoleFrameBytes - missing;
+    const OldCore old = StoredLikeBefore(hole);
+    const Fd file = MemoryFile(old.frames + old.table);
+    for (const bool recovered : {false, true}) {
+      if (recovered) {
+        ASSERT_THAT(RecoverCore(file), Succeeds());
+      }
+      auto reader = CoreReader::Open(Fd(::dup(file.get())));
+      ASSERT_THAT(reader, Succeeds());
+      ASSERT_EQ(reader->size(), 5000 + hole + 5000);
+      Bytes out(5000 + 100);
+      ASSERT_THAT(reader->ReadAt(5000 + hole - 100, out), ::testing::Optional(out.size()));
+      EXPECT_EQ(out, Bytes(100) + old.plain_ends) << missing << (recovered ? ", recovered" : "");
+    }
+  }
+}
+
+TEST(CoreReader, RefusesAHoleThatIsMuchShorterThanItsFrame) {
+  const OldCore old = StoredLikeBefore(2 * kHoleFrameBytes - 128 * 1024);
+  auto reader = CoreReader::Open(MemoryFile(old.frames + old.table));
+  ASSERT_THAT(reader, Succeeds());
+  Bytes out(10);
+  EXPECT_THAT(reader->ReadAt(5000 + kHoleFrameBytes, out), FailsWith(EBADMSG));
+}
+
+TEST(CheckNotShifted, RefusesACoreThatIsLongerThanItsHeadersSay) {
+  CrashRecord::Capture capture;
+  capture.method = CaptureMethod::kDirect;
+  capture.core_bytes = 2 * kHoleFrameBytes;
+  EXPECT_THAT(CheckNotShifted(capture), Succeeds()) << "what was promised is not known";
+  capture.promised_bytes = capture.core_bytes;
+  EXPECT_THAT(CheckNotShifted(capture), Succeeds());
+  --*capture.promised_bytes;
+  EXPECT_THAT(CheckNotShifted(capture), FailsWith(EBADMSG));
+  capture.method = CaptureMethod::kImport;
+  EXPECT_THAT(CheckNotShifted(capture), Succeeds());
 }
 
 TEST(CoreReader, RefusesATableOfAnotherFile) {

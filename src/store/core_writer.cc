@@ -259,11 +259,13 @@ Result<void> CoreWriter::WriteChunk(const Chunk& chunk) {
 /// One frame at a time: a hole of some TiB has many, and those that are whole stay when the disk is full.
 Result<void> CoreWriter::WriteHole() {
   std::vector<std::byte> frame;
+  std::uint64_t made_of = 0;  // zeros; frames of the same size may be of different holes
   while (open_hole_ > 0) {
     const std::uint64_t plain = std::min(open_hole_, kHoleFrameBytes);
-    if (frame.size() != HoleFrameSize(plain)) {
+    if (plain != made_of) {
       frame.clear();
       AppendHoleFrame(frame, plain);
+      made_of = plain;
     }
     OBIT_TRY(WriteFrame(frame, plain));
     open_hole_ -= plain;
@@ -317,33 +319,6 @@ Result<void> CoreWriter::CutBack() {
 std::optional<Error> CoreWriter::failure() {
   const std::lock_guard lock(mutex_);
   return failure_;
-}
-
-Result<StoredCore> RecoverCore(const Fd& file) {
-  // Room for the largest frame that obit writes.
-  std::vector<std::byte> window(
-      std::max<std::size_t>(ZSTD_compressBound(kFrameBytes), HoleFrameSize(kHoleFrameBytes)));
-  std::vector<SeekEntry> table;
-  StoredCore core;
-  for (;;) {
-    const auto got = OBIT_TRY(ReadFullAt(file, window, core.stored));
-    const auto frame = std::span<const std::byte>(window).first(got);
-    if (frame.empty()) break;
-    const std::size_t stored = ZSTD_findFrameCompressedSize(frame.data(), frame.size());
-    const unsigned long long plain = ZSTD_getFrameContentSize(frame.data(), frame.size());
-    // A skippable frame (the table of a whole file) has no content; what is no frame gives a value above the
-    // limit.
-    if (ZSTD_isError(stored) != 0 || plain == 0 || plain > kHoleFrameBytes || table.size() == kFramesMax)
-      break;
-    table.push_back({static_cast<std::uint32_t>(stored), static_cast<std::uint32_t>(plain)});
-    core.stored += stored;
-    core.plain += plain;
-  }
-  if (::ftruncate(file.get(), static_cast<off_t>(core.stored)) < 0) return Fail(errno, "shorten core.zst");
-  const auto encoded = EncodeSeekTable(table);
-  OBIT_TRY_IN(WriteAllAt(file, encoded, core.stored), "write the seek table of core.zst");
-  core.stored += encoded.size();
-  return core;
 }
 
 }  // namespace obit

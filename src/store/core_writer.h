@@ -113,8 +113,4 @@ class CoreWriter {
   std::vector<std::jthread> threads_;
 };
 
-/// Makes a file that a killed writer left good: keeps the whole frames, cuts what follows, appends the seek
-/// table. A file that is whole already stays as it is. The content is checked for shape, not unpacked.
-[[nodiscard]] Result<StoredCore> RecoverCore(const Fd& file);
-
 }  // namespace obit

@@ -6,9 +6,9 @@
 #include <thread>
 
 #include <sys/resource.h>
-#include <zstd.h>
 
 #include "store/core_reader.h"
+#include "store/recover.h"
 #include "store/test_support.h"
 
 namespace obit {
@@ -22,6 +22,7 @@ using testing::Noise;
 using testing::StoredFile;
 using testing::Succeeds;
 using testing::TemporaryFolder;
+using testing::UnpackedByZstd;
 using testing::operator+;
 
 /// All that CoreReader gives, with holes as zeros.
@@ -31,26 +32,6 @@ Bytes Unpacked(const Fd& file) {
   if (!reader) return {};
   Bytes plain(reader->size());
   EXPECT_THAT(reader->ReadAt(0, plain), Succeeds());
-  return plain;
-}
-
-/// What `zstd -dc` makes of the file.
-Bytes UnpackedByZstd(const Fd& file) {
-  const Bytes stored = Content(file);
-  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(), &ZSTD_freeDCtx);
-  Bytes plain, room(ZSTD_DStreamOutSize());
-  ZSTD_inBuffer in{stored.data(), stored.size(), 0};
-  std::size_t left = 0;
-  while (in.pos < in.size) {
-    ZSTD_outBuffer out{room.data(), room.size(), 0};
-    left = ZSTD_decompressStream(context.get(), &out, &in);
-    if (ZSTD_isError(left) != 0) {
-      ADD_FAILURE() << ZSTD_getErrorName(left);
-      return {};
-    }
-    plain.insert(plain.end(), room.begin(), room.begin() + static_cast<std::ptrdiff_t>(out.pos));
-  }
-  EXPECT_EQ(left, 0u) << "the file ends inside a frame";
   return plain;
 }
 

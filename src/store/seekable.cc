@@ -53,6 +53,10 @@ bool IsHoleFrame(std::span<const std::byte> frame, std::uint64_t plain) {
   if (plain == 0 || plain > kHoleFrameBytes || frame.size() != HoleFrameSize(plain)) return false;
   std::vector<std::byte> expected;
   AppendHoleFrame(expected, plain);
+  if (std::ranges::equal(frame, expected)) return true;
+  if (frame.size() != HoleFrameSize(kHoleFrameBytes)) return false;
+  expected.clear();
+  AppendHoleFrame(expected, kHoleFrameBytes);
   return std::ranges::equal(frame, expected);
 }
 

@@ -3,11 +3,13 @@
 // What the tests of the store share. Included by tests only.
 
 #include <cstdint>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include <sys/mman.h>
+#include <zstd.h>
 
 #include "base/test_support.h"
 #include "crash/record_json.h"
@@ -53,6 +55,26 @@ inline Fd StoredFile(std::span<const std::byte> plain, unsigned threads = 2) {
   EXPECT_THAT(writer.Append(plain), Succeeds());
   EXPECT_THAT(writer.Finish(), Succeeds());
   return file;
+}
+
+/// What `zstd -dc` makes of the file.
+inline Bytes UnpackedByZstd(const Fd& file) {
+  const Bytes stored = Content(file);
+  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(), &ZSTD_freeDCtx);
+  Bytes plain, room(ZSTD_DStreamOutSize());
+  ZSTD_inBuffer in{stored.data(), stored.size(), 0};
+  std::size_t left = 0;
+  while (in.pos < in.size) {
+    ZSTD_outBuffer out{room.data(), room.size(), 0};
+    left = ZSTD_decompressStream(context.get(), &out, &in);
+    if (ZSTD_isError(left) != 0) {
+      ADD_FAILURE() << ZSTD_getErrorName(left);
+      return {};
+    }
+    plain.insert(plain.end(), room.begin(), room.begin() + static_cast<std::ptrdiff_t>(out.pos));
+  }
+  EXPECT_EQ(left, 0u) << "the file ends inside a frame";
+  return plain;
 }
 
 /// 14:02:11 UTC on 2026-11-23.

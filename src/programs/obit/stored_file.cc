@@ -2,13 +2,17 @@
 
 #include "render/progress.h"
 #include "store/core_reader.h"
+#include "store/recover.h"
 #include "store/selector.h"
 #include "store/unpack.h"
 
 namespace obit {
 
 Result<void> CheckHasCore(const ChosenCrash& crash) {
-  if (!crash.record.files.core.empty()) return {};
+  if (!crash.record.files.core.empty()) {
+    OBIT_TRY_IN(CheckNotShifted(crash.record.capture), "crash {}", ShortId(crash.location));
+    return {};
+  }
   const CrashRecord::Capture& capture = crash.record.capture;
   std::string text =
       fmt::format("crash {} has no core: {}", ShortId(crash.location),

@@ -1,0 +1,99 @@
+#include "store/recover.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <sys/stat.h>
+#include <zstd.h>
+
+#include "base/io.h"
+#include "store/seekable.h"
+
+namespace obit {
+namespace {
+
+/// The bytes of a file from a place on, read in large steps: frames may be small, and many.
+class Window {
+ public:
+  Window(const Fd& file, std::size_t bytes) : file_(file), buffer_(bytes) {}
+
+  /// What the file has from `offset` on, up to `bytes` (which fit into the window).
+  Result<std::span<const std::byte>> From(std::uint64_t offset, std::size_t bytes) {
+    if (offset < begin_ || offset - begin_ > filled_ || filled_ - (offset - begin_) < bytes) {
+      begin_ = offset;
+      filled_ = OBIT_TRY(ReadFullAt(file_, buffer_, offset));
+    }
+    return std::span<const std::byte>(buffer_).first(filled_).subspan(offset - begin_);
+  }
+
+ private:
+  const Fd& file_;
+  std::vector<std::byte> buffer_;
+  std::uint64_t begin_ = 0;
+  std::size_t filled_ = 0;
+};
+
+/// The table that the file ends with, if it does.
+std::vector<SeekEntry> OldTable(const Fd& file) {
+  struct stat status{};
+  std::vector<std::byte> bytes(kSeekFooterBytes);
+  if (::fstat(file.get(), &status) < 0) return {};
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size < bytes.size() || !ReadFullAt(file, bytes, size - bytes.size())) return {};
+  const auto footer = DecodeSeekFooter(bytes);
+  if (!footer || footer->table_bytes > size) return {};
+  bytes.resize(footer->table_bytes);
+  if (!ReadFullAt(file, bytes, size - bytes.size())) return {};
+  return DecodeSeekTable(bytes, *footer).value_or(std::vector<SeekEntry>());
+}
+
+}  // namespace
+
+Result<StoredCore> RecoverCore(const Fd& file) {
+  // The largest frame that obit writes.
+  const std::size_t largest = std::max(ZSTD_compressBound(kFrameBytes), HoleFrameSize(kHoleFrameBytes));
+  Window window(file, 4 * largest);
+  const std::vector<SeekEntry> old = OldTable(file);
+  std::vector<SeekEntry> table;
+  StoredCore core;
+  for (;;) {
+    const auto frame = OBIT_TRY(window.From(core.stored, largest));
+    if (frame.empty()) break;
+    const std::size_t stored = ZSTD_findFrameCompressedSize(frame.data(), frame.size());
+    const unsigned long long plain = ZSTD_getFrameContentSize(frame.data(), frame.size());
+    // A skippable frame (the table of a whole file) has no content; what is no frame gives a value above the
+    // limit.
+    if (ZSTD_isError(stored) != 0 || stored > largest || plain == 0 || plain > kHoleFrameBytes ||
+        table.size() == kFramesMax)
+      break;
+    SeekEntry entry{static_cast<std::uint32_t>(stored), static_cast<std::uint32_t>(plain)};
+    // Of a hole that is shorter than its frame only the table knows.
+    if (table.size() < old.size()) {
+      const SeekEntry& said = old[table.size()];
+      if (said.stored == entry.stored && said.plain != entry.plain &&
+          IsHoleFrame(frame.first(stored), said.plain))
+        entry = said;
+    }
+    table.push_back(entry);
+    core.stored += entry.stored;
+    core.plain += entry.plain;
+  }
+  if (::ftruncate(file.get(), static_cast<off_t>(core.stored)) < 0) return Fail(errno, "shorten core.zst");
+  const auto encoded = EncodeSeekTable(table);
+  OBIT_TRY_IN(WriteAllAt(file, encoded, core.stored), "write the seek table of core.zst");
+  core.stored += encoded.size();
+  return core;
+}
+
+Result<void> CheckNotShifted(const CrashRecord::Capture& capture) {
+  // A file that was imported may have anything behind its core.
+  if (capture.method == CaptureMethod::kImport || !capture.promised_bytes) return {};
+  if (capture.core_bytes <= *capture.promised_bytes) return {};
+  return Refuse(
+      EBADMSG,
+      "its core cannot be read: {} bytes were stored of a core of {}. Obit before 0.2 stored a hole "
+      "too long, and what follows is shifted",
+      capture.core_bytes, *capture.promised_bytes);
+}
+
+}  // namespace obit
