@@ -129,6 +129,7 @@ Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
   capture.outcome = capture.reason.empty() ? CrashOutcome::kFull : CrashOutcome::kTruncated;
   capture.core_bytes = core.plain;
   capture.stored_bytes = core.stored;
+  capture.omitted_bytes = core.omitted;
   record.files.core = kCoreFile;
   return Sync(file);
 }
@@ -139,7 +140,7 @@ void GiveUpCore(const Fd& dir, CrashRecord& record, const Error& why) {
   ::unlinkat(dir.get(), kCoreFile, 0);
   record.files.core.clear();
   record.capture.method = CaptureMethod::kNone;
-  record.capture.core_bytes = record.capture.stored_bytes = 0;
+  record.capture.core_bytes = record.capture.stored_bytes = record.capture.omitted_bytes = 0;
   record.capture.outcome = CrashOutcome::kFailed;
   record.capture.reason = why.what;
 }
@@ -161,6 +162,7 @@ Result<void> RecoverStoredCore(const Fd& dir, CrashRecord& record) {
   if (whole) capture.reason.clear();
   capture.core_bytes = core.plain;
   capture.stored_bytes = core.stored;
+  capture.omitted_bytes = core.omitted;
   OBIT_TRY(CheckNotShifted(capture));
   record.files.core = kCoreFile;
   return Sync(file);

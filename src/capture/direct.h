@@ -40,8 +40,11 @@ class DirectCapture {
 
  private:
   void CutSegments();
+  /// True if the memory that is not there is more than a core may have as plain holes.
+  Result<bool> HasManyHoles();
   Result<void> CaptureSegments(std::size_t first);
   Result<void> CaptureSegment(const PlannedSegment& segment);
+  Result<PageScan> ScanSegment(std::uint64_t begin, std::uint64_t end);
   /// Plans the pages from `address` on, `limit` at most; returns how far that is.
   Result<std::uint64_t> PlanPresentPages(const PlannedSegment& segment, std::uint64_t address,
                                          std::uint64_t limit);

@@ -105,7 +105,8 @@ struct CrashRecord {
     std::uint64_t core_bytes = 0;  ///< of the plain core as stored
     std::optional<std::uint64_t> promised_bytes;  ///< what its program headers say
     std::uint64_t stored_bytes = 0;               ///< of core.zst
-    double held_seconds = 0;                      ///< from the connection until the process could exit
+    std::uint64_t omitted_bytes = 0;  ///< of holes that core.zst has by their length alone: zstd omits them
+    double held_seconds = 0;          ///< from the connection until the process could exit
     std::string stream_reason;  ///< why a core, or a part of it, came by stream though direct was wanted
 
     static constexpr std::size_t kRangesMax = 32;

@@ -80,6 +80,7 @@ Json CaptureJson(const CrashRecord::Capture& capture) {
   out["core_bytes"] = capture.core_bytes;
   Put(out, "promised_bytes", capture.promised_bytes);
   out["stored_bytes"] = capture.stored_bytes;
+  if (capture.omitted_bytes > 0) out["omitted_bytes"] = capture.omitted_bytes;
   out["held_seconds"] = capture.held_seconds;
   Put(out, "stream_reason", capture.stream_reason);
   if (capture.unread_bytes > 0) {
@@ -157,6 +158,7 @@ void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
   in.Get("core_bytes", capture.core_bytes);
   in.Get("promised_bytes", capture.promised_bytes);
   in.Get("stored_bytes", capture.stored_bytes);
+  in.Get("omitted_bytes", capture.omitted_bytes);
   in.Get("held_seconds", capture.held_seconds);
   in.Get("stream_reason", capture.stream_reason);
   ReadUnread(in, "unread", capture.unread);

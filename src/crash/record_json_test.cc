@@ -67,6 +67,7 @@ class Generator : testing::RandomValues {
     capture.core_bytes = Number<std::uint64_t>();
     Fill(capture.promised_bytes);
     capture.stored_bytes = Number<std::uint64_t>();
+    capture.omitted_bytes = Number<std::uint64_t>();
     capture.held_seconds = static_cast<double>(random_() % 1'000'000'007) / 1e6;
     capture.stream_reason = Text();
     if (Coin()) {
@@ -140,9 +141,9 @@ std::string Dump(const CrashRecord& record) {
                      optional(record.thread.sp)) +
          fmt::format("{} {} {} {} {}\n", s.number, optional(s.code), optional(s.address),
                      optional(s.sender_pid), optional(s.sender_uid)) +
-         fmt::format("{} {} {} {} {}|{} {} {} {}\n", c.transport, NameOf(c.method), NameOf(c.detail),
+         fmt::format("{} {} {} {} {}|{} {} {} {} {}\n", c.transport, NameOf(c.method), NameOf(c.detail),
                      NameOf(c.outcome), c.reason, c.core_bytes, optional(c.promised_bytes), c.stored_bytes,
-                     c.held_seconds) +
+                     c.omitted_bytes, c.held_seconds) +
          fmt::format("{} {}", record.files.core, record.files.exe);
 }
 

@@ -180,6 +180,7 @@ void AddRecordFields(Page& page, const CrashRecord& record, const PageContext& c
                    record.host.kernel.empty() ? "" : "Linux " + EscapeForTerminal(record.host.kernel)},
                   ", "));
   page.Field("Core", DescribeCapture(record.capture), ToneOf(record.capture.outcome));
+  page.Field("Holes", DescribeHoles(record.capture));
   page.Field("Reason", EscapeControls(record.capture.reason), ToneOf(record.capture.outcome));
   page.Field("Repeats", RepeatsText(context), Tone::kWarning);
   page.Field("Stream", EscapeControls(record.capture.stream_reason));

@@ -169,6 +169,7 @@ class ReportPage {
     page_.Field("Signal", report_.cause.sentence.empty() ? "" : DescribeSignal(record_.signal));
     if (const auto items = ProcessItems(); !items.empty()) page_.Items("Process", items, " ", Tone::kPlain);
     page_.Field("Core", DescribeCapture(record_.capture), ToneOf(record_.capture.outcome));
+    page_.Field("Holes", DescribeHoles(record_.capture));
     page_.Field("Reason", EscapeControls(record_.capture.reason), ToneOf(record_.capture.outcome));
     page_.Field("Repeats", RepeatsText(context_), Tone::kWarning);
     page_.Field("Symbols", SymbolsText(), Tone::kWarning);

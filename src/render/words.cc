@@ -65,6 +65,12 @@ std::string DescribeCapture(const CrashRecord::Capture& capture) {
   return text;
 }
 
+std::string DescribeHoles(const CrashRecord::Capture& capture) {
+  if (capture.omitted_bytes == 0) return "";
+  return FormatBytes(capture.omitted_bytes) +
+         " are stored as lengths: obit gives them as zeros, zstd -dc leaves them out";
+}
+
 std::string DescribeSignal(const CrashRecord::Signal& signal) {
   if (signal.number == 0) return "unknown signal";
   std::string text = SignalName(signal.number);

@@ -16,6 +16,8 @@ namespace obit {
 /// How the core came here: "full: 1.0 GiB in 58 MiB, by stream over socket-request; held
 /// for 1.61 s".
 [[nodiscard]] std::string DescribeCapture(const CrashRecord::Capture& capture);
+/// What is special about a core with enormous holes: "20 TiB are stored as lengths: ..."; empty for others.
+[[nodiscard]] std::string DescribeHoles(const CrashRecord::Capture& capture);
 
 /// "SIGSEGV (SEGV_MAPERR) at address 0x18", "SIGABRT (SI_TKILL), sent by process 4711 of ann".
 [[nodiscard]] std::string DescribeSignal(const CrashRecord::Signal& signal);

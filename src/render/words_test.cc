@@ -37,6 +37,14 @@ TEST(DescribeCapture, TellsWhatATruncatedCoreShouldHave) {
   EXPECT_EQ(DescribeCapture(capture), "truncated: 1.0 GiB of 2.0 GiB, in 58 MiB, imported from a core file");
 }
 
+TEST(DescribeHoles, TellsOfThoseThatZstdLeavesOut) {
+  auto capture = Capture(CrashOutcome::kFull, CaptureMethod::kDirect);
+  EXPECT_EQ(DescribeHoles(capture), "");
+  capture.omitted_bytes = 20ULL << 40;
+  EXPECT_EQ(DescribeHoles(capture),
+            "20 TiB are stored as lengths: obit gives them as zeros, zstd -dc leaves them out");
+}
+
 TEST(DescribeCapture, AnEventHasNoSizes) {
   auto capture = Capture(CrashOutcome::kEvent, CaptureMethod::kNone);
   capture.core_bytes = capture.stored_bytes = 0;

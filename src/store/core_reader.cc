@@ -1,12 +1,14 @@
 #include "store/core_reader.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include <sys/stat.h>
 #include <zstd.h>
 
 #include "base/io.h"
+#include "store/hole_marks.h"
 #include "store/seekable.h"
 
 namespace obit {
@@ -19,6 +21,27 @@ constexpr std::size_t kDataFrameMax = 64 << 20;
 Result<void> ReadStored(const Fd& file, std::span<std::byte> out, std::uint64_t offset) {
   const std::size_t got = OBIT_TRY_IN(ReadFullAt(file, out, offset), "stored core");
   if (got < out.size()) return Refuse(EBADMSG, "stored core: it has been shortened");
+  return {};
+}
+
+/// The lengths of all holes that are marks, from the list before the seek table: the last frame, which ends
+/// at `end`. One read, however many marks there are.
+Result<std::vector<std::uint64_t>> ReadHoleList(const Fd& file, std::span<const SeekEntry> entries,
+                                                std::uint64_t end) {
+  const auto marks = static_cast<std::size_t>(std::ranges::count_if(entries, MayBeHoleMark));
+  if (marks == 0) return {};
+  const SeekEntry& last = entries.back();
+  if (last.plain == 0 && last.stored > kHoleMarkBytes && last.stored <= HoleListBytesMax(marks)) {
+    std::vector<std::byte> list(last.stored);
+    OBIT_TRY(ReadStored(file, list, end - list.size()));
+    if (auto holes = OBIT_TRY(DecodeHoleList(list, marks))) return std::move(*holes);
+  }
+  // Frames of that size that are somebody else's say nothing. One look is enough: a file has marks or theirs.
+  std::uint64_t offset = 0;
+  for (const SeekEntry* entry = entries.data(); !MayBeHoleMark(*entry); ++entry) offset += entry->stored;
+  std::array<std::byte, kHoleMarkBytes> first{};
+  OBIT_TRY(ReadStored(file, first, offset));
+  if (ReadHoleMark(first)) return Refuse(EBADMSG, "its hole list is missing");
   return {};
 }
 
@@ -44,17 +67,35 @@ Result<CoreReader> CoreReader::Open(Fd file) {
   OBIT_TRY(ReadStored(file, table, file_size - table.size()));
   const auto entries = OBIT_TRY_IN(DecodeSeekTable(table, known), "stored core");
 
+  std::uint64_t stored = 0;  // cannot overflow: at most 2^27 entries of 2^32
+  for (const SeekEntry& entry : entries) stored += entry.stored;
+  if (stored != file_size - table.size())
+    return Refuse(EBADMSG, "stored core: its seek table is of another file");
+  const auto holes = OBIT_TRY_IN(ReadHoleList(file, entries, stored), "stored core");
+  return OpenFrames(std::move(file), entries, holes);
+}
+
+Result<CoreReader> CoreReader::OpenFrames(Fd file, std::span<const SeekEntry> entries,
+                                          std::span<const std::uint64_t> holes) {
   std::vector<Frame> frames;
   frames.reserve(entries.size());
-  std::uint64_t file_offset = 0, offset = 0;  // neither can overflow: at most 2^27 entries of 2^32
+  std::uint64_t file_offset = 0, offset = 0, omitted = 0;
   for (const SeekEntry& entry : entries) {
-    frames.push_back({file_offset, offset, entry.stored, entry.plain});
-    file_offset += entry.stored;
-    offset += entry.plain;
+    Frame frame{file_offset, offset, entry.plain, entry.stored};
+    if (MayBeHoleMark(entry) && !holes.empty()) {
+      frame.plain = holes.front();
+      frame.kind = Frame::Kind::kHole;
+      omitted += frame.plain;  // checked with the sum below
+      holes = holes.subspan(1);
+    }
+    if (frame.plain > kCoreBytesMax - offset) return Refuse(EBADMSG, "stored core: it is too large");
+    frames.push_back(frame);
+    file_offset += frame.stored;
+    offset += frame.plain;
   }
-  if (file_offset != file_size - table.size())
-    return Refuse(EBADMSG, "stored core: its seek table is of another file");
-  return CoreReader(std::move(file), std::move(frames), offset);
+  CoreReader reader(std::move(file), std::move(frames), offset);
+  reader.omitted_ = omitted;
+  return reader;
 }
 
 Result<CoreReader::Frame::Kind> CoreReader::KindOf(Frame& frame) {

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "store/seekable.h"
 
 struct ZSTD_DCtx_s;
 
@@ -19,11 +20,18 @@ namespace obit {
 /// frame. Not thread-safe.
 class CoreReader {
  public:
-  /// Takes the file over. EBADMSG: no or an odd seek table.
+  /// Takes the file over. EBADMSG: no or an odd seek table, or no hole list where there should be one.
   [[nodiscard]] static Result<CoreReader> Open(Fd file);
+  /// The same of a file whose frames are known: `frames` from its beginning on, `holes` the lengths of the
+  /// hole marks among them. EBADMSG: the core would be larger than a file can be.
+  [[nodiscard]] static Result<CoreReader> OpenFrames(Fd file, std::span<const SeekEntry> frames,
+                                                     std::span<const std::uint64_t> holes);
 
   /// Of the plain core, bytes.
   [[nodiscard]] std::uint64_t size() const { return size_; }
+
+  /// Bytes of holes that are kept by their length alone: they are in size(), and not in what zstd unpacks.
+  [[nodiscard]] std::uint64_t omitted() const { return omitted_; }
 
   /// Fills `out` from `offset` on; returns how much there was before the end of the core.
   [[nodiscard]] Result<std::size_t> ReadAt(std::uint64_t offset, std::span<std::byte> out);
@@ -41,7 +49,8 @@ class CoreReader {
  private:
   struct Frame {
     std::uint64_t file_offset, offset;  // in core.zst; in the plain core
-    std::uint32_t stored, plain;
+    std::uint64_t plain;
+    std::uint32_t stored;
     enum class Kind : std::uint8_t { kUnknown, kData, kHole } kind = Kind::kUnknown;
   };
 
@@ -51,7 +60,7 @@ class CoreReader {
 
   Fd file_;
   std::vector<Frame> frames_;
-  std::uint64_t size_;
+  std::uint64_t size_, omitted_ = 0;
   std::vector<std::byte> stored_, plain_;       // of the frame that was unpacked last
   std::uint64_t unpacked_offset_ = UINT64_MAX;  // of that frame in the plain core
   std::unique_ptr<ZSTD_DCtx_s, std::size_t (*)(ZSTD_DCtx_s*)> context_;

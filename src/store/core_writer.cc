@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <system_error>
 
 #include <zstd.h>
 
 #include "base/io.h"
 #include "store/frame_compressor.h"
+#include "store/hole_marks.h"
 
 namespace obit {
 namespace {
@@ -92,6 +94,7 @@ Result<void> CoreWriter::Append(std::span<const std::byte> bytes) {
 
 Result<void> CoreWriter::Skip(std::uint64_t n) {
   if (current_ && current_->plain_bytes > 0) OBIT_TRY(Submit());
+  if (n > kCoreBytesMax - std::min(hole_, kCoreBytesMax)) return Fail(EFBIG, "a hole of {} bytes", n);
   hole_ += n;
   return {};
 }
@@ -256,8 +259,12 @@ Result<void> CoreWriter::WriteChunk(const Chunk& chunk) {
   return WriteFrame({chunk.frame.get(), chunk.frame_bytes}, chunk.plain_bytes);
 }
 
-/// One frame at a time: a hole of some TiB has many, and those that are whole stay when the disk is full.
+/// One frame at a time: a long hole has many, and those that are whole stay when the disk is full.
 Result<void> CoreWriter::WriteHole() {
+  if (open_hole_ == 0) return {};
+  if (open_hole_ > kCoreBytesMax - plain_) return Fail(EFBIG, "a hole of {} bytes", open_hole_);
+  if (plain_holes_ + open_hole_ > kPlainHolesMax) by_length_ = true;
+  if (by_length_) return WriteHoleMark();
   std::vector<std::byte> frame;
   std::uint64_t made_of = 0;  // zeros; frames of the same size may be of different holes
   while (open_hole_ > 0) {
@@ -269,12 +276,23 @@ Result<void> CoreWriter::WriteHole() {
     }
     OBIT_TRY(WriteFrame(frame, plain));
     open_hole_ -= plain;
+    plain_holes_ += plain;
   }
   return {};
 }
 
+Result<void> CoreWriter::WriteHoleMark() {
+  std::vector<std::byte> mark;
+  AppendHoleMark(mark, open_hole_);
+  OBIT_TRY(WriteFrame(mark, 0));
+  marks_.push_back(open_hole_);
+  plain_ += std::exchange(open_hole_, 0);
+  return {};
+}
+
 Result<void> CoreWriter::WriteFrame(std::span<const std::byte> frame, std::uint64_t plain) {
-  if (table_.size() == kFramesMax) return Fail(EFBIG, "frame {}", table_.size());
+  if (table_.size() == kFramesMax - 1) return Fail(EFBIG, "frame {}", table_.size());
+  if (plain > kCoreBytesMax - plain_) return Fail(EFBIG, "{} bytes behind {}", plain, plain_);
   OBIT_TRY(WriteAllAt(file_, frame, stored_));
   table_.push_back({static_cast<std::uint32_t>(frame.size()), static_cast<std::uint32_t>(plain)});
   stored_ += frame.size();
@@ -297,19 +315,33 @@ Result<StoredCore> CoreWriter::Finish() {
   if (!fetch_failure_) open_hole_ += hole_;
   if (!failure_)
     if (auto written = WriteHole(); !written) failure_ = std::move(written).error().In("write core.zst");
-  if (failure_) OBIT_TRY(CutBack());
-  const auto table = EncodeSeekTable(table_);
-  OBIT_TRY_IN(WriteAllAt(file_, table, stored_), "write the seek table of core.zst");
-  return StoredCore{plain_, stored_ + table.size()};
+  if (!failure_) {
+    auto written = WriteEnd();
+    if (written) return written;
+    failure_ = std::move(written).error();
+  }
+  OBIT_TRY(CutBack());
+  return WriteEnd();
+}
+
+Result<StoredCore> CoreWriter::WriteEnd() {
+  const auto end = OBIT_TRY(EncodeEnd(table_, marks_));
+  OBIT_TRY_IN(WriteAllAt(file_, end, stored_), "write the seek table of core.zst");
+  return StoredCore{plain_, stored_ + end.size(),
+                    std::accumulate(marks_.begin(), marks_.end(), std::uint64_t{0})};
 }
 
 /// Drops frames from the end until the seek table and a record fit into what that frees.
 Result<void> CoreWriter::CutBack() {
   const std::uint64_t had = stored_;
-  const auto needed = [&] { return table_.size() * 8 + 64 + kSpareBytes; };
+  const auto needed = [&] { return EndBytesMax(table_.size(), marks_.size()) + kSpareBytes; };
   while (!table_.empty() && had - stored_ < needed()) {
     stored_ -= table_.back().stored;
     plain_ -= table_.back().plain;
+    if (MayBeHoleMark(table_.back())) {
+      plain_ -= marks_.back();
+      marks_.pop_back();
+    }
     table_.pop_back();
   }
   if (::ftruncate(file_.get(), static_cast<off_t>(stored_)) < 0) return Fail(errno, "shorten core.zst");

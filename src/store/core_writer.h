@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +23,9 @@ namespace obit {
 
 /// Sizes of a stored core, bytes.
 struct StoredCore {
-  std::uint64_t plain = 0;   ///< of the core
-  std::uint64_t stored = 0;  ///< of the file
+  std::uint64_t plain = 0;    ///< of the core
+  std::uint64_t stored = 0;   ///< of the file
+  std::uint64_t omitted = 0;  ///< of holes that are kept by their length alone (store/hole_marks.h)
 };
 
 /// Writes a core as seekable zstd (store/seekable.h) in one pass and bounded memory. The caller reads bytes
@@ -46,6 +48,10 @@ class CoreWriter {
   /// Threads that start from now on keep off the caller's processor. There is one less: instead of waiting
   /// for room the caller compresses.
   void KeepOff(const BusyProcessor& busy);
+
+  /// Holes that were not yet written are kept by their length alone: for a core whose holes will be more than
+  /// kPlainHolesMax. Without this call it is so from the hole on that makes them more.
+  void KeepHolesByLength() { by_length_ = true; }
 
   /// Room for the next bytes of the core, never empty. Waits until there is some.
   [[nodiscard]] std::span<std::byte> Buffer();
@@ -85,9 +91,11 @@ class CoreWriter {
   void AppendDone(std::unique_lock<std::mutex>& lock);
   Result<void> WriteChunk(const Chunk& chunk);
   Result<void> WriteHole();
+  Result<void> WriteHoleMark();
   Result<void> WriteFrame(std::span<const std::byte> frame, std::uint64_t plain);
   void StopThreads();
   Result<void> CutBack();
+  Result<StoredCore> WriteEnd();
 
   const Fd& file_;
   const Options options_;
@@ -106,9 +114,12 @@ class CoreWriter {
   bool appending_ = false, stopping_ = false;
   std::optional<Error> failure_;
   std::optional<Error> fetch_failure_;
-  bool dropping_ = false;         // the failed fetch's chunk has come up: nothing after it is appended
-  std::vector<SeekEntry> table_;  // of the frames in the file
+  bool dropping_ = false;             // the failed fetch's chunk has come up: nothing after it is appended
+  std::vector<SeekEntry> table_;      // of the frames in the file
+  std::vector<std::uint64_t> marks_;  // the lengths of the hole marks among them
   std::uint64_t stored_ = 0, plain_ = 0;
+  std::uint64_t plain_holes_ = 0;  // bytes of holes that are zstd frames
+  std::atomic<bool> by_length_ = false;
   std::uint64_t open_hole_ = 0;  // zeros after plain_ that wait for the frame that ends them
   std::vector<std::jthread> threads_;
 };

@@ -7,7 +7,7 @@
 #include <zstd.h>
 
 #include "base/io.h"
-#include "store/seekable.h"
+#include "store/hole_marks.h"
 
 namespace obit {
 namespace {
@@ -19,7 +19,9 @@ class Window {
 
   /// What the file has from `offset` on, up to `bytes` (which fit into the window).
   Result<std::span<const std::byte>> From(std::uint64_t offset, std::size_t bytes) {
-    if (offset < begin_ || offset - begin_ > filled_ || filled_ - (offset - begin_) < bytes) {
+    const bool inside = offset >= begin_ && offset - begin_ <= filled_;
+    const bool ends = filled_ < buffer_.size();  // the file, in this window
+    if (!inside || (!ends && filled_ - (offset - begin_) < bytes)) {
       begin_ = offset;
       filled_ = OBIT_TRY(ReadFullAt(file_, buffer_, offset));
     }
@@ -29,7 +31,7 @@ class Window {
  private:
   const Fd& file_;
   std::vector<std::byte> buffer_;
-  std::uint64_t begin_ = 0;
+  std::uint64_t begin_ = UINT64_MAX;  // nothing was read
   std::size_t filled_ = 0;
 };
 
@@ -49,39 +51,53 @@ std::vector<SeekEntry> OldTable(const Fd& file) {
 
 }  // namespace
 
-Result<StoredCore> RecoverCore(const Fd& file) {
+Result<FoundFrames> FindFrames(const Fd& file) {
   // The largest frame that obit writes.
   const std::size_t largest = std::max(ZSTD_compressBound(kFrameBytes), HoleFrameSize(kHoleFrameBytes));
   Window window(file, 4 * largest);
   const std::vector<SeekEntry> old = OldTable(file);
-  std::vector<SeekEntry> table;
-  StoredCore core;
-  for (;;) {
-    const auto frame = OBIT_TRY(window.From(core.stored, largest));
+  FoundFrames found;
+  while (found.frames.size() < kFramesMax - 1) {
+    const auto frame = OBIT_TRY(window.From(found.core.stored, largest));
     if (frame.empty()) break;
+    if (const auto hole = ReadHoleMark(frame)) {
+      if (*hole > kCoreBytesMax - found.core.plain) break;
+      found.frames.push_back({kHoleMarkBytes, 0});
+      found.holes.push_back(*hole);
+      found.core.stored += kHoleMarkBytes;
+      found.core.plain += *hole;
+      found.core.omitted += *hole;
+      continue;
+    }
     const std::size_t stored = ZSTD_findFrameCompressedSize(frame.data(), frame.size());
     const unsigned long long plain = ZSTD_getFrameContentSize(frame.data(), frame.size());
-    // A skippable frame (the table of a whole file) has no content; what is no frame gives a value above the
-    // limit.
+    // Another skippable frame (the table of a whole file) has no content; what is no frame gives a value
+    // above the limit.
     if (ZSTD_isError(stored) != 0 || stored > largest || plain == 0 || plain > kHoleFrameBytes ||
-        table.size() == kFramesMax)
+        plain > kCoreBytesMax - found.core.plain)
       break;
     SeekEntry entry{static_cast<std::uint32_t>(stored), static_cast<std::uint32_t>(plain)};
     // Of a hole that is shorter than its frame only the table knows.
-    if (table.size() < old.size()) {
-      const SeekEntry& said = old[table.size()];
+    if (found.frames.size() < old.size()) {
+      const SeekEntry& said = old[found.frames.size()];
       if (said.stored == entry.stored && said.plain != entry.plain &&
           IsHoleFrame(frame.first(stored), said.plain))
         entry = said;
     }
-    table.push_back(entry);
-    core.stored += entry.stored;
-    core.plain += entry.plain;
+    found.frames.push_back(entry);
+    found.core.stored += entry.stored;
+    found.core.plain += entry.plain;
   }
+  return found;
+}
+
+Result<StoredCore> RecoverCore(const Fd& file) {
+  FoundFrames found = OBIT_TRY(FindFrames(file));
+  const auto end = OBIT_TRY(EncodeEnd(std::move(found.frames), found.holes));
+  StoredCore core = found.core;
   if (::ftruncate(file.get(), static_cast<off_t>(core.stored)) < 0) return Fail(errno, "shorten core.zst");
-  const auto encoded = EncodeSeekTable(table);
-  OBIT_TRY_IN(WriteAllAt(file, encoded, core.stored), "write the seek table of core.zst");
-  core.stored += encoded.size();
+  OBIT_TRY_IN(WriteAllAt(file, end, core.stored), "write the seek table of core.zst");
+  core.stored += end.size();
   return core;
 }
 

@@ -22,7 +22,9 @@ using testing::Noise;
 using testing::Succeeds;
 using testing::UnpackedByZstd;
 
-constexpr std::uint64_t kPage = 4096, kBlock = 128 * 1024, kGiB = 1ULL << 30;
+constexpr std::uint64_t kPage = 4096, kBlock = 128 * 1024, kGiB = 1ULL << 30, kTiB = 1ULL << 40;
+
+enum class Holes { kSmall, kGibibytes, kTebibytes };
 
 /// What a core is to be: its data, all else zeros.
 class Model {
@@ -110,8 +112,9 @@ class Random {
         return Below(3000);
     }
   }
-  std::uint64_t HoleBytes(bool large) {
-    if (large && Once(2)) return Near(kGiB, 3);
+  std::uint64_t HoleBytes(Holes holes) {
+    if (holes == Holes::kTebibytes && Once(3)) return Near(kTiB, 30);
+    if (holes != Holes::kSmall && Once(2)) return Near(kGiB, 3);
     switch (Below(3)) {
       case 0:
         return Near(kFrameBytes, 4);
@@ -129,15 +132,24 @@ class Random {
 /// Writes a random core by every way that a writer takes bytes.
 class RandomCore {
  public:
-  RandomCore(std::uint64_t seed, bool large)
-      : random_(seed), large_(large), writer_(file_, {.threads = 1 + static_cast<unsigned>(seed % 4)}) {}
+  RandomCore(std::uint64_t seed, Holes holes)
+      : random_(seed), holes_(holes), writer_(file_, {.threads = 1 + static_cast<unsigned>(seed % 4)}) {}
 
   void Write() {
+    const bool by_length = holes_ == Holes::kTebibytes && random_.Once(2);
+    if (by_length) writer_.KeepHolesByLength();
     for (std::uint64_t steps = 1 + random_.Below(12); steps > 0; --steps) Step();
     const auto stored = writer_.Finish();
     ASSERT_THAT(stored, Succeeds());
     EXPECT_EQ(stored->plain, model_.size());
     EXPECT_EQ(stored->stored, Content(file_).size());
+    EXPECT_LE(stored->omitted, stored->plain);
+    if (holes_ != Holes::kTebibytes) {
+      EXPECT_EQ(stored->omitted, 0u);
+    }
+    if (by_length) {
+      EXPECT_EQ(UnpackedByZstd(file_).size(), stored->plain - stored->omitted);
+    }
   }
 
   [[nodiscard]] const Fd& file() const { return file_; }
@@ -148,7 +160,7 @@ class RandomCore {
     switch (random_.Below(7)) {
       case 0:
       case 1:
-        return Skip(random_.HoleBytes(large_));
+        return Skip(random_.HoleBytes(holes_));
       case 2:
         return Append(RandomData(random_.DataBytes()));
       case 3:
@@ -212,7 +224,7 @@ class RandomCore {
   }
 
   Random random_;
-  const bool large_;
+  const Holes holes_;
   const Fd file_ = MemoryFile();
   CoreWriter writer_;
   Model model_;
@@ -275,7 +287,7 @@ class RoundTrip : public ::testing::TestWithParam<std::uint64_t> {};
 INSTANTIATE_TEST_SUITE_P(Seed, RoundTrip, ::testing::Range(std::uint64_t{0}, std::uint64_t{60}));
 
 TEST_P(RoundTrip, ASmallCoreComesBackByteForByte) {
-  RandomCore core(GetParam(), false);
+  RandomCore core(GetParam(), Holes::kSmall);
   ASSERT_NO_FATAL_FAILURE(core.Write());
   auto reader = CoreReader::Open(Fd(::dup(core.file().get())));
   ASSERT_THAT(reader, Succeeds());
@@ -286,15 +298,23 @@ TEST_P(RoundTrip, ASmallCoreComesBackByteForByte) {
   CheckRecovery(core.file(), core.model(), GetParam());
 }
 
-TEST_P(RoundTrip, ACoreWithHolesOfGibibytesComesBackByteForByte) {
-  RandomCore core(1000 + GetParam(), true);
+void CheckWithoutUnpacking(std::uint64_t seed, Holes holes) {
+  RandomCore core(seed, holes);
   ASSERT_NO_FATAL_FAILURE(core.Write());
   auto reader = CoreReader::Open(Fd(::dup(core.file().get())));
   ASSERT_THAT(reader, Succeeds());
   ASSERT_EQ(reader->size(), core.model().size());
-  ASSERT_NO_FATAL_FAILURE(CheckReads(*reader, core.model(), reader->size(), GetParam()));
+  ASSERT_NO_FATAL_FAILURE(CheckReads(*reader, core.model(), reader->size(), seed));
   CheckWalk(*reader, core.model());
-  CheckRecovery(core.file(), core.model(), GetParam());
+  CheckRecovery(core.file(), core.model(), seed);
+}
+
+TEST_P(RoundTrip, ACoreWithHolesOfGibibytesComesBackByteForByte) {
+  CheckWithoutUnpacking(1000 + GetParam(), Holes::kGibibytes);
+}
+
+TEST_P(RoundTrip, ACoreWithHolesOfTebibytesComesBackByteForByte) {
+  CheckWithoutUnpacking(2000 + GetParam(), Holes::kTebibytes);
 }
 
 }  // namespace

@@ -45,12 +45,24 @@ Result<void> WritePages(const Fd& out, std::span<const std::byte> bytes, std::ui
   return WriteAllAt(out, bytes.subspan(begin), offset + begin);
 }
 
-Result<void> WriteZeros(const Fd& out, std::uint64_t length) {
-  while (length > 0) {
-    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(length, kZeros.size()));
+Result<void> WriteZeros(const Fd& out, std::uint64_t begin, std::uint64_t end,
+                        const std::function<void(std::uint64_t)>& progress) {
+  while (begin < end) {
+    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(end - begin, kZeros.size()));
     OBIT_TRY(WriteAll(out, std::span(kZeros).first(n)));
-    length -= n;
+    progress(begin += n);
   }
+  return {};
+}
+
+/// Fails with EFBIG where no file may be so long: before any of it is written, and not some hours later.
+Result<void> CheckLength(const Fd& out, std::uint64_t end) {
+  constexpr std::uint64_t kEverywhere = UINT32_MAX;  // vfat's; to lengthen a file may cost time there
+  struct stat status{};
+  if (end > INT64_MAX) return Fail(EFBIG, "end the core");
+  if (end <= kEverywhere || ::fstat(out.get(), &status) < 0) return {};
+  if (::ftruncate(out.get(), static_cast<off_t>(end)) < 0) return Fail(errno, "end the core");
+  if (::ftruncate(out.get(), status.st_size) < 0) return Fail(errno, "begin the core");
   return {};
 }
 
@@ -59,15 +71,17 @@ Result<void> WriteZeros(const Fd& out, std::uint64_t length) {
 Result<void> UnpackCore(CoreReader& reader, const Fd& out,
                         const std::function<void(std::uint64_t)>& progress) {
   const auto base = SparsePosition(out);
+  if (base) OBIT_TRY(CheckLength(out, *base + reader.size()));
   OBIT_TRY(reader.Walk([&](const CoreReader::Piece& piece) -> Result<void> {
     if (base && !piece.hole()) OBIT_TRY(WritePages(out, piece.bytes, *base + piece.offset));
-    if (!base) OBIT_TRY(piece.hole() ? WriteZeros(out, piece.length) : WriteAll(out, piece.bytes));
-    progress(piece.offset + piece.length);
+    const std::uint64_t done = piece.offset + piece.length;
+    if (!base)
+      OBIT_TRY(piece.hole() ? WriteZeros(out, piece.offset, done, progress) : WriteAll(out, piece.bytes));
+    progress(done);
     return {};
   }));
   if (!base) return {};
   const std::uint64_t end = *base + reader.size();
-  if (end > INT64_MAX) return Fail(EFBIG, "end the core");
   if (::ftruncate(out.get(), static_cast<off_t>(end)) < 0) return Fail(errno, "end the core");
   if (::lseek(out.get(), static_cast<off_t>(end), SEEK_SET) < 0) return Fail(errno, "end the core");
   return {};

@@ -8,6 +8,8 @@
 //   mappings N             N mappings, every second one of the program file, then segv
 //   memory MIB KIND        MIB of memory holding KIND (random, mixed, pointers, sparse), then segv
 //   hole GIB MIB           a mapping of GIB with 16 pages in it, and MIB of mixed memory, then segv
+//   reserve GIB PAGES      a mapping of GIB, PAGES pages of it used: the first ones, or with "ends" behind
+//                          it one at either end and one in the middle; then segv
 //   file FILE              maps all of FILE and writes one page in 4096, then segv
 //   untouched FILE         maps all of FILE and does not look at it, then segv
 //   shared MIB             MIB of shared mixed memory, then segv
@@ -129,6 +131,14 @@ static void MakeHole(long gib, long mib) {
   FillMemory(mib, "mixed");
 }
 
+static void Reserve(long gib, long pages, int at_ends) {
+  const size_t bytes = (size_t)gib << 30;
+  char* memory = (char*)Map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+  if (madvise(memory, bytes, MADV_NOHUGEPAGE) != 0) Fail("madvise");
+  for (long i = 0; i < pages; ++i) memory[i * 4096] = (char)('A' + i % 26);
+  if (at_ends) memory[0] = 1, memory[bytes / 2] = 2, memory[bytes - 1] = 3;
+}
+
 static char* MapFile(const char* path, off_t* bytes) {
   const int file = open(path, O_RDONLY);
   if (file < 0) Fail(path);
@@ -219,6 +229,8 @@ int main(int argc, char** argv) {
     FillMemory(number, more);
   } else if (strcmp(way, "hole") == 0) {
     MakeHole(number, strtol(more, NULL, 10));
+  } else if (strcmp(way, "reserve") == 0) {
+    Reserve(number, strtol(more, NULL, 10), strcmp(argv[argc - 1], "ends") == 0);
   } else if (strcmp(way, "file") == 0) {
     off_t bytes;
     char* memory = MapFile(what, &bytes);

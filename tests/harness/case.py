@@ -34,11 +34,16 @@ class KernelCase(unittest.TestCase):
         """Points the kernel at the server until the test ends. The server need not run yet."""
         if transport != "pipe" and not has_sockets(transport):
             self.skipTest(f"Linux {os.uname().release} has no {transport} transport")
-        self.stack.enter_context(kernel.settings({
+        self.lent = self.stack.enter_context(contextlib.ExitStack())
+        self.lent.enter_context(kernel.settings({
             kernel.CORE_PATTERN: self.server.core_pattern(transport),
             kernel.CORE_PIPE_LIMIT: "0",
             kernel.SUID_DUMPABLE: "2",
         }))  # fmt: skip
+
+    def give_kernel_back(self):
+        """Before the test ends: for one that goes on long after the last crash began."""
+        self.lent.close()
 
     def crash(self, *argv, seconds=60, **options):
         """Runs a program that must die of a signal."""

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import case, crash, fuse, kernel, programs, server, store, wait
+from harness import case, crash, fuse, kernel, programs, report, server, store, wait
 
 VERIFY = "[capture]\nverify = true\n"
 CORE_SORT_VMA = pathlib.Path("/proc/sys/kernel/core_sort_vma")
@@ -249,6 +249,103 @@ class DirectOnEach(case.KernelCase):
         copy = shutil.copy(programs.CRASHER, f"{self.directory}/copy")
         os.chmod(copy, 0o111)
         return copy
+
+
+class Holes(case.KernelCase):
+    """Memory that was reserved and hardly used."""
+
+    KIB, MIB, TIB_IN_GIB = 1 << 10, 1 << 20, 1 << 10
+
+    def setUp(self):
+        super().setUp()
+        self.server.configure("[analysis]\nenabled = false\n")
+        self.server.start()
+
+    def check_plain(self, *argv, config=None):
+        """A core whose holes zstd unpacks as well: both give the same, and it is what the kernel sends."""
+        self.server.kill()
+        self.server.configure(VERIFY if config is None else config)
+        self.server.start()
+        self.lend_kernel("socket-request")
+        self.assertTrue(self.crash(programs.CRASHER, "reserve", *argv).dumped)
+        self.give_kernel_back()
+        record = self.record()
+        capture = record["capture"]
+        self.assertNotIn("omitted_bytes", capture)
+        self.assertLess(capture["stored_bytes"], 10 * self.MIB)
+        if config is None:
+            self.assertEqual(capture["verified"]["different_bytes"], 0, capture)
+            self.assertGreater(capture["verified"]["bytes"], capture["core_bytes"] - self.MIB)
+        self.check_core(record, "crash_here")
+
+    def test_one_page_short_of_two_gib(self):
+        self.check_plain(2, 1)
+
+    def test_thirty_one_pages_short_of_two_gib(self):
+        self.check_plain(2, 31)
+
+    def test_thirty_two_pages_short_of_three_gib(self):
+        self.check_plain(3, 32)
+
+    def test_one_page_short_by_stream(self):
+        self.check_plain(2, 1, config="[capture]\ndirect = false\n")
+
+    def check_huge(self, gib):
+        """A core whose holes are kept by their length: it is stored at once, and is small, while the kernel still walks."""
+        self.lend_kernel("socket-request")
+        process = crash.Running([programs.CRASHER, "reserve", gib, 0, "ends"])
+        try:
+            record = self.record()
+            self.give_kernel_back()
+        finally:
+            process.kill(signal.SIGKILL)  # else the kernel walks for 4 s a TiB
+        process.reap()
+        capture = record["capture"]
+        self.assertEqual((capture["outcome"], capture["method"]), ("full", "direct"), capture)
+        print(f"{gib} GiB: {capture['stored_bytes']} bytes stored, held for {capture['held_seconds']:.3f} s")
+        self.assertLess(capture["stored_bytes"], self.MIB)
+        self.assertGreater(capture["omitted_bytes"], (gib << 30) - self.MIB)
+        self.assertGreater(capture["core_bytes"], gib << 30)
+        shown = store.obit(self.server.store, "show", record["id"], "--record").stdout
+        self.assertIn("stored as lengths", shown)
+        return record
+
+    def check_ends(self, record, gib):
+        """The three pages that were used are where they were, in the plain core of `obit dump`."""
+        folder = self.stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm", prefix="obit-test."))
+        core = store.dump(self.server.store, record, f"{folder}/core")
+        self.assertEqual(os.path.getsize(core), record["capture"]["core_bytes"])
+        self.assertLess(os.stat(core).st_blocks * 512, 2 * self.MIB)
+        offset, size = store.largest_segment(core)
+        self.assertEqual(size, gib << 30)
+        with open(core, "rb") as file:
+            for at, byte in ((0, 1), (size // 2, 2), (size - 1, 3)):
+                self.assertEqual(os.pread(file.fileno(), 1, offset + at), bytes([byte]), at)
+        store.obit(self.server.store, "analyze", record["id"])
+        analysed = report.of(self.server.store, record)
+        print(f"{gib} GiB: analysed in {analysed['seconds']:.3f} s")
+        self.assertEqual(analysed["cause"]["kind"], "null-write")
+        self.assertIn("crash_here", report.names(analysed["stacks"][0]))
+        self.assertIn("stored as lengths", store.obit(self.server.store, "show", record["id"]).stdout)
+
+    def test_one_tib(self):
+        record = self.check_huge(1 * self.TIB_IN_GIB)
+        self.check_ends(record, 1 * self.TIB_IN_GIB)
+        self.assertIn("crash_here", store.backtrace(self.server.store, record))
+
+    def test_twenty_tib(self):
+        record = self.check_huge(20 * self.TIB_IN_GIB)
+        self.check_ends(record, 20 * self.TIB_IN_GIB)
+
+    def test_dump_to_where_files_are_short(self):
+        record = self.check_huge(1 * self.TIB_IN_GIB)
+        limited = subprocess.run(
+            ["/bin/sh", "-c", 'ulimit -f 1000000; exec "$@"', "sh", programs.OBIT, "--store", self.server.store, "dump",
+             record["id"], "-o", f"{self.directory}/core"], capture_output=True, text=True, timeout=60)  # fmt: skip
+        self.assertEqual((limited.returncode, limited.stdout), (1, ""))
+        self.assertIn(f"({record['capture']['core_bytes']} bytes), and no file may be so long here", limited.stderr)
+        self.assertEqual(limited.stderr.count("\n"), 1)
+        self.assertFalse(os.path.exists(f"{self.directory}/core"))
 
 
 class Killed(case.KernelCase):
