@@ -100,6 +100,15 @@ std::size_t CoreImage::ReadCore(std::uint64_t offset, std::span<std::byte> out) 
   return done;
 }
 
+std::size_t CoreImage::ReadFile(std::uint64_t address, std::span<std::byte> out) const {
+  auto after = files_.upper_bound(address);
+  if (after == files_.begin() || address >= (--after)->second.end) return 0;
+  const auto& [begin, file] = *after;
+  if (file.offset > INT64_MAX - (file.end - begin)) return 0;
+  const auto room = out.first(std::min<std::uint64_t>(out.size(), file.end - address));
+  return ReadFullAt(*file.file, room, file.offset + (address - begin)).value_or(0);
+}
+
 std::size_t CoreImage::Read(std::uint64_t address, std::span<std::byte> out) {
   std::size_t done = 0;
   while (done < out.size() && address <= UINT64_MAX - done) {
@@ -107,18 +116,17 @@ std::size_t CoreImage::Read(std::uint64_t address, std::span<std::byte> out) {
     const auto wanted = out.subspan(done);
     std::size_t got = 0;
     const Segment* segment = Find(at);
-    if (segment != nullptr && at - segment->begin < segment->bytes &&
-        segment->offset <= INT64_MAX - segment->bytes) {
+    const bool in_core = segment != nullptr && at - segment->begin < segment->bytes &&
+                         segment->offset <= INT64_MAX - segment->bytes;
+    if (in_core) {
       const std::uint64_t inside = at - segment->begin;
       got = ReadCore(segment->offset + inside,
                      wanted.first(std::min<std::uint64_t>(wanted.size(), segment->bytes - inside)));
-    } else if (auto after = files_.upper_bound(at); after != files_.begin() && at < (--after)->second.end) {
-      const auto& [begin, file] = *after;
-      if (file.offset <= INT64_MAX - (file.end - begin))
-        got = ReadFullAt(*file.file, wanted.first(std::min<std::uint64_t>(wanted.size(), file.end - at)),
-                         file.offset + (at - begin))
-                  .value_or(0);
     }
+    // A core that ends early lacks code that it should have: that is still what the file has. (Pages that are
+    // read-only and no code were made so after they had been written: addresses in them were relocated.)
+    const bool is_code = segment != nullptr && (segment->flags & (PF_X | PF_W)) == PF_X;
+    if (got == 0 && (!in_core || is_code)) got = ReadFile(at, wanted);
     if (got == 0) break;
     done += got;
   }

@@ -38,7 +38,7 @@ class CoreImage {
   [[nodiscard]] bool IsExecutable(std::uint64_t address) const;
 
   /// Bytes of `file`, from `offset` on, stand for [begin, end) where the core has none: program text is not
-  /// dumped, since it can be read there. `file` outlives this object.
+  /// dumped, since it can be read there; or it was, and the core ends before it. `file` outlives this object.
   void AddFile(std::uint64_t begin, std::uint64_t end, std::uint64_t offset, const Fd& file);
 
   /// Fills `out` from `address` on; returns how many bytes are known without a gap.
@@ -55,6 +55,7 @@ class CoreImage {
   explicit CoreImage(CoreReader core) : core_(std::move(core)) {}
   Result<void> ReadHead();
   std::size_t ReadCore(std::uint64_t offset, std::span<std::byte> out);
+  std::size_t ReadFile(std::uint64_t address, std::span<std::byte> out) const;
 
   CoreReader core_;
   CoreNotes notes_;

@@ -55,6 +55,23 @@ class Analysis(AnalysedCase):
         """The pid of the only one, once it is there."""
         return wait.until(lambda: [pid for pid in self.server.processes() if crash.state(pid) == "T"], "an analyzer")[0]
 
+    def test_a_core_that_ends_before_the_code(self):
+        """Code that was dumped as well, and then lost: it is still what the program file has."""
+        self.crash("/bin/sh", "-c", 'echo 0x37 > /proc/self/coredump_filter; exec "$@"', "sh", programs.CRASHER, "segv")
+        record = self.record()
+        whole = self.report(record)["cause"]
+        self.assertEqual(whole["kind"], "null-write")
+        core = store.dump(self.server.store, record, f"{self.folder()}/core")
+        os.truncate(core, min(offset for offset, size in list(store.segments(core))[1:] if size > 0))
+        cut_store = f"{self.directory}/cut"
+        store.obit(cut_store, "import", core)
+        (cut,) = store.records(cut_store)
+        self.assertEqual(cut["capture"]["outcome"], "truncated")
+        store.obit(cut_store, "analyze", cut["id"])
+        report = json.loads((store.directory_of(cut_store, cut) / "report.json").read_text())
+        self.assertEqual((report["cause"]["kind"], report["cause"]["sentence"]), (whole["kind"], whole["sentence"]))
+        self.assertIn("crash_here", self.functions(report))
+
     def test_a_crash_gets_a_report(self):
         self.crash(programs.CRASHER, "segv")
         record = self.record()
