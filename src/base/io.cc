@@ -6,6 +6,8 @@
 #include <memory>
 
 #include <dirent.h>
+#include <poll.h>
+#include <unistd.h>
 
 namespace obit {
 namespace {
@@ -69,6 +71,13 @@ Result<std::size_t> ReadFullAt(const Fd& fd, std::span<std::byte> out, std::uint
 Result<void> WriteAll(const Fd& fd, std::span<const std::byte> data) {
   while (!data.empty()) {
     const ssize_t n = RetryInterrupted([&] { return ::write(fd.get(), data.data(), data.size()); });
+    if (n < 0 && errno == EAGAIN) {
+      // The other end of a terminal or a socket pair shares this flag, and whoever made the descriptor sets
+      // it.
+      pollfd watched{fd.get(), POLLOUT, 0};
+      if (::poll(&watched, 1, -1) < 0 && errno != EINTR) return Fail(errno, "wait to write");
+      continue;  // also when the reader is gone: write(2) tells
+    }
     if (n < 0) return Fail(errno, "write");
     data = data.subspan(static_cast<std::size_t>(n));
   }

@@ -1,8 +1,10 @@
 #include "common.h"
 
-#include <cstdio>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "render/times.h"
 #include "render/words.h"
@@ -103,6 +105,38 @@ std::string CommandFor(const std::string& store) {
   return store == kDefaultStore ? "obit" : "obit --store " + QuoteForShell(store);
 }
 
-void Print(std::string_view text) { (void)std::fwrite(text.data(), 1, text.size(), stdout); }
+namespace {
+
+/// What was printed and not yet written. Not stdio's: that loses bytes when standard output does not block.
+struct Output {
+  std::string text;
+  Result<void> written;
+
+  void Write() {
+    if (written && !text.empty()) {
+      const Fd out(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+      written = out ? WriteAll(out, text) : Result<void>(Fail(errno, "open"));
+    }
+    text.clear();
+  }
+};
+Output& Printed() {
+  static Output output;
+  return output;
+}
+
+}  // namespace
+
+void Print(std::string_view text) {
+  constexpr std::size_t kBuffered = 64 * 1024;
+  static const bool terminal = ::isatty(STDOUT_FILENO) == 1;  // somebody waits for each line
+  Printed().text += text;
+  if (terminal || Printed().text.size() >= kBuffered) Printed().Write();
+}
+
+Result<void> FlushOutput() {
+  Printed().Write();
+  return Printed().written;
+}
 
 }  // namespace obit

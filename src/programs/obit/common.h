@@ -57,5 +57,7 @@ struct ChosenCrash {
 
 /// Prints to standard output; whether it arrived is looked at when obit ends.
 void Print(std::string_view text);
+/// Writes out what was printed. Fails with the error of any write since the beginning.
+[[nodiscard]] Result<void> FlushOutput();
 
 }  // namespace obit

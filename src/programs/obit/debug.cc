@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cctype>
+#include <csignal>
 #include <cstdlib>
 #include <optional>
 
@@ -102,6 +103,7 @@ Error Execute(std::vector<std::string> command) {
     arguments.reserve(command.size() + 1);
     for (std::string& argument : command) arguments.push_back(argument.data());
     arguments.push_back(nullptr);
+    ::signal(SIGXFSZ, SIG_DFL);  // what is debugged inherits it
     ::execvp(candidate.c_str(), arguments.data());
     if (errno != ENOENT) return Fail(errno, "start {}", candidate).error();
   }

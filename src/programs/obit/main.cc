@@ -1,7 +1,7 @@
 // The command obit: reads the command line and calls a verb.
 
-#include <cerrno>
-#include <cstdio>
+#include <csignal>
+#include <sstream>
 
 #include <CLI/CLI.hpp>
 
@@ -76,7 +76,9 @@ class CommandLine {
     try {
       app_.parse(std::move(arguments));
     } catch (const CLI::Success& asked) {  // --help, --version
-      app_.exit(asked);
+      std::ostringstream out;
+      app_.exit(asked, out, out);
+      Print(out.str());
       return ExitCode::kDone;
     } catch (const CLI::ParseError& wrong) {
       return WrongUsage(verb.empty() && dynamic_cast<const CLI::RequiredError*>(&wrong) != nullptr
@@ -265,9 +267,10 @@ int main(int argc, char** argv) {
   obit::SetLogName("obit");
   std::vector<std::string> arguments(argv + 1, argv + argc);
   auto debugger_arguments = obit::TakeDebuggerArguments(arguments);
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error to report, not a death
   auto code = obit::CommandLine().Run(std::move(arguments), std::move(debugger_arguments));
   // What was printed may not have arrived: a full disk behind ">".
-  if (std::fflush(stdout) != 0 && code == obit::ExitCode::kDone)
-    code = obit::Failed(obit::Fail(errno, "write to standard output").error());
+  if (auto flushed = obit::FlushOutput(); !flushed && code == obit::ExitCode::kDone)
+    code = obit::Failed(std::move(flushed).error().In("standard output"));
   return static_cast<int>(code);
 }
