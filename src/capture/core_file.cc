@@ -4,6 +4,8 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include <archive.h>
@@ -13,16 +15,34 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "capture/file_kind.h"
+#include "store/core_reader.h"
+#include "store/recover.h"
 
 namespace obit {
 namespace {
 
 constexpr std::size_t kStep = 256 * 1024;
 
-bool BeginsWithElf(const Fd& file) {
-  std::array<std::byte, SELFMAG> magic{};
-  const auto got = ReadFullAt(file, magic, 0);
-  return got && *got == magic.size() && std::memcmp(magic.data(), ELFMAG, magic.size()) == 0;
+/// The first bytes of a file that can be read again.
+Result<std::vector<std::byte>> Beginning(const Fd& file) {
+  std::vector<std::byte> begin(kKindBytes);
+  begin.resize(OBIT_TRY(ReadFullAt(file, begin, 0)));
+  return begin;
+}
+
+bool BeginsWith(std::span<const std::byte> bytes, std::string_view magic) {
+  return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
+}
+
+bool IsPacked(std::span<const std::byte> begin) {
+  using namespace std::string_view_literals;
+  // lz4's, its older one's, and what zstd and lz4 have in common: skippable frames.
+  return BeginsWith(begin, "\x28\xb5\x2f\xfd"sv) || BeginsWith(begin, "\x04\x22\x4d\x18"sv) ||
+         BeginsWith(begin, "\x02\x21\x4c\x18"sv) || BeginsWith(begin, "\xfd\x37zXZ\0"sv) ||
+         BeginsWith(begin, "\x1f\x8b"sv) ||
+         (begin.size() > 4 && (begin[0] & std::byte{0xf0}) == std::byte{0x50} &&
+          BeginsWith(begin.subspan(1), "\x2a\x4d\x18"sv));
 }
 
 /// The next run of data at or behind `at`; {size, size} if there is none. A file system without holes has one
@@ -59,11 +79,36 @@ Result<void> ReadPlain(const Fd& file, std::uint64_t size, CoreFileSink& sink,
   return {};
 }
 
+/// A core.zst, or the beginning of one: read as what it is, it has its holes, also those that zstd leaves
+/// out.
+Result<std::optional<CoreReader>> OpenStored(const Fd& file) {
+  if (auto whole = CoreReader::Open(OBIT_TRY(Duplicate(file)))) return std::move(*whole);
+  const FoundFrames found = OBIT_TRY(FindFrames(file));
+  if (found.holes.empty()) return std::nullopt;  // anybody's: libarchive gives the bytes of half a frame, too
+  return OBIT_TRY(CoreReader::OpenFrames(OBIT_TRY(Duplicate(file)), found.frames, found.holes));
+}
+
+Result<std::string> ReadStored(CoreReader& core, std::uint64_t size, CoreFileSink& sink,
+                               const std::function<void(std::uint64_t)>& progress) {
+  sink.Expect(core.omitted());
+  bool refused = false;  // by the sink
+  const auto walked = core.Walk([&](const CoreReader::Piece& piece) -> Result<void> {
+    auto taken = piece.hole() ? sink.Hole(piece.length) : sink.Data(piece.bytes);
+    refused = !taken;
+    const auto part = static_cast<double>(piece.offset + piece.length) / static_cast<double>(core.size());
+    progress(static_cast<std::uint64_t>(part * static_cast<double>(size)));
+    return taken;
+  });
+  if (walked) return std::string();
+  if (refused || walked.error().code != EBADMSG) return std::unexpected(walked.error());
+  return walked.error().what;
+}
+
 using Archive = std::unique_ptr<archive, decltype(&archive_read_free)>;
 
 std::string Complaint(archive* reader) {
   const char* text = archive_error_string(reader);
-  return text != nullptr ? text : "it cannot be unpacked";
+  return text != nullptr ? text : "it is damaged";
 }
 
 /// Only filters that libarchive has built in: others would start a program by its name.
@@ -71,17 +116,17 @@ Result<Archive> OpenArchive(const Fd& file) {
   Archive reader(archive_read_new(), &archive_read_free);
   if (!reader) return Fail(ENOMEM, "unpack");
   archive_read_support_format_raw(reader.get());
+  archive_read_support_format_empty(reader.get());
   archive_read_support_filter_zstd(reader.get());
   archive_read_support_filter_lz4(reader.get());
   archive_read_support_filter_xz(reader.get());
   archive_read_support_filter_gzip(reader.get());
   archive_entry* entry = nullptr;
   if (archive_read_open_fd(reader.get(), file.get(), kStep) != ARCHIVE_OK)
-    return Refuse(EBADMSG, "{}", Complaint(reader.get()));
+    return Refuse(EBADMSG, "it cannot be unpacked: {}", Complaint(reader.get()));
   const int begun = archive_read_next_header(reader.get(), &entry);
-  if (begun == ARCHIVE_EOF || archive_filter_bytes(reader.get(), -1) == 0)
-    return Refuse(EBADMSG, "it is empty");
-  if (begun != ARCHIVE_OK) return Refuse(EBADMSG, "{}", Complaint(reader.get()));
+  if (begun == ARCHIVE_EOF) return Refuse(EBADMSG, "{}", DescribeNoCore({}));
+  if (begun != ARCHIVE_OK) return Refuse(EBADMSG, "it cannot be unpacked: {}", Complaint(reader.get()));
   return reader;
 }
 
@@ -91,10 +136,18 @@ Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink,
                                  const std::function<void(std::uint64_t)>& progress) {
   struct stat status{};
   if (::fstat(file.get(), &status) < 0) return Fail(errno, "look at the file");
-  if (S_ISDIR(status.st_mode)) return Fail(EISDIR, "read");
-  if (S_ISREG(status.st_mode) && BeginsWithElf(file)) {
-    OBIT_TRY(ReadPlain(file, static_cast<std::uint64_t>(status.st_size), sink, progress));
-    return std::string();
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (S_ISDIR(status.st_mode)) return Refuse(EISDIR, "it is a folder, not a core file");
+  if (S_ISREG(status.st_mode)) {
+    const auto begin = OBIT_TRY(Beginning(file));
+    if (BeginsWith(begin, std::string_view(ELFMAG, SELFMAG))) {
+      const std::uint64_t there = static_cast<std::uint64_t>(status.st_blocks) * 512;
+      sink.Expect(size - std::min(size, there));
+      OBIT_TRY(ReadPlain(file, size, sink, progress));
+      return std::string();
+    }
+    if (!IsPacked(begin)) return Refuse(EBADMSG, "{}", DescribeNoCore(begin));
+    if (auto stored = OBIT_TRY(OpenStored(file))) return ReadStored(*stored, size, sink, progress);
   }
   const Archive reader = OBIT_TRY(OpenArchive(file));
   for (;;) {

@@ -15,13 +15,16 @@ namespace obit {
 class CoreFileSink {
  public:
   virtual ~CoreFileSink() = default;
+  /// So many bytes of holes will come; told first, if it is known.
+  virtual void Expect(std::uint64_t holes) = 0;
   virtual Result<void> Data(std::span<const std::byte> bytes) = 0;
   virtual Result<void> Hole(std::uint64_t length) = 0;
 };
 
-/// Passes a core file, unpacked, to `sink`; `progress` gets the bytes of the file itself that are done.
-/// Returns why the file ends before its content does (a cut compressed file); empty if it does not. Fails
-/// with what reading or the sink fails with.
+/// Passes a core file, plain or packed, unpacked to `sink`; `progress` gets the bytes of the file itself that
+/// are done. Returns why the file ends before its content does (a cut compressed file); empty if it does not.
+/// Fails with what reading or the sink fails with. EBADMSG: it is nothing that a core may be in, with the
+/// reason.
 [[nodiscard]] Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink,
                                                const std::function<void(std::uint64_t)>& progress);
 

@@ -10,9 +10,11 @@
 #include "capture/capture.h"
 #include "capture/core_file.h"
 #include "capture/facts.h"
+#include "capture/file_kind.h"
 #include "elf/core_head.h"
 #include "elf/core_notes.h"
 #include "store/access.h"
+#include "store/hole_marks.h"
 
 namespace obit {
 namespace {
@@ -27,6 +29,10 @@ constexpr std::uint64_t kHoleMin = kFrameBytes;
 class Importer final : public CoreFileSink {
  public:
   explicit Importer(CoreWriter& writer) : writer_(writer) {}
+
+  void Expect(std::uint64_t holes) override {
+    if (holes > kPlainHolesMax) writer_.KeepHolesByLength();
+  }
 
   Result<void> Data(std::span<const std::byte> bytes) override {
     OBIT_TRY(Learn(bytes));
@@ -49,17 +55,28 @@ class Importer final : public CoreFileSink {
   }
 
   [[nodiscard]] const CoreHead& head() const { return head_; }
+  /// Why it is no core: what came so far is something else, or not what a core begins with.
+  [[nodiscard]] std::string Complaint() const {
+    const bool is_core = IsElfCore(begin_);
+    if (!is_core) return DescribeNoCore(begin_);
+    return head_.invalid().empty() ? "" : "it is a core, but " + head_.invalid();
+  }
 
  private:
   Result<void> Learn(std::span<const std::byte> bytes) {
+    if (begin_.size() < kKindBytes) {
+      const auto more = bytes.first(std::min(bytes.size(), kKindBytes - begin_.size()));
+      begin_.insert(begin_.end(), more.begin(), more.end());
+    }
     head_.Feed(bytes);
     // At once: nothing of a large file that is no core is stored.
-    if (!head_.invalid().empty()) return Refuse(EBADMSG, "{}", head_.invalid());
+    if (!head_.invalid().empty()) return Refuse(EBADMSG, "{}", Complaint());
     return {};
   }
 
   CoreWriter& writer_;
   CoreHead head_;
+  std::vector<std::byte> begin_;  // at most kKindBytes
 };
 
 std::int64_t TimeOf(const struct stat& status) {
@@ -91,8 +108,14 @@ Result<CrashRecord> WriteCrash(const Fd& file, const Fd& dir, const CoreWriter::
 
   const CoreHead& head = importer.head();
   if (!head.core_bytes()) {
-    if (!cut.empty()) return Refuse(EBADMSG, "{}", cut);
-    return Refuse(EBADMSG, "it is no core, or ends within its head: it has {} bytes", stored.plain);
+    std::string why = importer.Complaint();
+    if (why.empty())
+      why = fmt::format(
+          "it is a core that ends within its program headers, after {} bytes: nothing of the process is in "
+          "it",
+          stored.plain);
+    if (stored.plain == 0 && !cut.empty()) why = cut;
+    return Refuse(EBADMSG, "{}", why);
   }
   CrashRecord::Capture& capture = record.capture;
   capture.transport = "file";
@@ -102,6 +125,7 @@ Result<CrashRecord> WriteCrash(const Fd& file, const Fd& dir, const CoreWriter::
   capture.promised_bytes = head.core_bytes();
   capture.core_bytes = stored.plain;
   capture.stored_bytes = stored.stored;
+  capture.omitted_bytes = stored.omitted;
   if (stored.plain < *capture.promised_bytes) {
     capture.outcome = CrashOutcome::kTruncated;
     capture.reason = fmt::format("the file ends after {} of {} bytes", stored.plain, *capture.promised_bytes);

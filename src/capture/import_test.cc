@@ -206,6 +206,80 @@ TEST_F(ImportCore, RefusesWhatIsNoCore) {
   ExpectNothingLeft();
 }
 
+TEST_F(ImportCore, SaysWhatAFileIsThatIsNoCore) {
+  std::string text;
+  while (text.size() < 1441) text += "some words of text\n";
+  std::string tar(2048, '\0');
+  tar.replace(0, 4, "core");
+  tar.replace(257, 5, "ustar");
+  std::string program = Core();
+  const auto with_type = [&](int type) {
+    program[16] = static_cast<char>(type);
+    return program;
+  };
+  const std::string core = Core();
+  const std::pair<std::string, const char*> cases[] = {
+      {"", "it is empty"},
+      {text, "it is text, not a core"},
+      {Compressed(text, "gzip"), "it is text, not a core"},
+      {Compressed(text, "zstd"), "it is text, not a core"},
+      {Compressed("", "xz"), "it is empty"},
+      {tar, "it is a tar archive"},
+      {Compressed(tar, "gzip"), "it is a tar archive"},
+      {with_type(ET_EXEC), "it is a program, not a core"},
+      {with_type(ET_DYN), "it is a program or a shared library, not a core"},
+      {with_type(ET_REL), "it is an object file, not a core"},
+      {Compressed(with_type(ET_DYN), "zstd"), "it is a program or a shared library"},
+      {std::string(5000, '\0'), "it begins with zeros"},
+      {std::string(5000, '\x01'), "it is no ELF file"},
+      {"BZh9" + std::string(100, '\x01'), "compressed by bzip2"},
+      {core.substr(0, 3), "it is no ELF file"},
+      {core.substr(0, 10), "it ends within its ELF header"},
+      {core.substr(0, 63), "ends within its program headers"},
+      {core.substr(0, 100), "it is a core that ends within its program headers, after 100 bytes"},
+      {Compressed(core.substr(0, 100), "gzip"), "ends within its program headers, after 100 bytes"},
+  };
+  for (const auto& [content, said] : cases) {
+    const auto crash = Import(Write("file", content));
+    ASSERT_THAT(crash, FailsWith(EBADMSG)) << said;
+    EXPECT_THAT(crash.error().what, HasSubstr(said));
+  }
+  EXPECT_THAT(Import(folder_.path()).error().what, HasSubstr("it is a folder"));
+  EXPECT_THAT(Import("/dev/null").error().what, HasSubstr("it is empty"));
+  ExpectNothingLeft();
+}
+
+TEST_F(ImportCore, AHoleOfTebibytesCostsNothingAndIsThereAfterAnotherImport) {
+  constexpr std::uint64_t kSize = 3ULL << 40;
+  const std::string path = Write("core", Core(std::vector<std::byte>(64, std::byte{7})));
+  std::string bytes = ReadFile(path, 1 << 20)->text;
+  auto* program_headers = reinterpret_cast<Elf64_Phdr*>(bytes.data() + sizeof(Elf64_Ehdr));
+  program_headers[1].p_filesz = program_headers[1].p_memsz = kSize;
+  Write("core", bytes);
+  const std::uint64_t whole = program_headers[1].p_offset + kSize;
+  {
+    const Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    ASSERT_THAT(WriteAllAt(file, testing::BytesOf("the end"), whole - 7), Succeeds());
+  }
+  auto crash = Import(path);
+  for (const char* what : {"plain", "stored", "cut"}) {
+    ASSERT_THAT(crash, Succeeds()) << what;
+    const auto record = store_.Load(*crash);
+    EXPECT_LT(record->capture.stored_bytes, 64u << 10) << what;
+    EXPECT_GT(record->capture.omitted_bytes, kSize - (1 << 20)) << what;
+    auto reader = CoreReader::Open(*store_.OpenFile(*crash, kCoreFile));
+    ASSERT_THAT(reader, Succeeds()) << what;
+    EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull) << what;
+    ASSERT_EQ(reader->size(), whole) << what;
+    std::string end(7, ' ');
+    ASSERT_THAT(reader->ReadAt(whole - 7, std::as_writable_bytes(std::span(end))), Succeeds());
+    EXPECT_EQ(end, "the end") << what;
+    std::string stored = ReadFile(store_.PathOf(*crash) + "/" + kCoreFile, 1 << 20)->text;
+    if (what == std::string_view("stored")) stored.resize(stored.size() - 60);  // without list and table
+    crash = Import(Write("core.zst", stored));
+  }
+}
+
 TEST_F(ImportCore, RefusesEveryCutOfTheHead) {
   const std::string core = Core(std::vector<std::byte>(64, std::byte{7}));
   const std::size_t table_ends = sizeof(Elf64_Ehdr) + 2 * sizeof(Elf64_Phdr);

@@ -92,6 +92,39 @@ TEST_F(UnpackCore, IntoAPipeWritesEveryByte) {
   EXPECT_EQ(got, core_);
 }
 
+TEST_F(UnpackCore, WaitsForAReaderOfAPipeThatDoesNotBlock) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  const Fd reader(ends[0]);
+  Fd writer(ends[1]);
+  ASSERT_EQ(::fcntl(reader.get(), F_SETFL, 0), 0);
+  std::string got(core_.size() + 1, '\0');
+  std::size_t size = 0;
+  std::thread reading([&] { size = *ReadFull(reader, std::as_writable_bytes(std::span(got))); });
+  const auto unpacked = Unpack(writer);
+  writer.Reset();
+  reading.join();
+  EXPECT_THAT(unpacked, Succeeds());
+  got.resize(size);
+  EXPECT_EQ(got, core_);
+}
+
+TEST_F(UnpackCore, TellsBeforeItWritesThatNoFileMayBeSoLong) {
+  {
+    const Fd file(::open((folder_ / "core.zst").c_str(), O_RDWR | O_TRUNC));
+    CoreWriter writer(file, {});
+    ASSERT_THAT(writer.Append(testing::BytesOf(core_)), Succeeds());
+    ASSERT_THAT(writer.Skip(INT64_MAX - core_.size()),
+                Succeeds());  // no file system has such files, and 1 byte more
+    ASSERT_THAT(writer.Finish(), Succeeds());
+  }
+  const Fd out = Out(O_TRUNC);
+  ASSERT_THAT(WriteAll(out, "before"), Succeeds());
+  EXPECT_THAT(Unpack(out), testing::FailsWith(EFBIG));
+  EXPECT_EQ(Content(), "before");
+  EXPECT_EQ(progress_, 0u);
+}
+
 TEST_F(UnpackCore, TellsOfAFullDisk) {
   const Fd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   EXPECT_THAT(Unpack(full), testing::FailsWith(ENOSPC));

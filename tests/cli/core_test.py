@@ -2,15 +2,27 @@
 
 import bz2
 import contextlib
+import fcntl
 import gzip
+import json
 import lzma
 import os
 import pathlib
+import random
 import select
+import shutil
+import struct
 import subprocess
+import termios
 
 import support
 from harness import case, programs, wait
+
+
+def waiting_bytes(pipe):
+    """How much a pipe holds."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+
 
 MEMORY = bytes(range(1, 251)) * 4000 + bytes(1 << 20) + b"end"
 
@@ -65,6 +77,89 @@ class Import(support.CliCase):
             self.assertEqual(path.stat().st_uid, 65534, path)
 
 
+    def test_what_is_no_core_makes_no_store(self):
+        (self.folder / "text").write_text("some words of text\n" * 76)
+        (self.folder / "empty").write_bytes(b"")
+        subprocess.run(["tar", "-cf", "tar", "text"], cwd=self.folder, check=True)
+        (self.folder / "packed").write_bytes(gzip.compress(b"some words of text"))
+        (self.folder / "cut").write_bytes(support.make_core()[:100])
+        cases = {"text": "it is text, not a core", "empty": "it is empty", "tar": "it is a tar archive", "packed": "it is text",
+                 "cut": "ends within its program headers", "/bin/true": "it is a program", "/bin": "it is a folder",
+                 "absent": "No such file"}  # fmt: skip
+        for name, said in cases.items():
+            with self.subTest(name):
+                _, err = self.run_obit("import", name, code=1)
+                self.assertIn(said, err)
+                self.assertIn(name, err)
+                self.assertEqual(len(err.splitlines()), 1, err)
+                self.assertFalse(self.store.exists())
+        command = f"cat text | {programs.OBIT} --store deep/er/store import /dev/stdin"
+        self.assertEqual(subprocess.run(["/bin/sh", "-c", command], cwd=self.folder, capture_output=True).returncode, 1)
+        self.assertFalse((self.folder / "deep").exists())
+        (self.folder / "there").mkdir()
+        self.run_obit("--store", "there", "import", "text", store=False, code=1)
+        self.assertEqual(os.listdir(self.folder / "there"), [])
+        (self.folder / "core").write_bytes(support.make_core())
+        self.run_obit("import", "text", "core", code=1)
+        self.assertEqual(len(self.records()), 1)
+        self.run_obit("import", "text", code=1)
+        self.assertEqual(os.listdir(self.store / "incoming"), [])
+        self.assertEqual(len(self.records()), 1)
+
+
+class OldHoles(support.CliCase):
+    """Cores with a hole that obit before 0.2 stored as longer than it was."""
+
+    GIB, HOLE = 1 << 30, (2 << 30) - 4096
+
+    def setUp(self):
+        super().setUp()
+        core = bytearray(support.make_core())
+        self.begin = len(core)
+        size = self.HOLE + 4096
+        struct.pack_into("<QQ", core, 64 + 56 + 32, size, size)  # of the segment: in the file, and in memory
+        with open(self.folder / "core", "wb") as file:
+            file.write(core)
+            file.truncate(self.begin + self.HOLE)
+            file.seek(0, os.SEEK_END)
+            file.write(b"e" * 4096)
+        self.run_obit("import", "core")
+        (self.record,) = self.records()
+        self.stored = self.directory_of(self.record) / "core.zst"
+        content = bytearray(self.stored.read_bytes())
+        frames, = struct.unpack_from("<I", content, len(content) - 9)
+        self.table_at = len(content) - 9 - 8 * frames
+        at = 0
+        for i in range(frames):
+            stored, plain = struct.unpack_from("<II", content, self.table_at + 8 * i)
+            if self.GIB - (128 << 10) < plain < self.GIB:
+                content[at : at + stored] = content[at - stored : at]  # the frame of the GiB before
+                break
+            at += stored
+        else:
+            self.fail("there is no such hole")
+        self.stored.write_bytes(content)
+
+    def test_one_is_read_right(self):
+        self.run_obit("dump", "-o", "out")
+        self.assertEqual(subprocess.run(["cmp", "core", "out"], cwd=self.folder).returncode, 0)
+        self.run_obit("analyze")
+        report = json.loads((self.stored.parent / "report.json").read_text())
+        self.assertNotIn("stored core", report.get("failure", ""))
+
+    def test_one_that_was_recovered_is_refused(self):
+        def as_recovered(content):
+            content["capture"].update(method="direct", transport="socket", core_bytes=self.begin + self.HOLE + 8192)
+
+        self.edit_record(self.record, as_recovered)
+        for verb in (["dump", "-o", "out"], ["gdb"], ["analyze"]):
+            _, err = self.run_obit(*verb, code=1)
+            self.assertIn("its core cannot be read", err)
+            self.assertIn("shifted", err)
+        self.assertFalse((self.folder / "out").exists())
+        self.run_obit("show")
+
+
 class Dump(support.CliCase):
     def setUp(self):
         super().setUp()
@@ -86,6 +181,67 @@ class Dump(support.CliCase):
             subprocess.run(command, stdout=file, check=True)
         self.assertEqual(self.out.read_bytes(), self.core)
         self.assertLess(self.out.stat().st_blocks * 512, len(self.core) - (900 << 10))
+
+    def through_pipe_that_does_not_block(self, *arguments):
+        """What a slow reader gets that made the pipe non-blocking, as node does with its children's."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(writer, False)
+        process = subprocess.Popen([programs.OBIT, "--store", self.store, *arguments], stdout=writer, stderr=subprocess.PIPE)
+        filled = fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)
+        with os.fdopen(writer, "wb", closefd=True):
+            wait.until(lambda: process.poll() is not None or waiting_bytes(reader) >= filled, "a full pipe, or an end")
+        with os.fdopen(reader, "rb") as file:
+            got = file.read()
+        _, err = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, err), (0, b""))
+        return got
+
+    def test_a_pipe_that_does_not_block_gets_all(self):
+        self.assertEqual(self.through_pipe_that_does_not_block("dump"), self.core)
+
+    def test_so_does_one_for_a_list(self):
+        for _ in range(7):  # of each 2 to the 7th copies: more than a pipe holds
+            for record in self.records():
+                copy = f"{random.getrandbits(64):016x}"
+                shutil.copytree(self.directory_of(record), self.directory_of(record).parent / copy)
+                self.edit_copy(record, copy)
+        listed = self.through_pipe_that_does_not_block("list", "--json")
+        self.assertEqual(len(json.loads(listed)), 128)
+
+    def edit_copy(self, record, copy):
+        path = self.directory_of(record).parent / copy / "crash.json"
+        path.write_text(path.read_text().replace(record["id"], copy))
+
+    def test_a_file_that_cannot_be_so_long_is_told(self):
+        with open(self.folder / "core", "wb") as file:
+            core = bytearray(support.make_core())
+            struct.pack_into("<QQ", core, 64 + 56 + 32, 5 << 30, 5 << 30)
+            file.write(core)
+            file.truncate(len(core) + (5 << 30))
+        self.run_obit("import", "core")
+        size = len(core) + (5 << 30)
+        for target in (["-o", "out"], [">out"]):
+            command = f'ulimit -f 1000000; {programs.OBIT} --store {self.store} dump @1 {" ".join(target)}'
+            done = subprocess.run(["/bin/sh", "-c", command], cwd=self.folder, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"it is 5.0 GiB ({size} bytes), and no file may be so long here", done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1)
+            self.assertFalse(self.out.exists() and self.out.stat().st_size > 0)
+            self.out.unlink(missing_ok=True)
+
+    def test_a_disk_without_room_is_told(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root, to mount a small disk")
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", disk], stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("it may not mount")
+        try:
+            _, err = self.run_obit("dump", "-o", "disk/core", code=1)
+            self.assertIn(f"({len(self.core)} bytes), and there is no room for it", err)
+            self.assertEqual(os.listdir(disk), [])
+        finally:
+            subprocess.run(["umount", disk], check=True)
 
     def test_plain_zstd_unpacks_the_same(self):
         stored = self.directory_of(self.record) / "core.zst"
