@@ -155,6 +155,8 @@ Result<std::string> ReadLinkAt(const Fd& dir, const std::string& name) {
   std::string target(PATH_MAX, '\0');
   const ssize_t n = ::readlinkat(dir.get(), name.c_str(), target.data(), target.size());
   if (n < 0) return Fail(errno, "readlink {}", name);
+  if (static_cast<std::size_t>(n) == target.size())
+    return Refuse(ENAMETOOLONG, "the target of {} is too long", name);
   target.resize(static_cast<std::size_t>(n));
   return target;
 }

@@ -56,7 +56,8 @@ struct FileText {
                                                mode_t mode,
                                                const std::function<Result<void>(const Fd&)>& prepare = {});
 
-/// The target of the symlink `name` below `dir`, at most PATH_MAX bytes.
+/// The target of the symlink `name` below `dir`. ENAMETOOLONG: it has PATH_MAX bytes or more; never a part of
+/// it.
 [[nodiscard]] Result<std::string> ReadLinkAt(const Fd& dir, const std::string& name);
 
 [[nodiscard]] Result<void> Sync(const Fd& fd);

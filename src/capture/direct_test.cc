@@ -51,7 +51,8 @@ class Parked {
     pid_ = -1;
   }
   [[nodiscard]] ProcessMemory Open() const {
-    return *OpenProcessMemory(*obit::Open("/proc", O_RDONLY | O_DIRECTORY), pid_);
+    const Fd dir = *obit::Open(fmt::format("/proc/{}", pid_), O_RDONLY | O_DIRECTORY);
+    return *OpenProcessMemory(dir);
   }
   [[nodiscard]] std::uint64_t address() const { return address_; }
   [[nodiscard]] const Bytes& content() const { return content_; }

@@ -23,14 +23,6 @@ struct ProcmapQuery {
 static_assert(sizeof(ProcmapQuery) == 104);
 constexpr unsigned long kProcmapQuery = _IOWR('f', 17, ProcmapQuery);
 
-/// The thread of `dir` (/proc/PID) that dumps core. `leader` is what /proc/PID/stat says: mostly it is that
-/// one.
-Result<ProcessStat> CrashingThread(const Fd& dir, ProcessStat leader) {
-  if ((leader.flags & ProcessStat::kDumpCore) != 0) return leader;
-  if (auto stat = FindDumpingThread(dir)) return *std::move(stat);
-  return Refuse(ENOENT, "no thread of {} dumps core", leader.id);
-}
-
 Result<FileStamp> ProgramOf(const Fd& dir) {
   struct statx file{};
   if (::statx(dir.get(), "exe", AT_STATX_DONT_SYNC, STATX_INO | STATX_BTIME, &file) < 0)
@@ -71,15 +63,14 @@ Result<FilePlace> FilePlaceOf(const Fd& maps, std::uint64_t address) {
   return FilePlace{query.inode, query.offset + (address - query.begin)};
 }
 
-Result<CrashPlace> ReadCrashPlace(const Fd& proc, pid_t pid) {
-  const Fd dir = OBIT_TRY(OpenAt(proc, std::to_string(pid), O_RDONLY | O_DIRECTORY));
+Result<CrashPlace> ReadCrashPlace(const Fd& proc, const Fd& dir, pid_t pid) {
   CrashPlace place;
   place.facts = ReadBriefFacts(proc, dir, pid);
+  const ProcessFacts& facts = place.facts;
+  if (!facts.crashing || !facts.started_since_boot) return Refuse(ENOENT, "no thread of {} dumps core", pid);
   place.program = OBIT_TRY_IN(ProgramOf(dir), "look at the program of {}", pid);
-  const ProcessStat leader = OBIT_TRY(ReadProcessStat(dir, "stat"));
-  place.started = SinceBoot(leader.start_ticks);
-  const ProcessStat crashed = OBIT_TRY(CrashingThread(dir, leader));
-  place.pc = OBIT_TRY(FilePlaceOf(OBIT_TRY(OpenAt(dir, "maps", O_RDONLY)), crashed.pc));
+  place.started = *facts.started_since_boot;
+  place.pc = OBIT_TRY(FilePlaceOf(OBIT_TRY(OpenAt(dir, "maps", O_RDONLY)), facts.crashing->pc));
   return place;
 }
 

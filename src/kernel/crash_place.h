@@ -26,9 +26,10 @@ struct CrashPlace {
   FilePlace pc;  ///< of the thread that crashed
 };
 
-/// Reads it from `proc` (a descriptor of /proc), without asking any other file system. The caller checks the
-/// process' pidfd after the call. ENOENT: no thread of `pid` dumps core; EACCES, EPERM: no right to look.
-[[nodiscard]] Result<CrashPlace> ReadCrashPlace(const Fd& proc, pid_t pid);
+/// Reads it of the process `pid` below `dir`, /proc/TID of the thread that dumps core; `proc` is a descriptor
+/// of /proc. Asks no other file system. The caller checks the process' pidfd after the call. ENOENT: it does
+/// not dump core; EACCES, EPERM: no right to look.
+[[nodiscard]] Result<CrashPlace> ReadCrashPlace(const Fd& proc, const Fd& dir, pid_t pid);
 
 /// What is mapped at `address`. `maps` is an open /proc/PID/maps; asked by PROCMAP_QUERY (Linux 6.11), before
 /// that read as text.

@@ -54,11 +54,13 @@ TEST_F(FilePlaceTest, ElsewhereThereIsNone) {
 
 TEST(CrashPlace, OfAProcessThatDumpsNothing) {
   const Fd proc = *Open("/proc", O_RDONLY | O_DIRECTORY);
-  EXPECT_THAT(ReadCrashPlace(proc, ::getpid()), FailsWith(ENOENT));
+  EXPECT_THAT(ReadCrashPlace(proc, *Open("/proc/self", O_RDONLY | O_DIRECTORY), ::getpid()),
+              FailsWith(ENOENT));
   const pid_t child = ::fork();
   if (child == 0) ::_exit(0);
+  const Fd dir = *Open(fmt::format("/proc/{}", child), O_RDONLY | O_DIRECTORY);
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
-  EXPECT_THAT(ReadCrashPlace(proc, child), FailsWith(ENOENT));
+  EXPECT_THAT(ReadCrashPlace(proc, dir, child), FailsWith(ENOENT));
 }
 
 }  // namespace

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/io.h"
@@ -16,6 +18,19 @@ namespace {
 constexpr std::array<std::string_view, 16> kLocalTypes{
     "bcachefs", "btrfs",   "erofs",  "exfat",    "ext2",  "ext3", "ext4", "f2fs",
     "iso9660",  "overlay", "rootfs", "squashfs", "tmpfs", "vfat", "xfs",  "zfs"};
+
+/// The kernel's own tmpfs, where memfd_create(2) makes files: no mountinfo has it.
+std::optional<std::uint64_t> MountOfMemory() {
+  static const std::optional<std::uint64_t> id = []() -> std::optional<std::uint64_t> {
+    const Fd memory(::memfd_create("", MFD_CLOEXEC));
+    struct statx status{};
+    if (!memory || ::statx(memory.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &status) < 0 ||
+        (status.stx_mask & STATX_MNT_ID) == 0)
+      return std::nullopt;
+    return status.stx_mnt_id;
+  }();
+  return id;
+}
 
 }  // namespace
 
@@ -35,7 +50,11 @@ LocalMounts LocalMounts::Parse(std::string_view mountinfo) {
 }
 
 Result<LocalMounts> LocalMounts::Read(const Fd& dir) {
-  return Parse(OBIT_TRY(ReadFileAt(dir, "mountinfo", kMountinfoMax)).text);
+  FileText text = OBIT_TRY(ReadFileAt(dir, "mountinfo", kMountinfoMax));
+  if (text.truncated) text.text.resize(text.text.rfind('\n') + 1);
+  LocalMounts mounts = Parse(text.text);
+  if (const auto memory = MountOfMemory()) mounts.ids_.insert(*memory);
+  return mounts;
 }
 
 Result<Fd> LocalMounts::OpenForReading(const Fd& path) const {

@@ -15,7 +15,8 @@ class LocalMounts {
  public:
   /// Decodes /proc/PID/mountinfo (proc_pid_mountinfo(5)); lines that are none are left out.
   [[nodiscard]] static LocalMounts Parse(std::string_view mountinfo);
-  /// Reads that of a process, at most kMountinfoMax bytes of it. `dir` is /proc/PID.
+  /// Reads that of a process, at most kMountinfoMax bytes of it. `dir` is /proc/TID of one of its threads.
+  /// Memory that was made a file (memfd_create(2)) is local too.
   [[nodiscard]] static Result<LocalMounts> Read(const Fd& dir);
   static constexpr std::size_t kMountinfoMax = 1 << 20;
 

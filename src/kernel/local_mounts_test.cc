@@ -2,6 +2,7 @@
 
 #include <csignal>
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/io.h"
@@ -47,6 +48,11 @@ TEST_F(OpenForReadingTest, GivesTheFileWhateverBecameOfItsName) {
   ASSERT_THAT(file, Succeeds());
   std::array<std::byte, 10> bytes;
   EXPECT_EQ(ReadFullAt(*file, bytes, 0).value_or(0), 4);
+}
+
+TEST_F(OpenForReadingTest, TakesMemoryThatWasMadeAFile) {
+  const Fd memory(::memfd_create("memory", MFD_CLOEXEC));
+  EXPECT_THAT(Reopen(fmt::format("/proc/self/fd/{}", memory.get())), Succeeds());
 }
 
 TEST_F(OpenForReadingTest, TouchesNothingElse) {

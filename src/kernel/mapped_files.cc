@@ -47,8 +47,7 @@ Fd OpenByName(const Fd& root, const Mapping& mapping) {
 
 }  // namespace
 
-Result<std::vector<MappedFile>> OpenMappedFiles(const Fd& proc, pid_t pid) {
-  const Fd dir = OBIT_TRY(OpenAt(proc, std::to_string(pid), O_RDONLY | O_DIRECTORY));
+Result<std::vector<MappedFile>> OpenMappedFiles(const Fd& dir) {
   const auto mappings = OBIT_TRY(FirstMappings(dir));
   const Fd root = OpenPath(dir, "root");
   const LocalMounts mounts = LocalMounts::Read(dir).value_or(LocalMounts());

@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <vector>
 
-#include <sys/types.h>
-
 #include "base/fd.h"
 #include "base/result.h"
 
@@ -19,11 +17,11 @@ struct MappedFile {
 /// Files that are opened of one process, at most.
 inline constexpr std::size_t kMappedFilesMax = 512;
 
-/// Opens each file of which the process `pid` has an executable mapping, whatever became of its name: by
-/// /proc/PID/map_files, or without the right to that (CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN) by its path,
+/// Opens each file of which a process has an executable mapping, whatever became of its name: by
+/// /proc/TID/map_files, or without the right to that (CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN) by its path,
 /// if device and inode are the same. No file system is asked that might not answer: what cannot be had so is
-/// left out. `proc` is a descriptor of /proc. The caller holds a pidfd and checks it after the call. Fails if
-/// the mappings cannot be read.
-[[nodiscard]] Result<std::vector<MappedFile>> OpenMappedFiles(const Fd& proc, pid_t pid);
+/// left out. `dir` is /proc/TID of one of its threads. The caller holds a pidfd and checks it after the call.
+/// Fails if the mappings cannot be read.
+[[nodiscard]] Result<std::vector<MappedFile>> OpenMappedFiles(const Fd& dir);
 
 }  // namespace obit

@@ -1,50 +1,73 @@
 #include "kernel/process.h"
 
-#include <cstdlib>
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <utility>
 
 #include <elf.h>
-#include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/openat2.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "kernel/executable.h"
+#include "kernel/process_stat.h"
 
 namespace obit {
 namespace {
 
-constexpr std::size_t kSmallFile = 16 * 1024;    // stat, status, limits, cgroup
-constexpr std::size_t kThreadsLookedAt = 65536;  // for the one that crashed
+constexpr std::size_t kSmallFile = 16 * 1024;  // auxv, limits: of a fixed length, far below
+constexpr std::size_t kCgroupMax =
+    256 * 1024;  // a line has at most PATH_MAX bytes, and each old hierarchy has one
 
-std::string SmallFile(const Fd& dir, const std::string& name) {
-  auto file = ReadFileAt(dir, name, kSmallFile);
-  return file ? std::move(file->text) : std::string();
+/// The lines of a file that is read up to `max` bytes: what the cut left of the last one would say something
+/// else.
+FileText WholeLines(const Fd& dir, const std::string& name, std::size_t max) {
+  FileText file = ReadFileAt(dir, name, max).value_or(FileText());
+  if (file.truncated) file.text.resize(file.text.rfind('\n') + 1);
+  return file;
 }
 
-/// The value of "Name:\tVALUE" in a status file.
-std::optional<std::string_view> StatusField(std::string_view status, std::string_view name) {
-  for (const std::string_view line : Split(status, '\n'))
-    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == ':')
-      return Trim(line.substr(name.size() + 1));
-  return std::nullopt;
-}
+/// A status file (proc_pid_status(5)).
+class StatusFile {
+ public:
+  StatusFile(const Fd& dir, const std::string& name) : text_(WholeLines(dir, name, kStatusMax).text) {
+    for (const std::string_view line : Split(text_, '\n'))
+      if (const std::size_t colon = line.find(':'); colon != std::string_view::npos)
+        fields_.emplace_back(line.substr(0, colon), Trim(line.substr(colon + 1)));
+  }
+  StatusFile(StatusFile&&) = delete;
 
-/// The `index`-th (negative: from the end) number of a status field such as "Uid:\t0\t0\t0\t0".
-std::optional<std::uint64_t> StatusNumber(std::string_view status, std::string_view name, int index) {
-  const auto field = StatusField(status, name);
-  if (!field) return std::nullopt;
-  std::vector<std::uint64_t> numbers;
-  for (std::string_view word : Split(*field, '\t'))
-    if (const auto number = ParseUnsigned(word.substr(0, word.find(' ')))) numbers.push_back(*number);
-  const auto at = index < 0 ? static_cast<int>(numbers.size()) + index : index;
-  if (at < 0 || at >= static_cast<int>(numbers.size())) return std::nullopt;
-  return numbers[static_cast<std::size_t>(at)];
-}
+  [[nodiscard]] std::optional<std::string_view> Field(std::string_view name) const {
+    for (const auto& [found, value] : fields_)
+      if (found == name) return value;
+    return std::nullopt;
+  }
+
+  /// The `index`-th (negative: from the end) number of a field such as "Uid:\t0\t0\t0\t0".
+  [[nodiscard]] std::optional<std::uint64_t> Number(std::string_view name, int index) const {
+    const auto field = Field(name);
+    if (!field) return std::nullopt;
+    std::vector<std::uint64_t> numbers;
+    for (const std::string_view word : Split(*field, '\t'))
+      if (const auto number = ParseUnsigned(word.substr(0, word.find(' ')))) numbers.push_back(*number);
+    const auto at = index < 0 ? static_cast<int>(numbers.size()) + index : index;
+    if (at < 0 || at >= static_cast<int>(numbers.size())) return std::nullopt;
+    return numbers[static_cast<std::size_t>(at)];
+  }
+
+  /// All four numbers of "Uid" or "Gid" are the same.
+  [[nodiscard]] std::optional<bool> HasOneId(std::string_view name) const {
+    const auto first = Number(name, 0);
+    if (!first) return std::nullopt;
+    return std::ranges::all_of(std::array{1, 2, 3}, [&](int index) { return Number(name, index) == first; });
+  }
+
+ private:
+  std::string text_;
+  std::vector<std::pair<std::string_view, std::string_view>> fields_;
+};
 
 template <class To>
 std::optional<To> As(std::optional<std::uint64_t> number) {
@@ -61,34 +84,45 @@ std::optional<std::uint64_t> SoftCoreLimit(std::string_view limits) {
 }
 
 /// The unified hierarchy's path, else that of the first one ("name=systemd" on old hosts).
-std::string CgroupPath(std::string_view text) {
-  std::string found;
-  for (const std::string_view line : Split(text, '\n')) {
+void ReadCgroup(const Fd& dir, ProcessFacts& facts) {
+  const FileText file = WholeLines(dir, "cgroup", kCgroupMax);
+  std::string_view found, of_systemd;
+  for (const std::string_view line : Split(file.text, '\n')) {
     const std::size_t first = line.find(':');
     const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
     if (second == std::string_view::npos) continue;
-    if (line.starts_with("0::")) return std::string(line.substr(3));
-    if (found.empty() || line.substr(first + 1, second - first - 1) == "name=systemd")
-      found = line.substr(second + 1);
+    if (line.starts_with("0::")) {
+      facts.cgroup = line.substr(3);
+      return;
+    }
+    if (found.empty()) found = line.substr(second + 1);
+    if (line.substr(first + 1, second - first - 1) == "name=systemd") of_systemd = line.substr(second + 1);
   }
-  return found;
+  // The one that counts may stand behind the cut.
+  if (file.truncated) {
+    facts.too_long.emplace_back("cgroup");
+    return;
+  }
+  facts.cgroup = of_systemd.empty() ? found : of_systemd;
 }
 
-std::string Link(const Fd& dir, const char* name) {
+/// The target of a link below `dir`, or nothing.
+std::string Link(const Fd& dir, const char* name) { return ReadLinkAt(dir, name).value_or(""); }
+
+/// The same of a path, which may be longer than the kernel tells.
+void ReadPath(const Fd& dir, const char* name, std::string& path, ProcessFacts& facts) {
   auto target = ReadLinkAt(dir, name);
-  return target ? std::move(*target) : std::string();
+  if (target)
+    path = std::move(*target);
+  else if (target.error().code == ENAMETOOLONG)
+    facts.too_long.emplace_back(name);
 }
 
-void ReadExecutable(const Fd& dir, ProcessFacts& facts) {
-  facts.exe = Link(dir, "exe");
-  struct statx running{};
-  const bool unlinked =
-      ::statx(dir.get(), "exe", AT_STATX_DONT_SYNC, STATX_NLINK, &running) == 0 && running.stx_nlink == 0;
-  constexpr std::string_view kDeleted = " (deleted)";  // d_path(): appended to the name of an unlinked file
-  if (unlinked && facts.exe.ends_with(kDeleted)) {
-    facts.exe.resize(facts.exe.size() - kDeleted.size());
-    facts.exe_deleted = true;
-  }
+void ReadExecutable(const Fd& proc, const Fd& dir, ProcessFacts& facts) {
+  ExecutableName name = ReadExecutableName(proc, dir);
+  facts.exe = std::move(name.path);
+  facts.exe_deleted = name.deleted;
+  if (name.too_long) facts.too_long.emplace_back("exe");
 }
 
 void ReadCmdline(const Fd& dir, ProcessFacts& facts) {
@@ -114,23 +148,40 @@ std::optional<bool> SecureByWords(std::string_view auxv) {
   return plausible ? secure : std::nullopt;
 }
 
-/// All four numbers of a "Uid" or "Gid" line are the same.
-std::optional<bool> HasOneId(std::string_view status, std::string_view name) {
-  const auto first = StatusNumber(status, name, 0);
-  if (!first) return std::nullopt;
-  for (const int index : {1, 2, 3})
-    if (StatusNumber(status, name, index) != first) return false;
-  return true;
-}
-
 /// Capabilities in a user namespace below the caller's are no rights here: every user gets them by
 /// unshare(2).
-std::optional<bool> IsCapableHere(const Fd& proc, std::string_view status, std::string_view user_namespace) {
-  const auto permitted = StatusField(status, "CapPrm");
+std::optional<bool> IsCapableHere(const Fd& proc, const StatusFile& status, std::string_view user_namespace) {
+  const auto permitted = status.Field("CapPrm");
   if (!permitted) return std::nullopt;
   const auto own = ReadLinkAt(proc, "self/ns/user");
   if (own && !user_namespace.empty() && user_namespace != *own) return false;
   return IsCapable(*permitted);
+}
+
+/// Both, if both are known.
+std::optional<bool> And(std::optional<bool> one, std::optional<bool> other) {
+  return one && other ? std::optional(*one && *other) : std::nullopt;
+}
+
+void ReadCredentials(const Fd& proc, const StatusFile& status, ProcessFacts& facts) {
+  facts.uid = As<uid_t>(status.Number("Uid", 0));
+  facts.euid = As<uid_t>(status.Number("Uid", 1));
+  facts.gid = As<gid_t>(status.Number("Gid", 0));
+  facts.egid = As<gid_t>(status.Number("Gid", 1));
+  facts.one_identity = And(status.HasOneId("Uid"), status.HasOneId("Gid"));
+  facts.capable = IsCapableHere(proc, status, facts.user_namespace);
+}
+
+/// Each thread has credentials of its own (setresuid(2) as a system call). What the first one had counts too.
+void AddCredentialsOfFirst(const Fd& proc, ProcessFacts& facts) {
+  const StatusFile status(proc, std::to_string(facts.pid) + "/status");
+  ProcessFacts first;
+  first.user_namespace = facts.user_namespace;
+  ReadCredentials(proc, status, first);
+  facts.one_identity =
+      And(And(facts.one_identity, first.one_identity), facts.uid == first.uid && facts.gid == first.gid);
+  const bool either = facts.capable.value_or(false) || first.capable.value_or(false);
+  if (either || !first.capable) facts.capable = either ? std::optional(true) : std::nullopt;
 }
 
 }  // namespace
@@ -148,134 +199,52 @@ std::optional<bool> SecureOfAuxv(std::string_view auxv) {
   return SecureByWords<std::uint32_t>(auxv);
 }
 
-Result<ProcessStat> ParseProcessStat(std::string_view line) {
-  const std::size_t open = line.find('('), close = line.rfind(')');  // comm may hold both, and spaces
-  if (open == std::string_view::npos || close == std::string_view::npos || close < open)
-    return Refuse(EBADMSG, "not a /proc stat line");
-  const auto fields = Split(Trim(line.substr(close + 1)), ' ');  // the first is field 3, "state"
-  const auto number = [&](std::size_t field) -> std::optional<std::uint64_t> {
-    return field - 3 < fields.size() ? ParseUnsigned(fields[field - 3]) : std::nullopt;
-  };
-  const auto id = ParseUnsigned(Trim(line.substr(0, open)));
-  const auto parent = number(4), flags = number(9), start = number(22), sp = number(29), pc = number(30);
-  const auto exit_code = number(52);  // the last one, since Linux 3.5: without it the line is cut
-  if (!id || !parent || !flags || !start || !sp || !pc || !exit_code)
-    return Refuse(EBADMSG, "not a /proc stat line");
-  ProcessStat stat;
-  stat.id = static_cast<pid_t>(*id);
-  stat.comm = line.substr(open + 1, close - open - 1);
-  stat.parent = static_cast<pid_t>(*parent);
-  stat.flags = *flags;
-  stat.start_ticks = *start;
-  stat.sp = *sp;
-  stat.pc = *pc;
-  stat.exit_code = static_cast<int>(*exit_code);
-  return stat;
-}
-
-Result<ProcessStat> ReadProcessStat(const Fd& dir, const std::string& name) {
-  return ParseProcessStat(OBIT_TRY(ReadFileAt(dir, name, kSmallFile)).text);
-}
-
-std::optional<ProcessStat> FindDumpingThread(const Fd& dir) {
-  const auto tasks = OpenAt(dir, "task", O_RDONLY | O_DIRECTORY);
-  if (!tasks) return std::nullopt;
-  const auto names = ListDirectory(*tasks);
-  if (!names) return std::nullopt;
-  std::size_t looked_at = 0;
-  for (const std::string& tid : *names) {
-    if (++looked_at > kThreadsLookedAt) return std::nullopt;
-    auto stat = ReadProcessStat(*tasks, tid + "/stat");
-    if (stat && (stat->flags & ProcessStat::kDumpCore) != 0) return std::move(*stat);
-  }
-  return std::nullopt;
-}
-
-std::int64_t SinceBoot(std::uint64_t start_ticks) {
-  static const std::int64_t per_tick = 1'000'000'000LL / ::sysconf(_SC_CLK_TCK);
-  return static_cast<std::int64_t>(start_ticks) * per_tick;
-}
-
 ProcessFacts ReadBriefFacts(const Fd& proc, const Fd& dir, pid_t pid) {
   ProcessFacts facts;
   facts.pid = pid;
-  if (const auto stat = ReadProcessStat(dir, "stat")) {
+  auto stat = ReadProcessStat(dir, "stat");
+  if (stat) {
     facts.parent = stat->parent;
-    facts.comm = stat->comm;
-    facts.started = RealtimeNow() - BoottimeNow() + SinceBoot(stat->start_ticks);
     // A dumping group has group_exit_code set to the fatal signal before any server is asked.
     if (const int signal = stat->exit_code & 0x7f; signal != 0) facts.signal = signal;
+    if (stat->dumps_core()) facts.crashing = ProcessFacts::Thread{stat->id, stat->comm, stat->sp, stat->pc};
   }
-  const std::string status = SmallFile(dir, "status");
-  facts.uid = As<uid_t>(StatusNumber(status, "Uid", 0));
-  facts.euid = As<uid_t>(StatusNumber(status, "Uid", 1));
-  facts.gid = As<gid_t>(StatusNumber(status, "Gid", 0));
-  facts.egid = As<gid_t>(StatusNumber(status, "Gid", 1));
-  const auto one_uid = HasOneId(status, "Uid"), one_gid = HasOneId(status, "Gid");
-  if (one_uid && one_gid) facts.one_identity = *one_uid && *one_gid;
-  facts.secure = SecureOfAuxv(SmallFile(dir, "auxv"));
-  facts.threads = StatusNumber(status, "Threads", 0);
-  facts.own_pid = As<pid_t>(StatusNumber(status, "NStgid", -1));
+  const bool is_first = !stat || stat->id == pid;
+  // The name and the age of a process are those of its first thread, which may be a zombie.
+  if (!is_first) stat = ReadProcessStat(proc, std::to_string(pid) + "/stat");
+  if (stat) {
+    facts.comm = stat->comm;
+    facts.started_since_boot = SinceBoot(stat->start_ticks);
+    facts.started = RealtimeNow() - BoottimeNow() + *facts.started_since_boot;
+  }
+  const StatusFile status(dir, "status");
+  facts.user_namespace = Link(dir, "ns/user");
+  ReadCredentials(proc, status, facts);
+  if (!is_first) AddCredentialsOfFirst(proc, facts);
+  facts.secure = SecureOfAuxv(ReadFileAt(dir, "auxv", kSmallFile).value_or(FileText()).text);
+  facts.threads = status.Number("Threads", 0);
+  facts.own_pid = As<pid_t>(status.Number("NStgid", -1));
   const auto kib = [&](std::string_view name) -> std::optional<std::uint64_t> {
-    const auto number = StatusNumber(status, name, 0);
+    const auto number = status.Number(name, 0);
     return number && *number < UINT64_MAX / 1024 ? std::optional(*number * 1024) : std::nullopt;
   };
   facts.virtual_bytes = kib("VmSize");
   facts.resident_bytes = kib("VmRSS");
-  facts.core_limit = SoftCoreLimit(SmallFile(dir, "limits"));
-  facts.cgroup = CgroupPath(SmallFile(dir, "cgroup"));
-  facts.user_namespace = Link(dir, "ns/user");
-  facts.capable = IsCapableHere(proc, status, facts.user_namespace);
+  facts.core_limit = SoftCoreLimit(WholeLines(dir, "limits", kSmallFile).text);
+  ReadCgroup(dir, facts);
   return facts;
 }
 
-ProcessFacts ReadProcessFacts(const Fd& proc, pid_t pid) {
-  const auto opened = OpenAt(proc, std::to_string(pid), O_RDONLY | O_DIRECTORY);
-  if (!opened) return {.pid = pid};
-  const Fd& dir = *opened;
+ProcessFacts ReadProcessFacts(const Fd& proc, const Fd& dir, pid_t pid) {
   ProcessFacts facts = ReadBriefFacts(proc, dir, pid);
-  facts.cwd = Link(dir, "cwd");
-  facts.root = Link(dir, "root");
+  ReadPath(dir, "cwd", facts.cwd, facts);
+  ReadPath(dir, "root", facts.root, facts);
   facts.pid_namespace = Link(dir, "ns/pid");
   facts.mount_namespace = Link(dir, "ns/mnt");
   facts.network_namespace = Link(dir, "ns/net");
-  ReadExecutable(dir, facts);
+  ReadExecutable(proc, dir, facts);
   ReadCmdline(dir, facts);
-  if (auto thread = FindDumpingThread(dir))
-    facts.crashing = ProcessFacts::Thread{thread->id, std::move(thread->comm), thread->sp, thread->pc};
   return facts;
-}
-
-Result<Fd> OpenExecutable(const Fd& proc, pid_t pid) {
-  // /proc/PID/exe is a magic link, so O_NOFOLLOW of OpenAt() does not fit.
-  const int fd = ::openat(proc.get(), (std::to_string(pid) + "/exe").c_str(), O_PATH | O_CLOEXEC);
-  if (fd < 0) return Fail(errno, "open the executable of {}", pid);
-  return Fd(fd);
-}
-
-bool IsReachable(const Fd& proc, pid_t pid, const std::string& path, const Fd& opened) {
-  struct statx running{};
-  constexpr int kFlags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
-  if (!path.starts_with('/') || ::statx(opened.get(), "", kFlags, STATX_INO | STATX_NLINK, &running) < 0 ||
-      running.stx_nlink == 0)
-    return false;
-  const std::string dir = std::to_string(pid);
-  const auto link = [&](const std::string& name) { return ReadLinkAt(proc, name).value_or(""); };
-  // Of one namespace and one root the kernel's name for it is the name.
-  const std::string own = link(dir + "/ns/mnt"), first = link("1/ns/mnt");
-  if (!own.empty() && own == (first.empty() ? link("self/ns/mnt") : first) && link(dir + "/root") == "/")
-    return true;
-  // This process may see other folders there: a service can have a /tmp of its own.
-  Fd root(::openat(proc.get(), "1/root", O_PATH | O_CLOEXEC));
-  if (!root) root = Fd(::open("/", O_PATH | O_CLOEXEC));
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED;
-  const Fd named(static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
-  if (!named) return errno == EACCES;
-  struct statx there{};
-  return ::statx(named.get(), "", kFlags, STATX_INO, &there) == 0 && there.stx_ino == running.stx_ino &&
-         there.stx_dev_major == running.stx_dev_major && there.stx_dev_minor == running.stx_dev_minor;
 }
 
 }  // namespace obit

@@ -42,8 +42,7 @@ std::uint64_t PageBytes() {
   return bytes;
 }
 
-Result<ProcessMemory> OpenProcessMemory(const Fd& proc, pid_t pid) {
-  const Fd dir = OBIT_TRY(OpenAt(proc, std::to_string(pid), O_RDONLY | O_DIRECTORY));
+Result<ProcessMemory> OpenProcessMemory(const Fd& dir) {
   ProcessMemory memory;
   memory.mem = OBIT_TRY(OpenAt(dir, "mem", O_RDONLY));
   memory.pagemap = OBIT_TRY(OpenAt(dir, "pagemap", O_RDONLY));

@@ -4,8 +4,6 @@
 #include <span>
 #include <vector>
 
-#include <sys/types.h>
-
 #include "base/fd.h"
 #include "base/result.h"
 
@@ -14,11 +12,11 @@ namespace obit {
 /// The memory of another process, open. /proc checks rights when these are opened, so they work in a process
 /// that has none.
 struct ProcessMemory {
-  Fd mem, pagemap, maps, smaps;  ///< /proc/PID/NAME, read-only
+  Fd mem, pagemap, maps, smaps;  ///< /proc/TID/NAME, read-only
 };
-/// `proc` is a descriptor of /proc. The caller holds a pidfd and checks it after the call. EACCES, EPERM: no
-/// right (CAP_SYS_PTRACE, and CAP_DAC_READ_SEARCH for another user).
-[[nodiscard]] Result<ProcessMemory> OpenProcessMemory(const Fd& proc, pid_t pid);
+/// `dir` is /proc/TID of one of its threads. The caller holds a pidfd and checks it after the call. EACCES,
+/// EPERM: no right (CAP_SYS_PTRACE, and CAP_DAC_READ_SEARCH for another user). ESRCH: that thread has exited.
+[[nodiscard]] Result<ProcessMemory> OpenProcessMemory(const Fd& dir);
 
 /// Fills `out` from `address`, with zeros for pages that the kernel refuses to read (guard pages, device
 /// memory, the end of a file): returns how many bytes those are. ESRCH: the memory is gone, its process has

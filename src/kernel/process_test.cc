@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <thread>
 
+#include <grp.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/test_support.h"
+#include "kernel/process_thread.h"
 
 namespace obit {
 namespace {
@@ -25,65 +27,11 @@ using ::testing::Ne;
 using ::testing::StartsWith;
 using testing::Succeeds;
 
-/// A stat line whose field n holds 100 + n, but for the first two.
-std::string StatLine(std::string_view comm) {
-  std::string line = "4242 (" + std::string(comm) + ") R";
-  for (int field = 4; field <= 52; ++field) line += " " + std::to_string(100 + field);
-  return line + "\n";
-}
-
-TEST(ParseProcessStat, FindsEachFieldAtItsPlace) {
-  const auto stat = ParseProcessStat(StatLine("sleep"));
-  ASSERT_THAT(stat, Succeeds());
-  EXPECT_EQ(stat->id, 4242);
-  EXPECT_EQ(stat->comm, "sleep");
-  EXPECT_EQ(stat->parent, 104);
-  EXPECT_EQ(stat->flags, 109u);
-  EXPECT_EQ(stat->start_ticks, 122u);
-  EXPECT_EQ(stat->sp, 129u);
-  EXPECT_EQ(stat->pc, 130u);
-  EXPECT_EQ(stat->exit_code, 152);
-}
-
-TEST(ParseProcessStat, TakesACommThatLooksLikeTheRest) {
-  for (const char* comm : {"", ") ) x(", ") R 1 2 3", "a\nb", "((", "))", "1 (x) R 1", "\xff\x1b[2J"}) {
-    const auto stat = ParseProcessStat(StatLine(comm));
-    ASSERT_THAT(stat, Succeeds()) << comm;
-    EXPECT_EQ(stat->comm, comm);
-    EXPECT_EQ(stat->pc, 130u);
-  }
-}
-
-TEST(ParseProcessStat, TakesMoreFieldsOfANewerKernel) {
-  std::string line = StatLine("x");
-  line.insert(line.size() - 1, " 153 154");
-  EXPECT_THAT(ParseProcessStat(line), Succeeds());
-}
-
-TEST(ParseProcessStat, RefusesEveryTruncation) {
-  const std::string whole = StatLine("a ) b");
-  const std::size_t last_field = whole.rfind(' ');
-  for (std::size_t n = 0; n <= last_field; ++n)
-    EXPECT_THAT(ParseProcessStat(whole.substr(0, n)), FailsWith(EBADMSG)) << n;
-}
-
-TEST(ParseProcessStat, RefusesFieldsThatAreNoNumbers) {
-  for (const char* field : {" 104 ", " 109 ", " 122 ", " 129 ", " 130 ", " 152\n"}) {
-    std::string line = StatLine("x");
-    line.replace(line.find(field), std::string_view(field).size(), " -1x ");
-    EXPECT_THAT(ParseProcessStat(line), FailsWith(EBADMSG)) << field;
-  }
-}
-
-TEST(ParseProcessStat, RefusesParenthesesTheWrongWayRound) {
-  EXPECT_THAT(ParseProcessStat("1 )x( R 1 2 3"), FailsWith(EBADMSG));
-  EXPECT_THAT(ParseProcessStat("(x) R 1 2 3"), FailsWith(EBADMSG));
-}
-
 ProcessFacts FactsOf(pid_t pid) {
   const auto proc = Open("/proc", O_RDONLY | O_DIRECTORY);
   EXPECT_THAT(proc, Succeeds());
-  return ReadProcessFacts(*proc, pid);
+  const auto dir = OpenThread(*proc, pid, FindDumpingThread(*proc, pid));
+  return dir ? ReadProcessFacts(*proc, *dir, pid) : ProcessFacts();
 }
 
 Child Sleep(unsigned long namespaces = 0) {
@@ -153,28 +101,6 @@ TEST(ReadProcessFacts, CutsALongCommandLineAndSaysSo) {
   EXPECT_TRUE(FactsOf(cut.pid()).cmdline_truncated);
 }
 
-TEST(ReadProcessFacts, NamesADeletedProgramWithoutTheKernelsSuffix) {
-  const testing::TemporaryFolder folder;
-  const std::string program = folder / "program";
-  std::filesystem::copy_file("/bin/sleep", program);
-  const Child child = ExecuteStopped(program, {"program", "600"});
-  ASSERT_GT(child.pid(), 0);
-  EXPECT_FALSE(FactsOf(child.pid()).exe_deleted);
-  ASSERT_EQ(::unlink(program.c_str()), 0);
-  EXPECT_EQ(FactsOf(child.pid()).exe, program);
-  EXPECT_TRUE(FactsOf(child.pid()).exe_deleted);
-}
-
-TEST(ReadProcessFacts, IsNotFooledByAProgramThatIsCalledDeleted) {
-  const testing::TemporaryFolder folder;
-  const std::string program = folder / "program (deleted)";
-  std::filesystem::copy_file("/bin/sleep", program);
-  const Child child = ExecuteStopped(program, {"program", "600"});
-  ASSERT_GT(child.pid(), 0);
-  EXPECT_EQ(FactsOf(child.pid()).exe, program);
-  EXPECT_FALSE(FactsOf(child.pid()).exe_deleted);
-}
-
 TEST(ReadProcessFacts, KnowsTheProcessByBothItsPids) {
   const Child child = Sleep(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET);
   if (::geteuid() != 0) {
@@ -241,6 +167,36 @@ TEST(ReadProcessFacts, TellsRealAndEffectiveIdsApart) {
   EXPECT_EQ(facts.egid, 12u);
 }
 
+/// Facts of a process that is in `count` groups with numbers of ten digits. Nothing: nobody may do that.
+std::optional<ProcessFacts> FactsWithGroups(int count) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) return std::nullopt;
+  const Fd reader(ends[0]), writer(ends[1]);
+  const Child child(::fork());
+  if (child.pid() == 0) {
+    std::vector<gid_t> groups;
+    for (int i = 0; i < count; ++i) groups.push_back(4'000'000'000U + static_cast<gid_t>(i));
+    const bool joined = ::setgroups(groups.size(), groups.data()) == 0 && ::setresuid(21, 21, 21) == 0;
+    (void)!::write(writer.get(), joined ? "y" : "n", 1);
+    for (;;) ::pause();
+  }
+  char joined = 0;
+  if (::read(reader.get(), &joined, 1) != 1 || joined != 'y') return std::nullopt;
+  return FactsOf(child.pid());
+}
+
+TEST(ReadProcessFacts, LosesNothingBehindManyGroups) {
+  for (const int count : {1500, 3000, 65536}) {
+    const auto facts = FactsWithGroups(count);
+    if (!facts) GTEST_SKIP() << "not root: it may join no groups";
+    EXPECT_EQ(facts->uid, 21u);
+    EXPECT_EQ(facts->one_identity, true);
+    EXPECT_EQ(facts->capable, false) << "with " << count;
+    EXPECT_EQ(facts->threads, 1u);
+    EXPECT_TRUE(facts->own_pid && facts->virtual_bytes && facts->resident_bytes);
+  }
+}
+
 TEST(ReadProcessFacts, TellsTheSoftCoreLimit) {
   const Child child = Sleep();
   rlimit limit{};
@@ -259,14 +215,6 @@ TEST(ReadProcessFacts, TellsTheCgroup) {
   EXPECT_TRUE(text.empty() || FactsOf(child.pid()).cgroup.starts_with('/')) << text;
 }
 
-TEST(ReadProcessFacts, SaysNothingOfAProcessThatIsNotThere) {
-  const ProcessFacts facts = FactsOf(INT32_MAX);
-  EXPECT_EQ(facts.pid, INT32_MAX);
-  EXPECT_TRUE(facts.exe.empty());
-  EXPECT_FALSE(facts.uid);
-  EXPECT_FALSE(facts.started);
-}
-
 TEST(ReadProcessFacts, KeepsToItselfWhatAZombieHasLost) {
   Child child = Sleep();
   ::kill(child.pid(), SIGKILL);
@@ -277,27 +225,6 @@ TEST(ReadProcessFacts, KeepsToItselfWhatAZombieHasLost) {
   EXPECT_TRUE(facts.exe.empty());
   EXPECT_TRUE(facts.cmdline.empty());
   EXPECT_FALSE(facts.resident_bytes);
-}
-
-TEST(OpenExecutable, FindsTheFileWhateverBecameOfItsName) {
-  const testing::TemporaryFolder folder;
-  const std::string program = folder / "program";
-  std::filesystem::copy_file("/bin/sleep", program);
-  struct stat before{}, found{};
-  ASSERT_EQ(::stat(program.c_str(), &before), 0);
-  const Child child = ExecuteStopped(program, {"program", "600"});
-  ASSERT_EQ(::unlink(program.c_str()), 0);
-  const auto proc = Open("/proc", O_RDONLY | O_DIRECTORY);
-  const auto executable = OpenExecutable(*proc, child.pid());
-  ASSERT_THAT(executable, Succeeds());
-  ASSERT_EQ(::fstat(executable->get(), &found), 0);
-  EXPECT_EQ(found.st_ino, before.st_ino);
-  EXPECT_NE(::fcntl(executable->get(), F_GETFL) & O_PATH, 0);
-}
-
-TEST(OpenExecutable, FailsForNoProcess) {
-  const auto proc = Open("/proc", O_RDONLY | O_DIRECTORY);
-  EXPECT_THAT(OpenExecutable(*proc, INT32_MAX), FailsWith(ENOENT));
 }
 
 }  // namespace

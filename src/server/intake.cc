@@ -294,7 +294,7 @@ void Intake::Inspect(Pending& pending, int known_signal) {
   if (pending.repeat) return;
   const auto facts = inspector_.Inspect(peer);
   if (facts) ApplyProcessFacts(*facts, record);
-  if (auto exe = inspector_.Program(peer, record.process.exe)) pending.arrival.exe = std::move(*exe);
+  if (auto exe = inspector_.Program(peer)) pending.arrival.exe = std::move(*exe);
   if (known_signal != 0) record.signal.number = known_signal;
   if (peer.info.signal) record.signal.number = *peer.info.signal;
   if (peer.info.code) record.signal.code = peer.info.code;

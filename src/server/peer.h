@@ -1,6 +1,5 @@
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "base/fd.h"
@@ -17,12 +16,20 @@ namespace obit {
 struct Peer {
   Fd pidfd;
   PidfdInfo info;
+  /// The thread that dumps core, by which /proc is asked: the first one may have exited (FindDumpingThread).
+  pid_t tid = 0;
 };
 
 /// The program of a process.
 struct Executable {
   Fd file;                 ///< open for reading; empty if its file system might not answer
   bool reachable = false;  ///< its path leads there on this host
+};
+
+/// How a process gets on.
+struct Activity {
+  std::uint64_t cpu_ticks = 0;  ///< used by all its threads so far, in units of sysconf(_SC_CLK_TCK)
+  bool runs = false;            ///< the thread that dumps core does, or would if there was a processor for it
 };
 
 /// What the server asks the kernel about a crash, behind an interface: no test can make the kernel say
@@ -40,12 +47,14 @@ class PeerInspector {
   [[nodiscard]] virtual Result<ProcessFacts> Inspect(const Peer& peer) = 0;
   /// Where it crashed, faster than Inspect. Fails also where that cannot be told.
   [[nodiscard]] virtual Result<CrashPlace> PlaceOf(const Peer& peer) = 0;
-  /// The program, which the process calls `path`.
-  [[nodiscard]] virtual Result<Executable> Program(const Peer& peer, const std::string& path) = 0;
+  /// The program.
+  [[nodiscard]] virtual Result<Executable> Program(const Peer& peer) = 0;
   /// For direct capture. EACCES, EPERM: obitd has no right to it. ESRCH: the process is gone.
   [[nodiscard]] virtual Result<ProcessMemory> Memory(const Peer& peer) = 0;
   /// For the analysis. Fails as Memory.
   [[nodiscard]] virtual Result<std::vector<MappedFile>> MappedFiles(const Peer& peer) = 0;
+  /// What it does. ESRCH: it is gone.
+  [[nodiscard]] virtual Result<Activity> ActivityOf(const Peer& peer) = 0;
 };
 
 /// The running kernel.
@@ -56,9 +65,10 @@ class KernelInspector final : public PeerInspector {
   [[nodiscard]] Result<Peer> IdentifyPiped(Fd pidfd, pid_t pid) override;
   [[nodiscard]] Result<ProcessFacts> Inspect(const Peer& peer) override;
   [[nodiscard]] Result<CrashPlace> PlaceOf(const Peer& peer) override;
-  [[nodiscard]] Result<Executable> Program(const Peer& peer, const std::string& path) override;
+  [[nodiscard]] Result<Executable> Program(const Peer& peer) override;
   [[nodiscard]] Result<ProcessMemory> Memory(const Peer& peer) override;
   [[nodiscard]] Result<std::vector<MappedFile>> MappedFiles(const Peer& peer) override;
+  [[nodiscard]] Result<Activity> ActivityOf(const Peer& peer) override;
 
  private:
   explicit KernelInspector(Fd proc) : proc_(std::move(proc)) {}

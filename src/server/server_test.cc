@@ -40,12 +40,12 @@ class FakeInspector final : public PeerInspector {
   }
   Result<Peer> Identify(const Fd&) override {
     if (!is_kernel) return Refuse(EPERM, "process is not dumping core");
-    return Peer{*OpenPidfd(crashed_), info};
+    return Peer{*OpenPidfd(crashed_), info, info.pid};
   }
   Result<Peer> IdentifyPiped(Fd pidfd, pid_t pid) override {
     if (!is_kernel) return Refuse(EPERM, "process is not dumping core");
     info.pid = pid;
-    return Peer{std::move(pidfd), info};
+    return Peer{std::move(pidfd), info, pid};
   }
   Result<ProcessFacts> Inspect(const Peer&) override {
     if (gone) return Refuse(ESRCH, "gone");
@@ -55,7 +55,7 @@ class FakeInspector final : public PeerInspector {
     if (!place) return Refuse(EACCES, "no right to look");
     return *place;
   }
-  Result<Executable> Program(const Peer&, const std::string&) override {
+  Result<Executable> Program(const Peer&) override {
     return Executable{OBIT_TRY(Open("/proc/self/exe", O_RDONLY)), true};
   }
   Result<ProcessMemory> Memory(const Peer&) override { return Refuse(EPERM, "no right to its memory"); }
@@ -64,6 +64,8 @@ class FakeInspector final : public PeerInspector {
     files.push_back({0x400000, *Open("/proc/self/exe", O_PATH)});
     return files;
   }
+
+  Result<Activity> ActivityOf(const Peer&) override { return Activity{++used_ticks_}; }
 
   [[nodiscard]] pid_t crashed() const { return crashed_; }
 
@@ -74,6 +76,7 @@ class FakeInspector final : public PeerInspector {
 
  private:
   pid_t crashed_;  // the process behind every connection
+  std::uint64_t used_ticks_ = 0;
 };
 
 class ServerTest : public ::testing::Test {

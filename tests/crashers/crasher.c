@@ -5,6 +5,9 @@
 //   segv                   a null write in crash_here
 //   abort                  abort(3) in crash_here_abort
 //   threads N              N threads; one that is not the leader writes to null, the others wait
+//   leave                  the first thread exits, and another one, "late", which has 8 MiB, dies of segv
+//   leave delete-exe       the same without a program file
+//   vfork                  a child of vfork(2) dies of segv; exits with 0 if it dumped core, without harm
 //   mappings N             N mappings, every second one of the program file, then segv
 //   memory MIB KIND        MIB of memory holding KIND (random, mixed, pointers, sparse), then segv
 //   hole GIB MIB           a mapping of GIB with 16 pages in it, and MIB of mixed memory, then segv
@@ -32,6 +35,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,6 +83,47 @@ static void CrashAmongThreads(long count) {
       Fail("pthread_create");
   }
   WaitForever(NULL);
+}
+
+static void* CrashLate(void* unused) {
+  (void)unused;
+  prctl(PR_SET_NAME, "late");
+  char line[1024] = "";
+  while (strstr(line, ") Z ") == NULL) {  // until the first thread is a zombie
+    const int stat = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    const ssize_t length = read(stat, line, sizeof line - 1);
+    if (length < 0) Fail("read /proc/self/stat");
+    line[length] = '\0';
+    close(stat);
+  }
+  crash_here();
+  return NULL;
+}
+
+static void LeaveFirstThread(void) {
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, CrashLate, NULL) != 0) Fail("pthread_create");
+  pthread_exit(NULL);
+}
+
+/// Its memory is its parent's, which stands still until it has died.
+static int CrashInVfork(void) {
+  volatile char* memory = malloc(16 << 20);
+  if (memory == NULL) Fail("malloc");
+  for (size_t i = 0; i < 16 << 20; ++i) memory[i] = (char)i;
+  const pid_t child = vfork();
+  if (child < 0) Fail("vfork");
+  if (child == 0) {
+    memory[0] = 77;
+    crash_here();
+    _exit(2);
+  }
+  int status;
+  if (waitpid(child, &status, 0) != child) Fail("waitpid");
+  if (memory[0] != 77) return 3;
+  for (size_t i = 1; i < 16 << 20; ++i)
+    if (memory[i] != (char)i) return 4;
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV && WCOREDUMP(status) ? 0 : 1;
 }
 
 /// Neighbours that cannot merge into one mapping: pages of the same file offset, and memory between them.
@@ -222,6 +267,13 @@ int main(int argc, char** argv) {
   }
   if (strcmp(way, "abort") == 0) crash_here_abort();
   if (strcmp(way, "threads") == 0) CrashAmongThreads(number);
+
+  if (strcmp(way, "vfork") == 0) return CrashInVfork();
+  if (strcmp(way, "leave") == 0) {
+    if (strcmp(what, "delete-exe") == 0) DeleteOwnProgram();
+    FillMemory(8, "mixed");
+    LeaveFirstThread();
+  }
 
   if (strcmp(way, "mappings") == 0) {
     MakeMappings(number);

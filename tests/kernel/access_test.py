@@ -110,6 +110,9 @@ class Access(case.KernelCase):
         self.assertEqual(core.stat().st_size, store.size_by_headers(core))
         self.assertIn("crash_here", self.obit_as(OWNER, "gdb", "--", "-nx", "-batch", "-ex", "bt").stdout)
 
+    def test_owner_of_one_whose_first_thread_has_left(self):
+        self.check_owned(self.crash_and_analyse(self.crasher, "leave", user=OWNER))
+
     def test_list_of_a_user_has_only_theirs(self):
         for user in (OWNER, OTHER, 0):
             self.crash(self.crasher, "segv", user=user)

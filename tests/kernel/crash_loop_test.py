@@ -130,6 +130,13 @@ class CrashLoops(Limited, case.KernelCase):
         store.records(self.server.store, 3)
         self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [2])
 
+    def test_those_whose_first_thread_has_left_have_a_site_too(self):
+        self.begin(programs.CRASHER, "leave")
+        for _ in range(4):
+            self.crash(programs.CRASHER, "leave")
+        store.records(self.server.store, 3)
+        self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [2])
+
     def test_those_that_want_no_core_take_nothing_from_the_others(self):
         self.crash(programs.CRASHER, "segv", core_limit=0)
         self.end_of_storm()

@@ -43,8 +43,8 @@ class Rights(case.KernelCase):
         self.server.start(through=["setpriv", f"--reuid={SERVER}", f"--regid={SERVER}", "--clear-groups", *given])
         self.lend_kernel("socket-request")
 
-    def crash_of(self, user):
-        death = self.crash(self.crasher, "threads", "3", user=user)
+    def crash_of(self, user, *way):
+        death = self.crash(self.crasher, *(way or ("threads", "3")), user=user)
         self.assertTrue(death.dumped)
         record = self.record()
         self.check_core(record, "crash_here")
@@ -109,6 +109,15 @@ class Rights(case.KernelCase):
     def test_started_as_its_user_with_nothing(self):
         self.start_as_user()
         self.assertEqual(self.crash_of(OWNER)["method"], "stream")
+
+    def test_first_thread_that_has_left(self):
+        self.start_as_user("sys_ptrace", "dac_read_search", "kill", "checkpoint_restore")
+        self.assertEqual(self.crash_of(OWNER, "leave")["method"], "direct")
+        self.assertEqual(self.record()["process"]["exe"], self.crasher)
+
+    def test_first_thread_that_has_left_with_nothing(self):
+        self.start_as_user()
+        self.assertEqual(self.crash_of(OWNER, "leave")["method"], "stream")
 
     def test_unreadable_program(self):
         """One that only its owner may read: the manager opens it for the worker."""

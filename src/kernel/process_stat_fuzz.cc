@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-#include "kernel/process.h"
+#include "kernel/process_stat.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view line(reinterpret_cast<const char*>(data), size);
