@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "base/io.h"
+#include "crash/exe_file.h"
 #include "elf/build_id.h"
 #include "elf/section.h"
 #include "store/core_reader.h"
@@ -96,8 +97,15 @@ void AddVdso(CoreImage& image, std::vector<ModuleFiles>& modules) {
   modules.push_back(std::move(vdso));
 }
 
-/// That `file` is what was mapped. Without a build-id in the core its age has to do.
-Result<void> CheckIdentity(const Fd& file, const ModuleFiles& module, std::int64_t crashed) {
+/// `id` is empty: none is known to compare with.
+bool HasBuildId(const Fd& file, const std::string& id) {
+  const auto found = ReadBuildId(file);
+  return found && (id.empty() || *found == id);
+}
+
+/// That `file` is what was mapped. Without a build-id in the core its size and age have to do.
+Result<void> CheckIdentity(const Fd& file, const ModuleFiles& module, const CrashRecord& record,
+                           bool is_exe) {
   const std::string id = OBIT_TRY(ReadBuildId(file));
   if (!module.module.build_id.empty()) {
     if (id == module.module.build_id) return {};
@@ -105,9 +113,26 @@ Result<void> CheckIdentity(const Fd& file, const ModuleFiles& module, std::int64
   }
   struct stat status{};
   if (::fstat(file.get(), &status) < 0) return Fail(errno, "stat");
-  const std::int64_t changed = status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec;
-  if (changed > crashed) return Refuse(ESTALE, "changed since");
+  const CrashRecord::Process::ExeFile now = ExeFileOf(status);
+  if (now.modified > record.time) return Refuse(ESTALE, "changed since");
+  const auto& then = record.process.exe_file;
+  if (is_exe && then && (now.bytes != then->bytes || now.modified != then->modified))
+    return Refuse(ESTALE, "replaced since");
   return {};
+}
+
+/// By its name, on this host.
+Result<Fd> OpenNamed(const ModuleFiles& module, const CrashRecord& record, bool is_exe) {
+  constexpr std::string_view kDeleted = " (deleted)";  // d_path(): appended to a name that is gone
+  const std::string& path = module.module.path;
+  auto file = OpenRegular(path);
+  if (!file && file.error().code == ENOENT && path.ends_with(kDeleted) && !module.module.build_id.empty())
+    file = OpenRegular(path.substr(0, path.size() - kDeleted.size()));  // perhaps it was installed once more
+  if (!file && file.error().code == ENOENT) return Refuse(ENOENT, "not found");
+  if (!file) return file;
+  if (const auto same = CheckIdentity(*file, module, record, is_exe); !same)
+    return std::unexpected(same.error());
+  return file;
 }
 
 void FindFile(ModuleFiles& module, AnalysisJob& job, const std::string& exe) {
@@ -116,23 +141,18 @@ void FindFile(ModuleFiles& module, AnalysisJob& job, const std::string& exe) {
     module.file = std::move(mapped.file);
     return;
   }
-  if (job.exe && module.module.path == exe) {
+  const bool is_exe = module.module.path == exe;
+  if (job.exe && is_exe) {
     auto unpacked = UnpackToMemory(std::move(job.exe));
-    if (unpacked && CheckIdentity(*unpacked, module, INT64_MAX)) {
+    if (unpacked && HasBuildId(*unpacked, module.module.build_id)) {
       module.file = std::move(*unpacked);
       return;
     }
   }
-  auto named = OpenRegular(module.module.path);
-  if (!named) {
-    module.module.problem = named.error().code == ENOENT ? "not found" : named.error().what;
-    return;
-  }
-  if (const auto same = CheckIdentity(*named, module, job.record.time); !same) {
-    module.module.problem = same.error().what;
-    return;
-  }
-  module.file = std::move(*named);
+  if (auto named = OpenNamed(module, job.record, is_exe))
+    module.file = std::move(*named);
+  else
+    module.module.problem = named.error().what;
 }
 
 /// "DIR/.build-id/ab/cdef.debug"; empty for an id that is too short to be one.

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/io.h"
+#include "crash/exe_file.h"
 #include "elf/build_id.h"
 #include "store/store.h"
 
@@ -33,8 +34,10 @@ void KeepExecutable(const Fd& exe, bool reachable, const Fd& dir, const CoreWrit
   struct stat running{};
   if (::fstat(exe.get(), &running) < 0 || !S_ISREG(running.st_mode)) return;
   if (const auto id = ReadBuildId(exe)) record.process.exe_build_id = *id;
-  record.process.exe_deleted = running.st_nlink == 0;
-  if (reachable || static_cast<std::uint64_t>(running.st_size) > kExecutableMax) return;
+  record.process.exe_file = ExeFileOf(running);
+  if (running.st_nlink == 0) record.process.exe_deleted = true;  // perhaps since it was looked at
+  if (reachable && running.st_nlink > 0) return;
+  if (static_cast<std::uint64_t>(running.st_size) > kExecutableMax) return;
   if (record.files.core.empty()) return;  // nothing to read with it
   if (Copy(exe, dir, options))
     record.files.exe = kExeFile;

@@ -9,6 +9,19 @@ namespace {
 
 constexpr std::size_t kArgumentsMax = 79;  // of NT_PRPSINFO: ELF_PRARGSZ is 80 with the NUL
 
+/// The notes have the whole of a path that is too long for /proc; but they do not tell a file without a name
+/// from one that is called so.
+void TakeExecutable(std::string path, CrashRecord::Process& process) {
+  if (path.empty()) return;
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (path.ends_with(kDeleted)) {
+    path.resize(path.size() - kDeleted.size());
+    process.exe_deleted = true;
+  }
+  process.exe = std::move(path);
+  std::erase(process.too_long, "exe");
+}
+
 }  // namespace
 
 void ApplyProcessFacts(const ProcessFacts& facts, CrashRecord& record) {
@@ -24,6 +37,7 @@ void ApplyProcessFacts(const ProcessFacts& facts, CrashRecord& record) {
   process.cwd = facts.cwd;
   process.root = facts.root;
   process.cgroup = facts.cgroup;
+  process.too_long = facts.too_long;
   process.uid = facts.uid;
   process.euid = facts.euid;
   process.gid = facts.gid;
@@ -75,7 +89,7 @@ void ApplyCoreNotes(const CoreNotes& notes, CrashRecord& record) {
       process.cmdline_truncated = notes.process->arguments.size() >= kArgumentsMax;
     }
   }
-  if (process.exe.empty()) process.exe = notes.ExecutablePath();
+  if (process.exe.empty()) TakeExecutable(notes.ExecutablePath(), process);
   const auto secure = notes.auxv.find(AT_SECURE);
   if (secure != notes.auxv.end() && secure->second != 0) process.privileged = true;
 }

@@ -19,6 +19,7 @@ ProcessFacts AllFacts() {
   facts.comm = "comm";
   facts.exe = "/exe";
   facts.exe_deleted = true;
+  facts.too_long = {"cwd"};
   facts.cmdline = {"a", "", "b"};
   facts.cmdline_truncated = true;
   facts.cwd = "/cwd";
@@ -68,6 +69,7 @@ TEST(ApplyProcessFacts, CopiesEachFact) {
   EXPECT_EQ(process.comm, "comm");
   EXPECT_EQ(process.exe, "/exe");
   EXPECT_TRUE(process.exe_deleted);
+  EXPECT_THAT(process.too_long, ElementsAre("cwd"));
   EXPECT_THAT(process.cmdline, ElementsAre("a", "", "b"));
   EXPECT_TRUE(process.cmdline_truncated);
   EXPECT_EQ(process.cwd, "/cwd");
@@ -135,6 +137,23 @@ TEST(ApplyCoreNotes, FillsAnEmptyRecord) {
   EXPECT_EQ(record.signal.number, SIGBUS);
   EXPECT_EQ(record.signal.code, 2);
   EXPECT_EQ(record.signal.address, 0x18u);
+}
+
+TEST(ApplyCoreNotes, HaveThePathThatIsTooLongForProc) {
+  CrashRecord record;
+  record.process.too_long = {"cwd", "exe"};
+  ApplyCoreNotes(AllNotes(), record);
+  EXPECT_EQ(record.process.exe, "/from/notes");
+  EXPECT_FALSE(record.process.exe_deleted);
+  EXPECT_THAT(record.process.too_long, ElementsAre("cwd"));
+}
+
+TEST(ApplyCoreNotes, NameAProgramWithoutTheKernelsSuffix) {
+  CoreNotes notes = AllNotes();
+  for (CoreNotes::File& file : notes.files) file.path += " (deleted)";
+  const CrashRecord record = FromNotes(notes);
+  EXPECT_EQ(record.process.exe, "/from/notes");
+  EXPECT_TRUE(record.process.exe_deleted);
 }
 
 TEST(ApplyCoreNotes, OverridesTheSignalAndTheRegistersOnly) {

@@ -70,9 +70,18 @@ struct CrashRecord {
     std::string exe;  ///< as the process' mount namespace names it
     bool exe_deleted = false;
     std::string exe_build_id;  ///< hex
+    /// What tells the program from another file of its name. Any numbers: they are its file system's.
+    struct ExeFile {
+      std::uint64_t inode = 0, bytes = 0;
+      std::int64_t modified = 0;  ///< ns since 1970
+      bool operator==(const ExeFile&) const = default;
+    };
+    std::optional<ExeFile> exe_file;
     std::vector<std::string> cmdline;
     bool cmdline_truncated = false;
     std::string cwd, root, cgroup;
+    /// Of "exe", "cwd", "root" and "cgroup" those that are longer than can be read, and so are not known.
+    std::vector<std::string> too_long;
     std::optional<uid_t> uid, euid;
     std::optional<gid_t> gid, egid;
     std::optional<bool> privileged;  ///< setuid and the like: its data is not for its user

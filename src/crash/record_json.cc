@@ -18,12 +18,17 @@ Json ProcessJson(const CrashRecord::Process& process) {
   out["exe"] = BytesToUtf8(process.exe);
   Put(out, "exe_deleted", process.exe_deleted);
   Put(out, "exe_build_id", process.exe_build_id);
+  if (process.exe_file)
+    out["exe_file"] = {{"inode", process.exe_file->inode},
+                       {"bytes", process.exe_file->bytes},
+                       {"modified", process.exe_file->modified}};
   out["cmdline"] = Json::array();
   for (const std::string& argument : process.cmdline) out["cmdline"].push_back(BytesToUtf8(argument));
   Put(out, "cmdline_truncated", process.cmdline_truncated);
   Put(out, "cwd", process.cwd);
   Put(out, "root", process.root);
   Put(out, "cgroup", process.cgroup);
+  for (const std::string& name : process.too_long) out["too_long"].push_back(BytesToUtf8(name));
   Put(out, "uid", process.uid);
   Put(out, "euid", process.euid);
   Put(out, "gid", process.gid);
@@ -105,11 +110,19 @@ void ReadProcess(ObjectReader in, CrashRecord::Process& process) {
   in.Get("exe", process.exe);
   in.Get("exe_deleted", process.exe_deleted);
   in.Get("exe_build_id", process.exe_build_id);
+  if (in.Find("exe_file") != nullptr) {
+    ObjectReader file = in.Object("exe_file");
+    process.exe_file.emplace();
+    file.Get("inode", process.exe_file->inode);
+    file.Get("bytes", process.exe_file->bytes);
+    file.Get("modified", process.exe_file->modified);
+  }
   in.Get("cmdline", process.cmdline);
   in.Get("cmdline_truncated", process.cmdline_truncated);
   in.Get("cwd", process.cwd);
   in.Get("root", process.root);
   in.Get("cgroup", process.cgroup);
+  in.Get("too_long", process.too_long);
   in.Get("uid", process.uid);
   in.Get("euid", process.euid);
   in.Get("gid", process.gid);

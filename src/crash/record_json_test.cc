@@ -33,6 +33,9 @@ class Generator : testing::RandomValues {
     process.exe = Text();
     process.exe_deleted = Coin();
     process.exe_build_id = Text();
+    if (Coin()) process.exe_file = {Number<std::uint64_t>(), Number<std::uint64_t>(), Number<std::int64_t>()};
+    process.too_long.resize(random_() % 3);
+    for (std::string& name : process.too_long) name = Text();
     process.cmdline.resize(random_() % 4);
     for (std::string& argument : process.cmdline) argument = Text();
     process.cmdline_truncated = Coin();
@@ -132,6 +135,11 @@ std::string Dump(const CrashRecord& record) {
          fmt::format("{} {} {} {}|{}|{} {}|{}{} {}|{}|{}\n", p.pid, optional(p.own_pid), optional(p.parent),
                      p.comm, p.exe, p.exe_deleted, p.exe_build_id, cmdline, p.cmdline_truncated, p.cwd,
                      p.root, p.cgroup) +
+         fmt::format("{} {}\n",
+                     p.exe_file
+                         ? fmt::format("{} {} {}", p.exe_file->inode, p.exe_file->bytes, p.exe_file->modified)
+                         : "-",
+                     fmt::join(p.too_long, "|")) +
          fmt::format("{} {} {} {} {} {} {} {} {} {}\n", optional(p.uid), optional(p.euid), optional(p.gid),
                      optional(p.egid), optional(p.privileged), optional(p.threads), optional(p.virtual_bytes),
                      optional(p.resident_bytes), optional(p.core_limit), optional(p.started)) +
@@ -158,6 +166,8 @@ Json Whole() {
   p.pid_namespace = p.mount_namespace = p.network_namespace = p.user_namespace = "x";
   p.exe_deleted = p.cmdline_truncated = true;
   p.cmdline = {"x", "y"};
+  p.exe_file = {13, 14, -15};
+  p.too_long = {"x"};
   p.uid = p.euid = p.gid = p.egid = 3;
   p.privileged = true;
   p.threads = p.virtual_bytes = p.resident_bytes = p.core_limit = 4;

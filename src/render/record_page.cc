@@ -54,10 +54,15 @@ std::string ThreadText(const CrashRecord& record) {
               ", ");
 }
 
+/// A path of the process, or that it is too long to be known.
+std::string PathText(const CrashRecord::Process& process, std::string_view name, const std::string& path) {
+  return std::ranges::find(process.too_long, name) == process.too_long.end() ? EscapeForTerminal(path)
+                                                                             : "longer than obitd can read";
+}
+
 std::string ProgramText(const CrashRecord& record) {
   const CrashRecord::Process& process = record.process;
-  if (process.exe.empty()) return "";
-  return Join({EscapeForTerminal(process.exe), process.exe_deleted ? "deleted" : "",
+  return Join({PathText(process, "exe", process.exe), process.exe_deleted ? "deleted" : "",
                record.files.exe.empty() ? "" : "a copy is kept",
                process.exe_build_id.empty() ? "" : "build-id " + EscapeForTerminal(process.exe_build_id)},
               ", ");
@@ -167,11 +172,11 @@ void AddRecordFields(Page& page, const CrashRecord& record, const PageContext& c
   page.Field("Program", ProgramText(record));
   page.Field("Command", CommandText(process));
   page.Field("User", UserText(process));
-  page.Field("Folder", EscapeForTerminal(process.cwd));
-  page.Field("Root", process.root == "/" ? "" : EscapeForTerminal(process.root));
+  page.Field("Folder", PathText(process, "cwd", process.cwd));
+  page.Field("Root", process.root == "/" ? "" : PathText(process, "root", process.root));
   page.Field("Namespaces", NamespacesText(process, context));
   page.Field("Belongs to", DescribeIdentity(process.cgroup));
-  page.Field("Cgroup", EscapeForTerminal(process.cgroup));
+  page.Field("Cgroup", PathText(process, "cgroup", process.cgroup));
   page.Field("Started", StartedText(record, context.now));
   page.Field("Memory", MemoryText(process));
   page.Field("Limit", LimitText(process));

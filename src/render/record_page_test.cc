@@ -86,6 +86,17 @@ TEST(RecordPage, SaysAllThatIsKnown) {
 )");
 }
 
+TEST(RecordPage, SaysWhatWasTooLong) {
+  CrashRecord record = Sample();
+  for (std::string* path : {&record.process.exe, &record.process.cwd, &record.process.cgroup}) path->clear();
+  record.process.too_long = {"exe", "cwd", "cgroup"};
+  const std::string page = RenderRecordPage(record, Context());
+  EXPECT_THAT(page, HasSubstr("\n  Program     longer than obitd can read, build-id c0ffee\n"));
+  EXPECT_THAT(page, HasSubstr("\n  Folder      longer than obitd can read\n"));
+  EXPECT_THAT(page, HasSubstr("\n  Cgroup      longer than obitd can read\n"));
+  EXPECT_THAT(page, Not(HasSubstr("Root")));
+}
+
 TEST(RecordPage, SaysWhyThereIsNoReport) {
   PageContext context = Context();
   context.analysis = "none yet: obit analyze 3f9c2a71";

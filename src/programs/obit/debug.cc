@@ -10,7 +10,9 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "common.h"
+#include "crash/exe_file.h"
 #include "elf/build_id.h"
 #include "new_file.h"
 #include "stored_file.h"
@@ -47,15 +49,29 @@ Result<std::optional<DebugFile>> FindProgram(const ChosenCrash& crash) {
   return DebugFile{path, Fd()};
 }
 
-void WarnOfAnotherBuild(const ChosenCrash& crash, const DebugFile& program) {
-  const std::string& crashed = crash.record.process.exe_build_id;
-  if (crashed.empty()) return;
+bool IsOfThisBoot(const CrashRecord& record) {
+  const auto boot = ReadFile("/proc/sys/kernel/random/boot_id", 64);
+  return boot && Trim(boot->text) == record.host.boot_id;
+}
+
+/// True if the file that has the program's name now is known to be another one than the one that crashed.
+bool IsAnotherFile(const CrashRecord& record, const Fd& file) {
+  const CrashRecord::Process& process = record.process;
+  if (!process.exe_build_id.empty()) return ReadBuildId(file).value_or("") != process.exe_build_id;
+  struct stat status{};
+  if (::fstat(file.get(), &status) < 0) return false;
+  const auto now = ExeFileOf(status);
+  if (!process.exe_file) return process.exe_deleted || now.modified > record.time;
+  if (now.bytes != process.exe_file->bytes || now.modified != process.exe_file->modified) return true;
+  return IsOfThisBoot(record) && now.inode != process.exe_file->inode;  // elsewhere a copy has another number
+}
+
+void WarnOfAnotherFile(const CrashRecord& record, const DebugFile& program) {
+  if (program.fd) return;  // the kept one
   const auto file = Open(program.path, O_RDONLY | O_NONBLOCK);
-  if (!file) return;
-  const auto build_id = ReadBuildId(*file);
-  if (build_id && *build_id == crashed) return;
-  Log(Severity::kWarning, "{} is another build than the one that crashed: names and lines will be wrong",
-      program.path);
+  if (!file || !IsAnotherFile(record, *file)) return;
+  Log(Severity::kWarning, "{} is another {} than the one that crashed: names and lines will be wrong",
+      program.path, record.process.exe_build_id.empty() ? "file" : "build");
 }
 
 /// The folder that paths of the process begin in, if it is another one than here.
@@ -117,7 +133,7 @@ Result<std::vector<std::string>> Prepare(const ChosenCrash& crash, const DebugOp
   program = OBIT_TRY(FindProgram(crash));
   const CrashRecord::Process& process = crash.record.process;
   if (program) {
-    WarnOfAnotherBuild(crash, *program);
+    WarnOfAnotherFile(crash.record, *program);
   } else if (process.exe.empty()) {
     Log(Severity::kWarning, "which program crashed is not known: only the core is opened");
   } else {

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include "crash/record.h"
+
+namespace obit {
+
+/// What tells the file of `status` from another one.
+[[nodiscard]] CrashRecord::Process::ExeFile ExeFileOf(const struct stat& status);
+
+}  // namespace obit
