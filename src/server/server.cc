@@ -48,7 +48,7 @@ Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const 
       store_(std::move(store)),
       config_(config),
       inspector_(inspector),
-      released_(loop),
+      released_(loop, [this](const Peer& peer) { return inspector_.ActivityOf(peer); }),
       analyses_(loop, store_, std::move(analyzer), config,
                 [this](const CrashLocation& crash, const Report& report) { OnReport(crash, report); }),
       hooks_(loop, store_, config,
@@ -190,7 +190,7 @@ void Server::OpenMappedFiles(CaptureTask& task) {
 
 void Server::OnTaskDone(CaptureTask task, const TaskResult& result) {
   task.connection.Reset();
-  released_.Watch(std::move(task.peer.pidfd), task.id);
+  released_.Watch(std::move(task.peer), task.id);
   switch (result.end) {
     case TaskResult::End::kStored:
       Commit(task.id, std::move(task.mapped));
@@ -439,7 +439,7 @@ void Server::GiveUp() {
   waiting.swap(queue_);
   for (CaptureTask& task : waiting) {
     ReleaseConnection(task.connection);
-    released_.Watch(std::move(task.peer.pidfd), task.id);
+    released_.Watch(std::move(task.peer), task.id);
     KeepWithoutCore(task.id, why + " while it waited for its turn");
   }
   pool_->KillBusy(why);
