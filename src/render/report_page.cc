@@ -1,8 +1,10 @@
 #include "render/report_page.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
 #include <span>
+#include <system_error>
 #include <vector>
 
 #include "base/text.h"
@@ -252,12 +254,21 @@ class ReportPage {
       parts.push_back(
           module.problem.empty() ? name : fmt::format("{} ({})", name, EscapeForTerminal(module.problem)));
     }
-    return parts.empty() ? "" : "none for " + Join(parts, ", ");
+    if (parts.empty()) return "";
+    return "none for " + Join(parts, ", ") + (WasDenied() ? ": an analysis by root has them" : "");
+  }
+
+  /// There are programs or libraries in folders that are closed to obitd, as the homes of most users are.
+  bool WasDenied() const {
+    return std::ranges::any_of(report_.modules, [](const Module& module) {
+      return module.problem.ends_with(std::generic_category().message(EACCES));
+    });
   }
 
   std::vector<std::string> NextCommands(const ReportSections& sections) const {
     const std::string id = record_.id.substr(0, 8);
     std::vector<std::string> commands;
+    if (WasDenied()) commands.push_back(fmt::format("sudo {} analyze {}", context_.command, id));
     if (!record_.files.core.empty()) commands.push_back(fmt::format("{} gdb {}", context_.command, id));
     if (!sections.all_threads && report_.stacks.size() > 1)
       commands.push_back(fmt::format("{} show {} --all-threads", context_.command, id));

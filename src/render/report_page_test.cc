@@ -181,6 +181,16 @@ TEST(ReportPage, SaysWhereItGotStuckAndWhatIsMissing) {
   EXPECT_THAT(page, HasSubstr("Reason      no space left\n"));
 }
 
+TEST(ReportPage, SaysWhoCanReadWhatObitdMayNot) {
+  Report report = SampleReport();
+  report.modules[0] = {.path = "/root/bin/imgproxy", .problem = "open /root/bin/imgproxy: Permission denied"};
+  for (Frame& frame : report.stacks[0].frames) frame.function.clear();
+  const std::string page = Render(SampleRecord(), report);
+  EXPECT_THAT(page, HasSubstr("(open /root/bin/imgproxy: Permission denied)"));
+  EXPECT_THAT(page, HasSubstr("an analysis by root"));
+  EXPECT_THAT(page, HasSubstr("Next        sudo obit analyze 3f9c2a71 · obit gdb 3f9c2a71"));
+}
+
 TEST(ReportPage, TheHeadlineSaysHowOften) {
   PageContext context = Context();
   const auto headline = [&] {
