@@ -99,6 +99,14 @@ class Programs:
         for name, file in {"pid": "pid", "mount": "mnt", "network": "net", "user": "user"}.items():
             self.assertNotEqual(record["process"]["namespaces"][name], os.readlink(f"/proc/self/ns/{file}"))
 
+    def test_vfork(self):
+        """Its parent shares its memory, and stands still until it has died."""
+        parent = crash.run([programs.CRASHER, "vfork"])
+        self.assertEqual(parent.status, 0, f"the child dumped no core, or changed memory: {parent.output}")
+        record = self.record()
+        self.check_record(record, "crash_here", "CrashInVfork")
+        self.assertEqual((record["process"]["parent"], record["process"]["comm"]), (parent.pid, "crasher"))
+
     def test_setuid(self):
         setuid = self.copy_of_crasher()
         if os.statvfs(setuid).f_flag & os.ST_NOSUID:
