@@ -284,8 +284,8 @@ class Holes(case.KernelCase):
     def test_thirty_one_pages_short_of_two_gib(self):
         self.check_plain(2, 31)
 
-    def test_thirty_two_pages_short_of_three_gib(self):
-        self.check_plain(3, 32)
+    def test_thirty_two_pages_short_of_two_gib(self):
+        self.check_plain(2, 32)
 
     def test_one_page_short_by_stream(self):
         self.check_plain(2, 1, config="[capture]\ndirect = false\n")
