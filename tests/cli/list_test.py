@@ -11,7 +11,7 @@ from harness import case, programs
 
 class List(support.CliCase):
     def test_an_empty_store_is_an_empty_array(self):
-        self.run_obit("import", "absent", code=1)  # makes the store
+        self.run_obit("rm", self.add()["id"])
         self.assertEqual(self.run_obit("list", "--json")[0], "[]\n")
         self.assertEqual(self.run_obit("list")[0], "No crashes.\n")
 

@@ -174,7 +174,8 @@ class Doctor(PatternCase):
         self.server.start()
         self.enable()
         other = self.server.directory / "other"
-        subprocess.run([programs.OBIT, "--store", other, "import", "/dev/null"], capture_output=True)  # makes it
+        for folder in ("crashes", "incoming"):
+            (other / folder).mkdir(parents=True)
         done = subprocess.run([programs.OBIT, "--store", other, "doctor", "--crash"], capture_output=True, timeout=100)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"is " + os.fsencode(other) + b" the store of the running obitd?", done.stdout)
