@@ -181,8 +181,9 @@ bool HasCrc(const Fd& file, std::uint32_t wanted) {
   return crc == wanted;
 }
 
-/// By the name in .gnu_debuglink, in the places that gdb looks at.
-Fd OpenByLink(const ModuleFiles& module, const DebugSections& sections,
+/// By the name in .gnu_debuglink, in the places that gdb looks at. Where one is closed to this process, the
+/// module has that problem.
+Fd OpenByLink(ModuleFiles& module, const DebugSections& sections,
               const std::vector<std::string>& directories) {
   if (sections.link.empty() || !module.module.path.starts_with('/')) return {};
   const std::string folder = module.module.path.substr(0, module.module.path.rfind('/'));
@@ -191,12 +192,14 @@ Fd OpenByLink(const ModuleFiles& module, const DebugSections& sections,
   for (const std::string& place : places) {
     if (place == module.module.path) continue;
     auto file = OpenRegular(place);
+    if (!file && file.error().code == EACCES) module.module.problem = file.error().what;
     if (!file) continue;
     if (!module.module.build_id.empty()) {
       if (const auto id = ReadBuildId(*file); !id || *id != module.module.build_id) continue;
     } else if (!HasCrc(*file, sections.link_crc)) {
       continue;
     }
+    module.module.problem.clear();
     return std::move(*file);
   }
   return {};

@@ -255,7 +255,7 @@ class ReportPage {
           module.problem.empty() ? name : fmt::format("{} ({})", name, EscapeForTerminal(module.problem)));
     }
     if (parts.empty()) return "";
-    return "none for " + Join(parts, ", ") + (WasDenied() ? ": an analysis by root has them" : "");
+    return "none for " + Join(parts, ", ") + (WasDenied() ? ": an analysis by root may have them" : "");
   }
 
   /// There are programs or libraries in folders that are closed to obitd, as the homes of most users are.

@@ -4,9 +4,10 @@ import os
 import pathlib
 import pwd
 import shutil
+import subprocess
 import tempfile
 
-from harness import case, crash, programs
+from harness import case, crash, programs, report, store
 
 KEPT = 1 << 2 | 1 << 5 | 1 << 19 | 1 << 40  # CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE, CAP_CHECKPOINT_RESTORE
 OWNER = 61001  # of crashes
@@ -153,6 +154,53 @@ class Rights(case.KernelCase):
             pathlib.Path("/proc/sys/vm/drop_caches").write_text("2")  # what it knows of folders and files
             self.crash_of(0)
         self.assertNotIn("exe", self.record()["files"])
+
+    def make_home(self):
+        """A folder that is closed to obitd, with the program in it."""
+        home = self.server.directory / "home"
+        home.mkdir(mode=0o700)
+        self.crasher = shutil.copy(self.crasher, home)
+
+    def functions(self, record):
+        return [frame.get("function") for frame in report.of(self.server.store, record)["stacks"][0]["frames"]]
+
+    def test_analysis_of_a_program_in_a_private_home(self):
+        self.make_home()
+        self.start_as_user("sys_ptrace", "dac_read_search", "kill", "checkpoint_restore")
+        self.crash_of(0)
+        record = self.record()
+        said = self.functions(record)
+        self.assertIn("crash_here", said)
+        self.assertNotIn("sudo", store.obit(self.server.store, "show").stdout)
+        store.obit(self.server.store, "analyze", record["id"])
+        self.assertEqual(self.functions(record), said)
+
+    def test_analysis_that_may_not_read_a_private_home(self):
+        self.make_home()
+        self.start_as_user("sys_ptrace", "kill")
+        self.crash_of(0)
+        self.check_hint(self.record())
+
+    def test_debug_file_in_a_private_home(self):
+        """The kernel tells what was mapped, and that it is not."""
+        self.make_home()
+        debug = f"{self.crasher}.debug"
+        for words in (["--only-keep-debug", self.crasher, debug], ["--strip-all", f"--add-gnu-debuglink={debug}", self.crasher]):
+            subprocess.run(["objcopy", *words], check=True)
+        self.start_as_user("sys_ptrace", "dac_read_search", "kill", "checkpoint_restore")
+        self.crash(self.crasher, "segv")
+        self.check_hint(self.record())
+
+    def check_hint(self, record):
+        """The page says what obitd could not read, and which command can: it does."""
+        self.assertNotIn("crash_here", self.functions(record))
+        shown = " ".join(store.obit(self.server.store, "show").stdout.split())
+        self.assertIn(f"open {self.crasher}", shown)
+        self.assertIn("Permission denied", shown)
+        self.assertIn(f"sudo obit --store {self.server.store} analyze {record['id'][:8]}", shown)
+        store.obit(self.server.store, "analyze", record["id"])
+        self.assertIn("crash_here", self.functions(record))
+        self.assertNotIn("sudo", store.obit(self.server.store, "show").stdout)
 
     def test_refuses_the_store_of_another(self):
         self.server.store.mkdir()
