@@ -14,6 +14,7 @@
 #include "elf/core_head.h"
 #include "elf/core_notes.h"
 #include "store/access.h"
+#include "store/commit.h"
 #include "store/hole_marks.h"
 
 namespace obit {
@@ -147,8 +148,10 @@ Result<CrashLocation> ImportCore(const Store& store, const std::string& path,
   if (::fstat(file.get(), &status) < 0) return Fail(errno, "look at {}", path);
   const auto size = static_cast<std::uint64_t>(status.st_size);
 
+  StoreNumbers numbers = OpenNumbers(store, 1, true);
   CrashRecord record;
   record.id = NewCrashId();
+  record.number = OBIT_TRY(numbers.accepted.Take());
   record.time = TimeOf(status);
   const IncomingCrash incoming = OBIT_TRY(store.Begin(record.id));
   const auto written = [&]() -> Result<CrashLocation> {
@@ -157,9 +160,9 @@ Result<CrashLocation> ImportCore(const Store& store, const std::string& path,
         OBIT_TRY_IN(WriteCrash(file, incoming.dir, options, record, count), "{}", path);
     OBIT_TRY(GiveToOwner(store, incoming.dir));
     (void)OBIT_TRY(ShareCrash(incoming.dir, imported));  // it has no owner: for the group only
-    CrashLocation crash = OBIT_TRY(store.Commit(record.id, record.time));
-    OBIT_TRY(store.SyncDay(crash.day));
-    return crash;
+    const Committed done = OBIT_TRY(CommitNumbered(store, numbers.committed, record));
+    OBIT_TRY(store.SyncDay(done.location.day));
+    return done.location;
   }();
   if (!written) (void)store.Discard(record.id);  // the first error is the one to tell
   return written;

@@ -51,13 +51,19 @@ struct Verification {
   std::uint64_t different_bytes = 0;     ///< of all, whole pages
 };
 
+/// Numbers of crashes end here: JSON readers keep them exactly, and there is no end to reach by counting.
+inline constexpr std::uint64_t kNumberMax = std::uint64_t{1} << 52;
+
 /// One crash: plain data, written once as crash.json (docs/store-format.md describes each field there).
 /// Strings of the crashed process hold any bytes and are escaped only when written as JSON or printed. What
 /// is not known is empty.
 struct CrashRecord {
   static constexpr int kSchema = 1;
 
-  std::string id;         ///< 16 hex digits
+  std::string id;  ///< 16 hex digits
+  /// In the order in which the crashes of a store were accepted, whatever the clock said: from 1. 0: it has
+  /// none, and came before those that have one.
+  std::uint64_t number = 0;
   std::int64_t time = 0;  ///< of the crash, ns since 1970
   struct Host {
     std::string name, kernel, boot_id;

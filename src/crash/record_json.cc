@@ -187,6 +187,9 @@ void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
 }
 
 void ReadRecord(ObjectReader& in, CrashRecord& record) {
+  // Only an order: whatever else stands there, the crash is worth more.
+  if (const Json* number = in.Find("number"); number != nullptr && number->is_number_unsigned())
+    record.number = number->get<std::uint64_t>();
   std::optional<std::int64_t> time;
   in.GetTime("time", time);
   if (!time) in.Wrong("time", "there");
@@ -217,6 +220,7 @@ std::string RecordToJson(const CrashRecord& record) {
   Json out = Json::object();
   out["schema"] = CrashRecord::kSchema;
   out["id"] = record.id;
+  if (record.number != 0) out["number"] = record.number;
   out["time"] = FormatTimestamp(record.time);
   Json host = Json::object();
   Put(host, "name", record.host.name);

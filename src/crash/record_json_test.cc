@@ -23,6 +23,7 @@ class Generator : testing::RandomValues {
   CrashRecord Record() {
     CrashRecord record;
     record.id = fmt::format("{:016x}", random_());
+    record.number = Number<std::uint64_t>();
     record.time = Time();
     record.host = {Text(), Text(), Text()};
     auto& process = record.process;

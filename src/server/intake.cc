@@ -58,11 +58,12 @@ struct Intake::Pending {
 };
 
 Intake::Intake(EventLoop& loop, Listeners listeners, const Config& config, PeerInspector& inspector,
-               Handler handler)
+               Sequence& numbers, Handler handler)
     : loop_(loop),
       listeners_(std::move(listeners)),
       config_(config),
       inspector_(inspector),
+      numbers_(numbers),
       handler_(std::move(handler)),
       host_(ThisHost()) {}
 
@@ -124,10 +125,32 @@ Intake::Pending* Intake::Add(Fd connection) {
   pending->arrival.connection = std::move(connection);
   pending->arrival.accepted = MonotonicNow();
   pending->arrival.record.id = NewCrashId();
+  pending->arrival.record.number = NextNumber();
   pending->arrival.record.time = RealtimeNow();
   pending->arrival.record.host = host_;
   pending_.emplace(pending, std::move(owned));
   return pending;
+}
+
+/// Looks at no disk, unless another process took numbers meanwhile (obit import).
+std::uint64_t Intake::NextNumber() {
+  const auto number = numbers_.Take();
+  if (number) return *number;
+  SayWithoutFile(number.error());
+  return numbers_.TakeUnwritten();
+}
+
+/// After all that wait were answered.
+void Intake::Refill() {
+  if (const auto refilled = numbers_.Refill())
+    said_without_file_ = false;
+  else
+    SayWithoutFile(refilled.error());
+}
+
+/// Once each time: a full disk must not fill the log.
+void Intake::SayWithoutFile(const Error& why) {
+  if (why.code != EBUSY && !std::exchange(said_without_file_, true)) Log(Severity::kWarning, "{}", why.what);
 }
 
 Arrival Intake::Remove(Pending& pending) {
@@ -196,6 +219,7 @@ void Intake::AcceptCoredumps() {
     Inspect(*pending, 0);
     OnRequest(*pending);
   }
+  Refill();
 }
 
 void Intake::AcceptHelpers() {
@@ -210,6 +234,7 @@ void Intake::AcceptHelpers() {
     pending->arrival.record.capture.transport = NameOf(Transport::kPipe);
     OnHelperMessage(*pending);
   }
+  Refill();
 }
 
 void Intake::OnHelperMessage(Pending& pending) {

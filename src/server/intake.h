@@ -16,6 +16,7 @@
 #include "policy/crash_loop.h"
 #include "server/event_loop.h"
 #include "server/peer.h"
+#include "store/sequence.h"
 
 namespace obit {
 
@@ -59,8 +60,9 @@ class Intake {
   /// How long a peer may keep the exchange of request and mark waiting. The kernel sends both at once.
   static constexpr std::chrono::seconds kExchangeTimeout{10};
 
+  /// Each crash gets a number of `numbers` when it is accepted.
   Intake(EventLoop& loop, Listeners listeners, const Config& config, PeerInspector& inspector,
-         Handler handler);
+         Sequence& numbers, Handler handler);
   ~Intake();
 
   [[nodiscard]] Result<void> Listen();
@@ -90,6 +92,9 @@ class Intake {
   void RefuseUnlessVisitor(Fd connection, Error why);
   void OnVisitor(std::uint64_t id);
   Pending* Add(Fd connection);
+  std::uint64_t NextNumber();
+  void Refill();
+  void SayWithoutFile(const Error& why);
   void Await(Pending& pending, void (Intake::*next)(Pending&));
   void OnTimeout(Pending& pending);
   static void StopWaiting(Pending& pending);
@@ -101,6 +106,8 @@ class Intake {
   Listeners listeners_;
   Config config_;
   PeerInspector& inspector_;
+  Sequence& numbers_;
+  bool said_without_file_ = false;
   Handler handler_;
   CrashRecord::Host host_;
   EventSource coredumps_, helpers_;

@@ -30,6 +30,11 @@ std::string Headline(const CrashRecord& record) {
 /// So many counts of crash loops are written each second, and at the end: each costs a sync.
 constexpr std::size_t kRepeatsAtOnce = 16, kRepeatsAtEnd = 256;
 
+/// Crashes that are accepted and committed between two writes of their numbers' files.
+constexpr std::uint64_t kNumbersAtOnce = 4096;
+/// Until numbers are looked for again that could not be had.
+constexpr std::chrono::milliseconds kNumbersLater{200};
+
 /// The crash is being captured, or waits for that.
 bool IsIncoming(const Store& store, const std::string& id) {
   struct stat status{};
@@ -46,6 +51,7 @@ Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const 
                PeerInspector& inspector, std::string analyzer)
     : loop_(loop),
       store_(std::move(store)),
+      numbers_(OpenNumbers(store_, kNumbersAtOnce, false)),
       config_(config),
       inspector_(inspector),
       released_(loop, [this](const Peer& peer) { return inspector_.ActivityOf(peer); }),
@@ -56,7 +62,7 @@ Server::Server(EventLoop& loop, Store store, Intake::Listeners listeners, const 
                ScheduleMetrics();
                StopIfDone();
              }),
-      intake_(loop, std::move(listeners), config, inspector,
+      intake_(loop, std::move(listeners), config, inspector, numbers_.accepted,
               {.capture = [this](Arrival arrival) { Enqueue(std::move(arrival)); },
                .record =
                    [this](CrashRecord record) {
@@ -98,6 +104,9 @@ Result<std::unique_ptr<Server>> Server::Create(EventLoop& loop, Store store, Int
     server->index_ = std::move(*index);
   else
     Log(Severity::kWarning, "no index, lists will be slower: {}", index.error().what);
+  for (const std::string& problem : server->numbers_.problems) Log(Severity::kWarning, "{}", problem);
+  if (server->index_)
+    if (auto rest = server->index_->Unnumbered()) server->unnumbered_ = std::move(*rest);
   OBIT_TRY(server->RecoverAbandoned());
   server->analyses_.AddUnanalysed();
   OBIT_TRY(server->intake_.Listen());
@@ -222,8 +231,12 @@ void Server::QueueRecovery(const std::string& id, Fd dir, const std::string& rea
 
 /// What a server that is gone left in incoming/.
 Result<void> Server::RecoverAbandoned() {
-  for (IncomingCrash& crash : OBIT_TRY(store_.TakeAbandoned()))
+  for (IncomingCrash& crash : OBIT_TRY(store_.TakeAbandoned())) {
+    if (const auto begun = LoadRecord(crash.dir, kBegunFile)) (void)numbers_.accepted.NotBelow(begun->number);
     QueueRecovery(crash.id, std::move(crash.dir), "obitd was stopped or killed while it captured");
+  }
+  if (const auto ready = numbers_.accepted.Refill(); !ready)
+    Log(Severity::kWarning, "{}", ready.error().what);
   StartQueued();
   return {};
 }
@@ -265,12 +278,17 @@ void Server::Commit(const std::string& id, std::vector<MappedFile> mapped) {
   CrashLocation location;
   const auto committed = [&]() -> Result<CrashRecord> {
     const Fd incoming = OBIT_TRY(OpenAt(store_.root(), "incoming/" + id, O_RDONLY | O_DIRECTORY));
-    CrashRecord record = OBIT_TRY(LoadRecord(incoming, kRecordFile));
+    CrashRecord record = OBIT_TRY(LoadForCommit(incoming));
     if (!OBIT_TRY(ShareCrash(incoming, record)) && !std::exchange(said_no_acls_, true))
       Log(Severity::kWarning, "{} has no ACLs: crashes are for root and the group of the store only",
           store_.path());
-    location = OBIT_TRY(store_.Commit(id, record.time));
+    const Committed done = OBIT_TRY(CommitNumbered(store_, numbers_.committed, record));
+    location = done.location;
     committed_.push_back(location);
+    if (done.unnumbered) {
+      if (done.unnumbered->code != EBUSY) Log(Severity::kWarning, "crash {}: {}", id, done.unnumbered->what);
+      unnumbered_.push_back(location);
+    }
     return record;
   }();
   if (!committed) {
@@ -286,6 +304,34 @@ void Server::Commit(const std::string& id, std::vector<MappedFile> mapped) {
   if (repeats_.contains(id)) ScheduleRepeats();
   ScheduleSync();
   if (!committed->files.core.empty()) analyses_.Add(location, std::move(mapped));
+}
+
+/// The record as a worker wrote it. Workers read cores: of the numbers only those are believed that were
+/// given.
+Result<CrashRecord> Server::LoadForCommit(const Fd& incoming) {
+  CrashRecord record = OBIT_TRY(LoadRecord(incoming, kRecordFile));
+  if (record.number <= numbers_.accepted.last()) return record;
+  Log(Severity::kWarning, "crash {}: its number {} was never given: it is ignored", record.id, record.number);
+  record.number = 0;
+  OBIT_TRY(WriteRecord(incoming, record));
+  return record;
+}
+
+/// Those whose commit numbers could not be had when they were committed, by this server or the one before.
+void Server::NumberTheRest() {
+  number_ = EventSource();
+  std::vector<CrashLocation> left, numbered;
+  for (const CrashLocation& crash : unnumbered_) {
+    const auto done = NumberCommitted(store_, numbers_.committed, crash);
+    if (done)
+      numbered.push_back(crash);
+    else if (done.error().code != EEXIST && done.error().code != ENOENT && done.error().code != EPERM)
+      left.push_back(crash);
+  }
+  unnumbered_ = std::move(left);
+  if (index_ && !numbered.empty())
+    if (const auto added = index_->Add(store_, numbered); !added)
+      Log(Severity::kWarning, "index: {}", added.error().what);
 }
 
 /// To the journal, and to the log where the journal does not show it.
@@ -382,6 +428,8 @@ void Server::SyncCommitted() {
     if (const auto added = index_->Add(store_, committed_); !added)
       Log(Severity::kWarning, "index: {}", added.error().what);
   committed_.clear();
+  if (unnumbered_.empty() || number_) return;
+  if (auto later = loop_.After(kNumbersLater, [this] { NumberTheRest(); })) number_ = std::move(*later);
 }
 
 void Server::OnReport(const CrashLocation& crash, const Report& report) {
@@ -450,6 +498,7 @@ void Server::GiveUp() {
 void Server::StopIfDone() {
   if (!stopping_ || pool_->busy() > 0 || !queue_.empty() || intake_.pending() > 0 || hooks_.busy()) return;
   SyncCommitted();
+  if (!unnumbered_.empty()) NumberTheRest();
   WriteRepeats(kRepeatsAtEnd);
   for (const auto& [id, count] : repeats_)
     Log(Severity::kNotice, "{} more crashes like {} were counted, without a note in the store",

@@ -20,6 +20,7 @@
 #include "server/peer.h"
 #include "server/released_processes.h"
 #include "server/worker_pool.h"
+#include "store/commit.h"
 #include "store/index.h"
 #include "store/store.h"
 
@@ -78,6 +79,8 @@ class Server {
   void ScheduleRepeats();
   void WriteRepeats(std::size_t most);
   void NoteRepeats(const CrashLoops::Count& count);
+  [[nodiscard]] Result<CrashRecord> LoadForCommit(const Fd& incoming);
+  void NumberTheRest();
   void ScheduleSync();
   void SyncCommitted();
   void Lose(const CrashRecord& record, const std::string& why);
@@ -87,6 +90,7 @@ class Server {
   EventLoop& loop_;
   Store store_;
   Fd store_lock_;  // incoming/
+  StoreNumbers numbers_;
   std::optional<Index> index_;
   Config config_;
   PeerInspector& inspector_;
@@ -95,13 +99,14 @@ class Server {
   HookQueue hooks_;
   Intake intake_;
   std::unique_ptr<WorkerPool> pool_;
-  EventSource sync_, stop_, measure_, repeat_;
+  EventSource sync_, stop_, measure_, repeat_, number_;
   Metrics metrics_;
   std::deque<CaptureTask> queue_;                     // wait for a worker
   std::set<std::string> recovering_;                  // ids given to a worker for recovery: once only
   std::map<std::string, CrashLoops::Count> repeats_;  // by id, not in the store yet
   std::string repeats_written_;                       // the id of the last one
   std::vector<CrashLocation> committed_;              // neither synced nor in the index yet
+  std::vector<CrashLocation> unnumbered_;             // committed, but the number could not be had
   bool stopping_ = false;
   bool said_no_acls_ = false;
   Counters counters_;

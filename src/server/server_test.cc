@@ -343,6 +343,123 @@ TEST_F(ServerTest, RefusesAPeerThatIsNotTheKernel) {
   EXPECT_EQ(::recv(client->get(), &any, 1, MSG_DONTWAIT), 0) << "closed";
 }
 
+TEST_F(ServerTest, RootMayLookWhoListens) {
+  inspector_.is_kernel = false;
+  Start();
+  for (const auto& [path, type] :
+       {std::pair{Socket(), SOCK_STREAM}, {path_ + "/pipe.socket", SOCK_SEQPACKET}})
+    ASSERT_TRUE(ConnectUnix(path, type));  // and closed
+  RunUntil([this] { return server_->intake_counters().visits == 2; });
+  EXPECT_EQ(server_->intake_counters().refused, 0u);
+}
+
+TEST_F(ServerTest, WhoSaysSomethingIsNoVisitor) {
+  inspector_.is_kernel = false;
+  Start();
+  std::vector<Fd> clients;
+  for (int i = 0; i < 20; ++i) {  // more than are waited for
+    clients.push_back(*ConnectUnix(Socket(), SOCK_STREAM));
+    ASSERT_TRUE(WriteAll(clients.back(), "ELF"));
+  }
+  RunUntil([this] { return server_->intake_counters().refused == 20; });
+  EXPECT_EQ(server_->intake_counters().visits, 0u);
+}
+
+TEST_F(ServerTest, ACrashOfALimitedSizeEndsThere) {
+  inspector_.facts.core_limit = 8192;
+  Start();
+  Crash(Dumping(SmallCore(1 << 20)));
+  const auto records = Records(1);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].capture.outcome, CrashOutcome::kTruncated);
+  EXPECT_EQ(records[0].capture.reason, "RLIMIT_CORE is 8192 bytes");
+  EXPECT_EQ(records[0].capture.core_bytes, 8192u);
+}
+
+TEST_F(ServerTest, NumbersGoUpOverRestarts) {
+  std::uint64_t before = 0;
+  {  // a server that was killed
+    StoreNumbers numbers = OpenNumbers(*Store::Create(path_ + "/store"), 4096, false);
+    for (int i = 0; i < 3; ++i) before = *numbers.accepted.Take();
+  }
+  Start();
+  Crash(Dumping(SmallCore(10'000)));
+  EXPECT_GT(Records(1).back().number, before);
+}
+
+TEST_F(ServerTest, ACrashAfterAnImportIsTheNewest) {
+  Start();
+  Crash(Dumping(SmallCore(10'000)));
+  StoreNumbers import = OpenNumbers(*Store::Open(path_ + "/store"), 1, true);
+  std::uint64_t imported = 0;
+  bool crashed_again = false;
+  const auto records = RecordsAfter([&] {
+    if (server_->counters().committed >= 1 && !std::exchange(crashed_again, true)) {
+      imported = *import.accepted.Take();
+      Crash(Dumping(SmallCore(10'000)));
+    }
+    return server_->counters().committed >= 2;
+  });
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_LT(records[0].number, imported);
+  EXPECT_GT(records[1].number, imported);
+}
+
+TEST_F(ServerTest, AWorkersNumberIsBelievedOnlyIfItWasGiven) {
+  const Store store = *Store::Create(path_ + "/store");
+  CrashRecord record;
+  record.id = "00000000000000aa";
+  record.time = RealtimeNow();
+  record.number = UINT64_MAX - 1;
+  {
+    const IncomingCrash incoming = *store.Begin(record.id);
+    ASSERT_TRUE(WriteRecord(incoming.dir, record));
+  }
+  Start();
+  Crash(Dumping(SmallCore(10'000)));
+  const auto records = Records(2);
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[0].id, record.id);
+  EXPECT_EQ(records[0].number, 0u);
+  EXPECT_EQ(records[1].number, 1u);
+}
+
+TEST_F(ServerTest, WhatCouldNotBeNumberedIsNumberedLater) {
+  StoreNumbers other = OpenNumbers(*Store::Create(path_ + "/store"), 1, true);
+  std::optional<Fd> lock = *other.committed.Lock();
+  Start();
+  Crash(Dumping(SmallCore(10'000)));
+  const Store store = *Store::Open(path_ + "/store");
+  RunUntil([&] {
+    if (server_->counters().committed == 0) return false;
+    lock.reset();
+    const auto list = ListFolders(store);
+    return list && list->crashes.at(0).commit_number > 0;
+  });
+  EXPECT_EQ(ListCrashes(store)->crashes.at(0).commit_number, ListFolders(store)->crashes.at(0).commit_number);
+}
+
+TEST_F(ServerTest, WhatAServerLeftKeepsItsPlaceInTheOrder) {
+  CrashRecord record;
+  record.id = "00000000000000aa";
+  record.time = RealtimeNow();
+  {
+    const Store store = *Store::Create(path_ + "/store");
+    StoreNumbers numbers = OpenNumbers(store, 16, true);
+    record.number = *numbers.accepted.Take();
+    const IncomingCrash incoming = *store.Begin(record.id);
+    EXPECT_TRUE(WriteAll(*OpenAt(incoming.dir, kBegunFile, O_WRONLY | O_CREAT, 0600), RecordToJson(record)));
+  }
+  std::filesystem::remove(path_ + "/store/numbers/accepted");  // a power cut
+  Start();
+  Crash(Dumping(SmallCore(10'000)));
+  const auto records = Records(2);
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[0].id, record.id);
+  EXPECT_EQ(records[0].number, 1u);
+  EXPECT_EQ(records[1].number, 2u);
+}
+
 TEST_F(ServerTest, ReleasesAProcessWhoseKernelSideStalls) {
   Start({.progress_timeout = 1s});
   Crash([](Fd& server) {

@@ -1,6 +1,7 @@
 #include "store/groups.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 
 namespace obit {
@@ -20,7 +21,8 @@ std::vector<CrashGroup> GroupCrashes(std::span<const CrashSummary> crashes) {
     if (is_new) groups.push_back({*crash.group, {}});
     groups[at->second].crashes.push_back(&crash);
   }
-  std::ranges::stable_sort(groups, {}, [](const CrashGroup& group) { return group.crashes.back()->time; });
+  // By the place in the list, which is the order in which they crashed: clocks jump.
+  std::ranges::sort(groups, std::less(), [](const CrashGroup& group) { return group.crashes.back(); });
   return groups;
 }
 

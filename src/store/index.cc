@@ -27,20 +27,21 @@ constexpr int kBusyMilliseconds = 1000;
 constexpr std::int64_t kSettled = 2'000'000'000;
 
 /// Counted up with each change of the tables: a file of another version is made anew.
-constexpr int kSchema = 3;
+constexpr int kSchema = 4;
 /// Each day that has rows in `crashes` has one in `days`; `changed` is Store::DayChanged before its folder
 /// was read, 0 where the folder must be read again. The columns of an index are all that a comparison with a
 /// folder needs, or a sum.
 constexpr const char* kTables = R"(
   CREATE TABLE days (day TEXT PRIMARY KEY, changed INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE crashes (
-    time INTEGER NOT NULL, id TEXT NOT NULL, day TEXT NOT NULL, pid INTEGER NOT NULL, uid INTEGER,
+    number INTEGER NOT NULL, commit_number INTEGER NOT NULL, time INTEGER NOT NULL, id TEXT NOT NULL, day TEXT NOT NULL, pid INTEGER NOT NULL, uid INTEGER,
     comm BLOB NOT NULL, exe BLOB NOT NULL, signal INTEGER NOT NULL, detail TEXT NOT NULL,
     outcome TEXT NOT NULL, core_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL,
     reason BLOB NOT NULL, kind TEXT NOT NULL, cause BLOB NOT NULL, guess INTEGER NOT NULL,
     group_version INTEGER, group_value INTEGER, report_inode INTEGER NOT NULL,
-    report_changed INTEGER NOT NULL, PRIMARY KEY (time, id, day)) STRICT, WITHOUT ROWID;
+    report_changed INTEGER NOT NULL, PRIMARY KEY (number, time, id, day)) STRICT, WITHOUT ROWID;
   CREATE INDEX crashes_by_day ON crashes (day, id, report_inode, report_changed);
+  CREATE INDEX crashes_by_commit ON crashes (commit_number);
   CREATE INDEX crashes_by_size ON crashes (stored_bytes);
 )";
 
@@ -135,6 +136,7 @@ Result<void> LoadInto(Loaded& loaded, const Store& store, const std::string& day
     }
     CrashSummary& summary = loaded.crashes.emplace_back(Summarize(crash, *record));
     ReportStamp& report = loaded.reports.emplace_back();
+    summary.commit_number = store.LoadCommitNumber(crash).value_or(0);
     // A report that cannot be read is as good as none here: `obit show` tells of it.
     const auto head = store.LoadReportHead(crash);
     if (!head) continue;
@@ -216,19 +218,21 @@ Result<void> RemoveRows(sqlite3* database, std::span<const CrashLocation> crashe
 Result<void> InsertRows(sqlite3* database, const Loaded& loaded) {
   auto insert = OBIT_TRY(Statement::Prepare(
       database,
-      "INSERT OR REPLACE INTO crashes (time, id, day, pid, uid, comm, exe, signal, detail, "
+      "INSERT OR REPLACE INTO crashes (number, commit_number, time, id, day, pid, uid, comm, exe, signal, "
+      "detail, "
       "outcome, core_bytes, stored_bytes, reason, kind, cause, guess, group_version, group_value, "
-      "report_inode, report_changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+      "report_inode, report_changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+      "?)"));
   for (std::size_t i = 0; i < loaded.crashes.size(); ++i) {
     const CrashSummary& crash = loaded.crashes[i];
     std::optional<int> version;
     std::optional<std::uint64_t> value;
     if (crash.group) version = crash.group->version, value = crash.group->value;
-    OBIT_TRY(insert.Run(crash.time, crash.location.id, crash.location.day, crash.pid, crash.uid,
-                        Blob{crash.comm}, Blob{crash.exe}, crash.signal, NameOf(crash.detail),
-                        NameOf(crash.outcome), crash.core_bytes, crash.stored_bytes, Blob{crash.reason},
-                        NameOf(crash.kind), Blob{crash.cause}, crash.guess ? 1 : 0, version, value,
-                        loaded.reports[i].inode, loaded.reports[i].changed));
+    OBIT_TRY(insert.Run(crash.number, crash.commit_number, crash.time, crash.location.id, crash.location.day,
+                        crash.pid, crash.uid, Blob{crash.comm}, Blob{crash.exe}, crash.signal,
+                        NameOf(crash.detail), NameOf(crash.outcome), crash.core_bytes, crash.stored_bytes,
+                        Blob{crash.reason}, NameOf(crash.kind), Blob{crash.cause}, crash.guess ? 1 : 0,
+                        version, value, loaded.reports[i].inode, loaded.reports[i].changed));
   }
   return {};
 }
@@ -265,7 +269,8 @@ Result<std::vector<CrashSummary>> ReadRows(sqlite3* database) {
       OBIT_TRY(Statement::Prepare(database,
                                   "SELECT day, id, time, pid, uid, comm, exe, signal, detail, outcome, "
                                   "core_bytes, stored_bytes, reason, kind, cause, guess, group_version, "
-                                  "group_value FROM crashes ORDER BY time, id, day"));
+                                  "group_value, number, commit_number FROM crashes "
+                                  "ORDER BY number, time, id, day"));
   while (OBIT_TRY(rows.Next())) {
     const auto detail = DetailNamed(rows.Bytes(8));
     const auto outcome = OutcomeNamed(rows.Bytes(9));
@@ -287,6 +292,8 @@ Result<std::vector<CrashSummary>> ReadRows(sqlite3* database) {
     crash.kind = *kind;
     crash.cause = rows.Bytes(14);
     crash.guess = rows.Integer(15) != 0;
+    crash.number = static_cast<std::uint64_t>(rows.Integer(18));
+    crash.commit_number = static_cast<std::uint64_t>(rows.Integer(19));
     if (!rows.IsNull(16))
       crash.group = {static_cast<int>(rows.Integer(16)), static_cast<std::uint64_t>(rows.Integer(17))};
   }
@@ -315,6 +322,7 @@ Result<CrashList> UpdateAndList(sqlite3* database, const Store& store) {
 
 CrashSummary Summarize(const CrashLocation& location, const CrashRecord& record) {
   return {.location = location,
+          .number = record.number <= kNumberMax ? record.number : 0,
           .time = record.time,
           .pid = record.process.pid,
           .uid = record.process.uid,
@@ -376,6 +384,22 @@ Result<void> Index::Add(const Store& store, std::span<const CrashLocation> crash
   return transaction.Commit();
 }
 
+Result<std::vector<CrashLocation>> Index::Unnumbered() {
+  std::vector<CrashLocation> crashes;
+  auto query = OBIT_TRY(Statement::Prepare(
+      database_, "SELECT day, id FROM crashes WHERE commit_number = 0 AND number > 0 ORDER BY number"));
+  while (OBIT_TRY(query.Next()))
+    crashes.push_back({std::string(query.Bytes(0)), std::string(query.Bytes(1))});
+  return crashes;
+}
+
+Result<Index::Numbers> Index::HighestNumbers() {
+  auto query = OBIT_TRY(Statement::Prepare(
+      database_, "SELECT (SELECT max(number) FROM crashes), (SELECT max(commit_number) FROM crashes)"));
+  if (!OBIT_TRY(query.Next())) return Numbers{};
+  return Numbers{static_cast<std::uint64_t>(query.Integer(0)), static_cast<std::uint64_t>(query.Integer(1))};
+}
+
 Result<StoreUse> Index::Use() {
   auto query = OBIT_TRY(Statement::Prepare(database_, "SELECT count(*), sum(stored_bytes) FROM crashes"));
   if (!OBIT_TRY(query.Next())) return StoreUse{};
@@ -404,7 +428,7 @@ Result<CrashList> ListFolders(const Store& store) {
   }
   CrashList list{std::move(loaded.crashes), std::move(loaded.broken), loaded.hidden};
   std::ranges::sort(list.crashes, {}, [](const CrashSummary& crash) {
-    return std::tie(crash.time, crash.location.id, crash.location.day);
+    return std::tie(crash.number, crash.time, crash.location.id, crash.location.day);
   });
   return list;
 }

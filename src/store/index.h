@@ -24,7 +24,9 @@ struct GroupKey {
 /// What a list shows of a crash, and what it is selected by: a row of the index.
 struct CrashSummary {
   CrashLocation location;
-  std::int64_t time = 0;  ///< ns since 1970
+  std::uint64_t number = 0;         ///< CrashRecord::number; 0 also where that is above kNumberMax
+  std::uint64_t commit_number = 0;  ///< CommitMark::number; 0: it has none
+  std::int64_t time = 0;            ///< ns since 1970
   pid_t pid = 0;
   std::optional<uid_t> uid;
   std::string comm, exe;
@@ -55,7 +57,9 @@ struct BrokenCrash {
 
 /// All crashes of a store.
 struct CrashList {
-  std::vector<CrashSummary> crashes;  ///< oldest first
+  /// Oldest first: in the order of their numbers, whatever their times are. Those without a number are before
+  /// all that have one; they, and copies of one number, are in the order of their times.
+  std::vector<CrashSummary> crashes;
   std::vector<BrokenCrash> broken;
   std::size_t hidden = 0;  ///< those that the caller may not read
 };
@@ -85,6 +89,13 @@ class Index {
   [[nodiscard]] Result<void> Refresh(const Store& store, const std::string& day);
   /// Takes in crashes that were just committed or analysed, without a look at the others of their days.
   [[nodiscard]] Result<void> Add(const Store& store, std::span<const CrashLocation> crashes);
+  /// Crashes that were accepted with a number and committed without, as far as the index knows.
+  [[nodiscard]] Result<std::vector<CrashLocation>> Unnumbered();
+  /// The highest numbers, as far as the index knows.
+  struct Numbers {
+    std::uint64_t accepted = 0, committed = 0;
+  };
+  [[nodiscard]] Result<Numbers> HighestNumbers();
   /// As the index knows it: what owners remove is noticed by the next List.
   [[nodiscard]] Result<StoreUse> Use();
   /// Forgets everything and reads all folders anew; returns how many crashes there are.

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "crash/commit_mark.h"
 #include "crash/record_json.h"
 #include "crash/report_json.h"
 #include "store/access.h"
@@ -335,6 +336,22 @@ Result<Repeats> Store::LoadRepeats(const CrashLocation& crash) const {
   if (repeats.id != crash.id)
     return Refuse(EBADMSG, "crash {}: its {} is of crash {}", crash.id, kRepeatsFile, repeats.id);
   return repeats;
+}
+
+Result<void> Store::WriteCommitNumber(const CrashLocation& crash, std::uint64_t number) const {
+  const Fd dir = OBIT_TRY_IN(OpenCrash(crash), "commit number");
+  OBIT_TRY_IN(WriteBeside(dir, kCommitFile, CommitToJson({crash.id, number})), "commit number of crash {}",
+              crash.id);
+  return {};
+}
+
+Result<std::uint64_t> Store::LoadCommitNumber(const CrashLocation& crash) const {
+  const Fd opened = OBIT_TRY(OpenFile(crash, kCommitFile));
+  const auto file = OBIT_TRY_IN(ReadText(opened, kCommitFile, kCommitJsonMax), "crash {}", crash.id);
+  const auto mark = OBIT_TRY_IN(CommitFromJson(file.text), "crash {}: {}", crash.id, kCommitFile);
+  if (mark.id != crash.id)
+    return Refuse(EBADMSG, "crash {}: its {} is of crash {}", crash.id, kCommitFile, mark.id);
+  return mark.number;
 }
 
 Result<void> Store::Remove(const CrashLocation& crash) const {

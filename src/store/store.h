@@ -19,6 +19,7 @@ inline constexpr const char* kDefaultStore = "/var/lib/obit";
 inline constexpr const char* kRecordFile = "crash.json";
 inline constexpr const char* kReportFile = "report.json";
 inline constexpr const char* kRepeatsFile = "repeats.json";
+inline constexpr const char* kCommitFile = "commit.json";
 inline constexpr const char* kPinnedFile = "pinned";  // empty
 inline constexpr const char* kCoreFile = "core.zst";
 inline constexpr const char* kExeFile = "exe.zst";
@@ -68,7 +69,8 @@ class Store {
   /// Makes incoming/ID, locked.
   [[nodiscard]] Result<IncomingCrash> Begin(const std::string& id) const;
   /// Moves a crash whose files are written and synced into crashes/, by the day of `time` (ns since 1970):
-  /// from here on readers see it. Survives a power cut only after SyncDay.
+  /// from here on readers see it. Survives a power cut only after SyncDay. It gets no number: CommitNumbered
+  /// (store/commit.h) does that.
   [[nodiscard]] Result<CrashLocation> Commit(const std::string& id, std::int64_t time) const;
   [[nodiscard]] Result<void> SyncDay(const std::string& day) const;
   /// Removes incoming/ID and all in it.
@@ -115,6 +117,11 @@ class Store {
   /// ENOENT: nothing was counted. EBADMSG, EPROTONOSUPPORT: as RepeatsFromJson, or of another crash.
   [[nodiscard]] Result<Repeats> LoadRepeats(const CrashLocation& crash) const;
 
+  /// Notes when a crash was committed that got no number then. ENOENT: there is no such crash (any more).
+  [[nodiscard]] Result<void> WriteCommitNumber(const CrashLocation& crash, std::uint64_t number) const;
+  /// ENOENT: it has none. EBADMSG, EPROTONOSUPPORT: as CommitFromJson, or of another crash.
+  [[nodiscard]] Result<std::uint64_t> LoadCommitNumber(const CrashLocation& crash) const;
+
   /// Removes a crash at once for readers; a removal that is cut short goes on at the next TakeAbandoned. The
   /// owner of a crash may not remove its folder: they leave it empty, for RemoveIfEmptied.
   [[nodiscard]] Result<void> Remove(const CrashLocation& crash) const;
@@ -122,7 +129,7 @@ class Store {
   /// caller may.
   [[nodiscard]] bool RemoveIfEmptied(const CrashLocation& crash) const;
 
-  /// Keeps a crash from retention, or no longer.
+  /// Keeps a crash from obit rm without --force, or no longer.
   [[nodiscard]] Result<void> Pin(const CrashLocation& crash, bool pinned) const;
   /// What an index does not know: the owner of a crash changes it without a trace in its day.
   struct Presence {

@@ -161,6 +161,98 @@ class Show(support.CliCase):
         self.run_obit("show", "abcd")
 
 
+class Order(support.CliCase):
+    """The newest crash is the one that came last, whatever the clock said."""
+
+    def set_time(self, record, time):
+        self.edit_record(record, lambda content: content.update(time=time))
+
+    def pids(self, *arguments):
+        return [record["process"]["pid"] for record in json.loads(self.run_obit("list", *arguments, "--json")[0])]
+
+    def jump(self):
+        """Three crashes, the last two after the clock was set back by a day."""
+        records = [self.add(pid=pid, comm="imgproxy") for pid in (1, 2, 3)]
+        for record, time in zip(records, ("2026-11-24T10:00:00Z", "2026-11-23T10:00:00Z", "2026-11-23T10:00:01Z")):
+            self.set_time(record, time)
+        return records
+
+    def test_a_clock_that_jumps_back_does_not_change_what_is_newest(self):
+        first, second, third = self.jump()
+        self.assertEqual(self.pids(), [1, 2, 3])
+        self.assertEqual(self.pids("--last", "2"), [2, 3])
+        lines = self.run_obit("list")[0].splitlines()
+        self.assertEqual([re.split("  +", line)[2] for line in lines[1:4]], ["1", "2", "3"])
+        for selector in ([], ["@1"], ["imgproxy"]):
+            self.assertEqual(json.loads(self.run_obit("show", *selector, "--json")[0])["record"]["id"], third["id"])
+        self.assertEqual(json.loads(self.run_obit("show", "@3", "--json")[0])["record"]["id"], first["id"])
+        (self.store / "index.db").unlink()
+        self.assertEqual(self.pids(), [1, 2, 3])
+
+    def test_groups_go_by_it_too(self):
+        first, second, third = self.jump()
+        for record in (first, second, third):
+            self.add_report(record, group="a" * 16 if record is not second else "b" * 16)
+        groups = json.loads(self.run_obit("groups", "--json")[0])
+        self.assertEqual([group["newest"] for group in groups], [second["id"], third["id"]])
+        self.assertEqual([group["first"][:10] for group in groups], ["2026-11-23", "2026-11-24"])
+        self.assertEqual([group["last"][:10] for group in groups], ["2026-11-23", "2026-11-23"])
+        self.assertIn("the 2nd time since", self.run_obit("show", third["id"])[0])
+        self.assertIn("the 1st of 2 times since", self.run_obit("show", first["id"])[0])
+
+    def test_crashes_of_a_store_without_numbers_are_older_and_go_by_time(self):
+        first, second, third = self.jump()
+        for record in (first, second):
+            self.edit_record(record, lambda content: content.pop("number"))
+            (self.directory_of(record) / "commit.json").unlink()
+        self.run_obit("reindex")
+        self.assertEqual(self.pids(), [2, 1, 3])
+        self.add(pid=4)
+        self.assertEqual(self.pids(), [2, 1, 3, 4])
+
+    def test_odd_numbers_do_no_harm(self):
+        first, second, third = self.jump()
+        for number, order in ((2**64 - 1, [1, 2, 3]), (2**52 + 1, [1, 2, 3]), ("7", [1, 2, 3]), (-1, [1, 2, 3]), (1.5, [1, 2, 3]),
+                              (None, [1, 2, 3]), (third["number"], [2, 1, 3])):  # fmt: skip
+            self.edit_record(first, lambda content: content.update(number=number))
+            self.assertEqual(sorted(self.pids()), sorted(order), number)
+            self.assertEqual(self.pids()[-1], 3 if number != third["number"] else 1, number)
+        self.edit_record(first, lambda content: content.update(number=2**64 - 1))
+        for name in ("accepted", "committed"):
+            (self.store / "numbers" / name).write_text("damaged")
+        self.assertEqual(self.add(pid=4)["number"], third["number"] + 1)
+        self.assertEqual(self.pids()[-1], 4)
+
+    def test_numbers_go_on_after_damage_and_are_not_given_twice(self):
+        numbers = [self.add(pid=pid)["number"] for pid in (1, 2)]
+        self.assertEqual(numbers, [1, 2])
+        for damage in (b"", b"\0" * 16, b"1", b"99999999999999999999\n"):
+            for name in ("accepted", "committed"):
+                (self.store / "numbers" / name).write_bytes(damage)
+            numbers.append(self.add(pid=len(numbers) + 1)["number"])
+        self.assertEqual(numbers, [1, 2, 3, 4, 5, 6])
+        commits = [json.loads((self.directory_of(record) / "commit.json").read_text()) for record in self.records()]
+        self.assertEqual([commit["number"] for commit in commits], [1, 2, 3, 4, 5, 6])
+        self.assertEqual([commit["id"] for commit in commits], [record["id"] for record in self.records()])
+        self.run_obit("rm", commits[-1]["id"])
+        self.assertEqual(self.add(pid=7)["number"], 7, "the number of a crash that was removed is not given again")
+
+    def test_imports_at_the_same_time(self):
+        paths = []
+        for pid in range(1, 9):
+            paths.append(self.folder / f"core.{pid}")
+            paths[-1].write_bytes(support.make_core(pid=pid))
+        running = [subprocess.Popen([programs.OBIT, "--store", self.store, "import", *paths[part::4]], stdout=subprocess.DEVNULL)
+                   for part in range(4)]  # fmt: skip
+        self.assertEqual([process.wait() for process in running], [0] * 4)
+        records = self.records()
+        numbers = [record["number"] for record in records]
+        commits = [json.loads((self.directory_of(record) / "commit.json").read_text())["number"] for record in records]
+        self.assertEqual(numbers, sorted(set(numbers)))
+        self.assertEqual(len(set(numbers)), 8)
+        self.assertEqual(len(set(commits)), 8)
+
+
 class Reports(support.CliCase):
     """obit list, show and groups of crashes that were analysed."""
 

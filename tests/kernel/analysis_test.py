@@ -101,7 +101,8 @@ class Analysis(AnalysedCase):
         self.crash(programs.CRASHER, "segv")
         event, full = store.records(self.server.store, 2)
         self.report(full)
-        self.assertEqual([path.name for path in store.directory_of(self.server.store, event).iterdir()], ["crash.json"])
+        files = sorted(path.name for path in store.directory_of(self.server.store, event).iterdir())
+        self.assertEqual(files, ["commit.json", "crash.json"])
 
     def test_deleted_program(self):
         copy = self.copy_of_crasher()

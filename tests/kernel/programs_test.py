@@ -143,9 +143,28 @@ class Programs:
         self.assertEqual(record["capture"]["reason"], "the process has RLIMIT_CORE 0: it asked for no core")
         self.assertEqual(record["capture"]["transport"], self.transport)
         self.assertNotIn("core", record["files"])
-        self.assertEqual([path.name for path in store.directory_of(self.server.store, record).iterdir()], ["crash.json"])
+        files = sorted(path.name for path in store.directory_of(self.server.store, record).iterdir())
+        self.assertEqual(files, ["commit.json", "crash.json"])
         if self.transport == "socket-request":  # by the others the kernel is not asked, and may have dumped or not
             self.assertTrue(death.dumped)
+
+    def test_core_limit_below_a_page(self):
+        # By the pipe the kernel itself refuses a limit of 1.
+        limits = [100] if self.transport == "pipe" else [1, 100]
+        for count, limit in enumerate(limits, start=1):
+            self.crash(programs.CRASHER, "segv", core_limit=limit)
+            record = store.records(self.server.store, count)[-1]
+            self.assertEqual((record["process"]["core_limit"], record["capture"]["outcome"]), (limit, "event"))
+            self.assertEqual(record["capture"]["reason"], f"RLIMIT_CORE is {limit} bytes: less than a page is no core")
+
+    def test_a_core_ends_at_its_limit(self):
+        for count, limit in enumerate((4096, 1 << 20), start=1):
+            self.crash(programs.CRASHER, "memory", 64, core_limit=limit)
+            capture = store.records(self.server.store, count)[-1]["capture"]
+            self.assertEqual((capture["outcome"], capture["core_bytes"]), ("truncated", limit))
+            self.assertEqual(capture["reason"], f"RLIMIT_CORE is {limit} bytes")
+        self.crash(programs.CRASHER, "segv", core_limit=1 << 30)
+        self.assertEqual(store.records(self.server.store, 3)[-1]["capture"]["outcome"], "full")
 
     def test_stored_core_is_whole_for_zstd(self):
         self.crash(programs.CRASHER, "memory", 64, "sparse")

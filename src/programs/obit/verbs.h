@@ -64,7 +64,7 @@ struct AnalyzeOptions {
 [[nodiscard]] ExitCode Remove(const std::string& store, const std::vector<std::string>& selectors,
                               bool force);
 
-/// Keeps crashes from retention and from obit rm, or no longer.
+/// Keeps crashes from obit rm without --force, or no longer.
 [[nodiscard]] ExitCode Pin(const std::string& store, const std::vector<std::string>& selectors, bool pinned);
 
 [[nodiscard]] ExitCode Reindex(const std::string& store);

@@ -1,0 +1,138 @@
+#include "store/sequence.h"
+
+#include <algorithm>
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "base/text.h"
+#include "crash/record.h"
+
+namespace obit {
+namespace {
+
+constexpr const char* kNumbers = "numbers";  // the folder
+constexpr std::size_t kFileMax = 32;         // bytes
+
+/// Made by root, it would lock out the server that owns the store.
+Result<void> GiveToOwner(const Fd& root, const Fd& made) {
+  struct stat owner{};
+  if (::geteuid() != 0) return {};
+  if (::fstat(root.get(), &owner) < 0) return Fail(errno, "look at the store");
+  if (owner.st_uid != 0 && ::fchown(made.get(), owner.st_uid, owner.st_gid) < 0)
+    return Fail(errno, "set the owner");
+  return {};
+}
+
+}  // namespace
+
+Sequence::Sequence(const Store& store, Options options, Error* lost) : options_(std::move(options)) {
+  const auto read = [&]() -> Result<std::uint64_t> {
+    root_ = OBIT_TRY(Duplicate(store.root()));
+    return Read(OBIT_TRY(OpenFolder()));
+  }();
+  if (read) next_ = end_ = *read + 1;
+  if (!read && lost != nullptr) *lost = read.error();
+}
+
+/// Nobody but obit enters it: a lock in a folder that others can open would be theirs to hold.
+Result<Fd> Sequence::OpenFolder() const {
+  if (::mkdirat(root_.get(), kNumbers, 0700) == 0) {
+    const Fd made = OBIT_TRY(OpenAt(root_, kNumbers, O_RDONLY | O_DIRECTORY));
+    OBIT_TRY_IN(GiveToOwner(root_, made), "{}", kNumbers);
+    OBIT_TRY(Sync(root_));
+  } else if (errno != EEXIST) {
+    return Fail(errno, "make folder {}", kNumbers);
+  }
+  return OpenAt(root_, kNumbers, O_RDONLY | O_DIRECTORY);
+}
+
+/// How far numbers are taken. EBADMSG: that does not stand there.
+Result<std::uint64_t> Sequence::Read(const Fd& folder) const {
+  const auto file = OBIT_TRY(ReadFileAt(folder, options_.name, kFileMax));
+  // The newline comes last: what ends without it is only a part.
+  const auto number = file.text.ends_with('\n')
+                          ? ParseUnsigned(std::string_view(file.text).substr(0, file.text.size() - 1))
+                          : std::nullopt;
+  if (!number || *number > kBelievedMax) return Refuse(EBADMSG, "{} holds no number", options_.name);
+  return *number;
+}
+
+bool Sequence::NotBelow(std::uint64_t number) {
+  if (number < next_) return true;
+  if (number - last() > kLeapMax || number > kBelievedMax) return false;
+  next_ = number + 1;
+  end_ = std::max(end_, next_);
+  return true;
+}
+
+bool Sequence::IsOvertaken() const {
+  struct stat status{};
+  return !file_ || ::fstat(file_.get(), &status) < 0 || status.st_nlink == 0;
+}
+
+Result<std::uint64_t> Sequence::Take() {
+  if (next_ < end_ && !IsOvertaken()) return next_++;
+  const Fd lock = OBIT_TRY(Lock());
+  return TakeLocked();
+}
+
+Result<std::uint64_t> Sequence::TakeLocked() {
+  if (next_ >= end_ || IsOvertaken()) OBIT_TRY(TakeRange(options_.survives_power_cut));
+  return next_++;
+}
+
+std::uint64_t Sequence::TakeUnwritten() { return next_++; }
+
+Result<void> Sequence::Refill() {
+  if (next_ < end_ && end_ - next_ > options_.range / 2) return {};
+  const Fd lock = OBIT_TRY(Lock());
+  return TakeRange(true);
+}
+
+Result<Fd> Sequence::Lock() const {
+  const Fd folder = OBIT_TRY_IN(OpenFolder(), "numbers of crashes");
+  const std::string name = options_.name + ".lock";
+  Fd lock = OBIT_TRY_IN(OpenAt(folder, name, O_RDWR | O_CREAT, 0600), "numbers of crashes");
+  OBIT_TRY_IN(GiveToOwner(root_, lock), "{}", name);
+  while (::flock(lock.get(), LOCK_EX | (options_.waits ? 0 : LOCK_NB)) < 0) {
+    if (errno == EWOULDBLOCK) return Refuse(EBUSY, "numbers of crashes: another process takes them");
+    if (errno != EINTR) return Fail(errno, "lock {}", name);
+  }
+  return lock;
+}
+
+/// The next range, behind all that was taken. What is left of the old one is used first, unless it was
+/// overtaken. The caller holds the lock.
+Result<void> Sequence::TakeRange(bool sync) {
+  const Fd folder = OBIT_TRY_IN(OpenFolder(), "numbers of crashes");
+  const bool has_left = next_ < end_ && !IsOvertaken();
+  std::uint64_t taken = has_left ? end_ - 1 : last();
+  // If it cannot be read, all that is known is what this process has found and given.
+  if (const auto read = Read(folder)) taken = std::max(taken, *read);
+  if (taken > kNumberMax - options_.range) return Refuse(ERANGE, "numbers of crashes: there are no more");
+  const std::uint64_t end = taken + options_.range;
+  Fd file = OBIT_TRY_IN(Write(folder, end, sync), "numbers of crashes");
+  if (!has_left) next_ = taken + 1;
+  end_ = end + 1;
+  file_ = std::move(file);
+  return {};
+}
+
+/// Says that all numbers up to `end` are taken.
+Result<Fd> Sequence::Write(const Fd& folder, std::uint64_t end, bool sync) const {
+  const std::string temporary = options_.name + ".new";
+  if (::unlinkat(folder.get(), temporary.c_str(), 0) < 0 && errno != ENOENT)
+    return Fail(errno, "remove {}", temporary);
+  Fd file = OBIT_TRY(OpenAt(folder, temporary, O_WRONLY | O_CREAT | O_EXCL, 0600));
+  OBIT_TRY(WriteAll(file, fmt::format("{}\n", end)));
+  OBIT_TRY(GiveToOwner(root_, file));
+  if (sync) OBIT_TRY(Sync(file));
+  if (::renameat(folder.get(), temporary.c_str(), folder.get(), options_.name.c_str()) < 0)
+    return Fail(errno, "rename {}", temporary);
+  if (sync) OBIT_TRY(Sync(folder));
+  return file;
+}
+
+}  // namespace obit

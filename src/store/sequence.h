@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "store/store.h"
+
+namespace obit {
+
+/// Numbers that only go up, for all processes that write to one store, over every restart: numbers/NAME says
+/// how far they are taken.
+///
+/// A process takes a range at once, so that a number of it costs no look at the disk. As soon as another one
+/// takes a range behind it, the rest of its own range would be lower than numbers that are given after: it is
+/// dropped, which is why there are gaps. The file is written whole, in the place of the one before; a process
+/// whose file has lost its name knows by that.
+class Sequence {
+ public:
+  struct Options {
+    std::string name;
+    std::uint64_t range = 1;          ///< numbers that are taken at once
+    bool survives_power_cut = false;  ///< the file is on the disk before a number of its range is given
+    bool waits = true;                ///< for another process that takes numbers; else EBUSY
+  };
+  /// What a store says that is beyond this is not believed: there must be room to count on.
+  static constexpr std::uint64_t kBelievedMax = kNumberMax / 2;
+  /// So far ahead of what it knows a sequence believes a number that it did not give itself.
+  static constexpr std::uint64_t kLeapMax = std::uint64_t{1} << 40;
+
+  /// Reads how far the numbers are taken; `lost`, if given, is set to why that cannot be told: they begin at
+  /// 1 then, unless NotBelow says otherwise.
+  Sequence(const Store& store, Options options, Error* lost = nullptr);
+
+  /// No number up to `number` is given any more: it was found in the store. False: it is out of all bounds,
+  /// and ignored.
+  [[nodiscard]] bool NotBelow(std::uint64_t number);
+  /// The next number, at least 1. Fails where the file cannot be written, or is being written.
+  [[nodiscard]] Result<std::uint64_t> Take();
+  /// One more than the last, though nowhere is written that it is taken: better than none, for what cannot
+  /// wait.
+  [[nodiscard]] std::uint64_t TakeUnwritten();
+  /// Takes the next range, on the disk, once half of the old one is used: so that Take need not.
+  [[nodiscard]] Result<void> Refill();
+  /// Every number that is given was this or lower.
+  [[nodiscard]] std::uint64_t last() const { return next_ - 1; }
+
+  /// Keeps all others from taking numbers, as long as the Fd. EBUSY: another process does that.
+  [[nodiscard]] Result<Fd> Lock() const;
+  /// As Take, for the holder of the lock.
+  [[nodiscard]] Result<std::uint64_t> TakeLocked();
+
+ private:
+  [[nodiscard]] Result<Fd> OpenFolder() const;
+  [[nodiscard]] Result<std::uint64_t> Read(const Fd& folder) const;
+  [[nodiscard]] Result<void> TakeRange(bool sync);
+  [[nodiscard]] Result<Fd> Write(const Fd& folder, std::uint64_t end, bool sync) const;
+  [[nodiscard]] bool IsOvertaken() const;
+
+  Fd root_;
+  Options options_;
+  Fd file_;  ///< that this process wrote last
+  std::uint64_t next_ = 1, end_ = 1;
+};
+
+}  // namespace obit
