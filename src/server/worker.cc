@@ -32,8 +32,8 @@ WorkerReport ReportOf(const Result<CrashRecord>& result) {
   return report;
 }
 
-/// More would only wait for each other, and each needs memory.
-constexpr unsigned kThreadsMax = 8;
+/// Each needs about 1 MiB, in every capture at once: so what obitd needs depends little on the machine.
+constexpr unsigned kThreadsMax = 4;
 
 CoreWriter::Options WriterOptions() {
   return {.threads = std::clamp(std::thread::hardware_concurrency(), 1u, kThreadsMax)};

@@ -17,6 +17,10 @@ namespace {
 /// The largest frame of kFrameBytes, bytes.
 const std::size_t kFrameRoom = ZSTD_compressBound(kFrameBytes);
 
+/// Room for kFrameBytes or for the frame of them. Not zeroed: a small core touches only some pages of it.
+using Room = std::unique_ptr<std::byte[]>;
+Room MakeRoom() { return std::make_unique_for_overwrite<std::byte[]>(kFrameRoom); }
+
 /// Left free for the record after a full disk, bytes.
 constexpr std::uint64_t kSpareBytes = 128 * 1024;
 
@@ -27,13 +31,17 @@ bool IsZero(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+/// What a thread needs to compress chunks.
+struct CoreWriter::Compressor {
+  FrameCompressor frames;
+  Room room = MakeRoom();  // for the next frame
+};
+
 /// A piece of the core on its way: filled by the caller or by `fetch`, compressed by a thread, appended in
 /// order.
 struct CoreWriter::Chunk {
   enum class State { kWaiting, kTaken, kDone };
-  // Not zeroed: a small core touches only some pages of them.
-  std::unique_ptr<std::byte[]> plain = std::make_unique_for_overwrite<std::byte[]>(kFrameBytes);
-  std::unique_ptr<std::byte[]> frame = std::make_unique_for_overwrite<std::byte[]>(kFrameRoom);
+  Room room = MakeRoom();       // of its bytes; once it is compressed, of its frame
   std::size_t plain_bytes = 0;  // filled
   std::size_t frame_bytes = 0;  // 0: the bytes are zeros
   std::uint64_t hole = 0;       // zeros before this chunk's bytes
@@ -41,38 +49,41 @@ struct CoreWriter::Chunk {
   std::optional<Error> fetch_error;
   State state = State::kWaiting;
 
-  std::span<std::byte> filled() { return {plain.get(), plain_bytes}; }
+  std::span<std::byte> filled() { return {room.get(), plain_bytes}; }
   void Fill();
-  Result<void> Compress(FrameCompressor& compressor);
+  Result<void> Compress(Compressor& compressor);
 };
 
 void CoreWriter::Chunk::Fill() {
   if (auto fetched = fetch(filled()); !fetched) fetch_error = std::move(fetched).error();
 }
 
-Result<void> CoreWriter::Chunk::Compress(FrameCompressor& compressor) {
+/// The frame takes the place of its bytes, and the compressor gets their room for the next one: so each chunk
+/// needs only one.
+Result<void> CoreWriter::Chunk::Compress(Compressor& compressor) {
   frame_bytes = 0;
-  if (!fetch_error && !IsZero(filled()))
-    frame_bytes = OBIT_TRY(compressor.Compress(filled(), {frame.get(), kFrameRoom}));
+  if (fetch_error || IsZero(filled())) return {};
+  frame_bytes = OBIT_TRY(compressor.frames.Compress(filled(), {compressor.room.get(), kFrameRoom}));
+  std::swap(room, compressor.room);
   return {};
 }
 
 // Enough that the threads have work while the caller prepares more, and few enough that several captures at
 // once stay within some MiB each.
 CoreWriter::CoreWriter(const Fd& file, const Options& options)
-    : file_(file), options_(options), chunks_max_(std::min<std::size_t>(4 * options.threads + 4, 20)) {}
+    : file_(file), options_(options), chunks_max_(std::min<std::size_t>(2 * options.threads + 2, 20)) {}
 
 CoreWriter::~CoreWriter() { StopThreads(); }
 
 void CoreWriter::KeepOff(const BusyProcessor& busy) {
   const std::lock_guard lock(mutex_);
   busy_ = busy;
-  helper_ = std::make_unique<FrameCompressor>();
+  helper_ = std::make_unique<Compressor>();
 }
 
 std::span<std::byte> CoreWriter::Buffer() {
   if (!current_) current_ = TakeFree();
-  return std::span(current_->plain.get(), kFrameBytes).subspan(current_->plain_bytes);
+  return std::span(current_->room.get(), kFrameBytes).subspan(current_->plain_bytes);
 }
 
 Result<void> CoreWriter::Advance(std::size_t n) {
@@ -188,7 +199,7 @@ std::unique_ptr<CoreWriter::Chunk> CoreWriter::TakeFree() {
 /// A thread.
 void CoreWriter::Compress() {
   if (busy_) obit::KeepOff(*busy_);
-  FrameCompressor compressor;
+  Compressor compressor;
   std::unique_lock lock(mutex_);
   for (;;) {
     if (CompressNext(compressor, lock)) continue;
@@ -201,7 +212,7 @@ void CoreWriter::Compress() {
 
 /// Fills and compresses the oldest chunk that nobody has taken, and appends what is next in order. False:
 /// there is none.
-bool CoreWriter::CompressNext(FrameCompressor& compressor, std::unique_lock<std::mutex>& lock) {
+bool CoreWriter::CompressNext(Compressor& compressor, std::unique_lock<std::mutex>& lock) {
   const auto is_waiting = [](const auto& chunk) { return chunk->state == Chunk::State::kWaiting; };
   auto next = std::ranges::find_if(order_, is_waiting);
   if (next == order_.end()) return false;
@@ -256,7 +267,7 @@ Result<void> CoreWriter::WriteChunk(const Chunk& chunk) {
     return {};
   }
   OBIT_TRY(WriteHole());
-  return WriteFrame({chunk.frame.get(), chunk.frame_bytes}, chunk.plain_bytes);
+  return WriteFrame({chunk.room.get(), chunk.frame_bytes}, chunk.plain_bytes);
 }
 
 /// One frame at a time: a long hole has many, and those that are whole stay when the disk is full.

@@ -16,7 +16,6 @@
 #include "base/fd.h"
 #include "base/processors.h"
 #include "base/result.h"
-#include "store/frame_compressor.h"
 #include "store/seekable.h"
 
 namespace obit {
@@ -81,13 +80,14 @@ class CoreWriter {
 
  private:
   struct Chunk;
+  struct Compressor;
 
   Result<void> Submit();
   Result<void> Enqueue(std::unique_ptr<Chunk> chunk);
   Result<void> StartThread();
   std::unique_ptr<Chunk> TakeFree();
   void Compress();
-  bool CompressNext(FrameCompressor& compressor, std::unique_lock<std::mutex>& lock);
+  bool CompressNext(Compressor& compressor, std::unique_lock<std::mutex>& lock);
   void AppendDone(std::unique_lock<std::mutex>& lock);
   Result<void> WriteChunk(const Chunk& chunk);
   Result<void> WriteHole();
@@ -105,8 +105,8 @@ class CoreWriter {
   std::uint64_t hole_ = 0;          // zeros since the last chunk that was submitted
 
   std::mutex mutex_;
-  std::optional<BusyProcessor> busy_;        // the caller's
-  std::unique_ptr<FrameCompressor> helper_;  // of the caller, if it helps
+  std::optional<BusyProcessor> busy_;   // the caller's
+  std::unique_ptr<Compressor> helper_;  // of the caller, if it helps
   std::condition_variable work_, done_;
   std::deque<std::unique_ptr<Chunk>> order_;  // submitted and not yet written, oldest first
   std::vector<std::unique_ptr<Chunk>> free_;
