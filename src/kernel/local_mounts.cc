@@ -50,9 +50,14 @@ LocalMounts LocalMounts::Parse(std::string_view mountinfo) {
 }
 
 Result<LocalMounts> LocalMounts::Read(const Fd& dir) {
-  FileText text = OBIT_TRY(ReadFileAt(dir, "mountinfo", kMountinfoMax));
-  if (text.truncated) text.text.resize(text.text.rfind('\n') + 1);
-  LocalMounts mounts = Parse(text.text);
+  const auto read = [&](const char* name) -> Result<LocalMounts> {
+    FileText text = OBIT_TRY(ReadFileAt(dir, name, kMountinfoMax));
+    if (text.truncated) text.text.resize(text.text.rfind('\n') + 1);
+    return Parse(text.text);
+  };
+  LocalMounts mounts = OBIT_TRY(read("mountinfo"));
+  // An id is that of one mount, whoever sees it.
+  if (auto all = read("../1/mountinfo")) mounts.ids_.merge(all->ids_);
   if (const auto memory = MountOfMemory()) mounts.ids_.insert(*memory);
   return mounts;
 }

@@ -4,6 +4,8 @@
 #include <set>
 #include <string_view>
 
+#include <sys/types.h>
+
 #include "base/fd.h"
 #include "base/result.h"
 
@@ -15,8 +17,9 @@ class LocalMounts {
  public:
   /// Decodes /proc/PID/mountinfo (proc_pid_mountinfo(5)); lines that are none are left out.
   [[nodiscard]] static LocalMounts Parse(std::string_view mountinfo);
-  /// Reads that of a process, at most kMountinfoMax bytes of it. `dir` is /proc/TID of one of its threads.
-  /// Memory that was made a file (memfd_create(2)) is local too.
+  /// Reads that of a process, at most kMountinfoMax bytes of it. A process in a chroot sees there only what
+  /// is mounted below its root; so that of process 1 is added, which has the mount that the root lies on.
+  /// Memory that was made a file (memfd_create(2)) is local too. `dir` is /proc/TID of one of its threads.
   [[nodiscard]] static Result<LocalMounts> Read(const Fd& dir);
   static constexpr std::size_t kMountinfoMax = 1 << 20;
 

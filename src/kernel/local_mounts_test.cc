@@ -1,9 +1,12 @@
 #include "kernel/local_mounts.h"
 
 #include <csignal>
+#include <filesystem>
 
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "base/test_support.h"
@@ -11,6 +14,7 @@
 namespace obit {
 namespace {
 
+using testing::Child;
 using testing::FailsWith;
 using testing::Succeeds;
 using testing::TemporaryFolder;
@@ -30,8 +34,7 @@ TEST(LocalMounts, AreKnownByTheTypeOfTheirFileSystem) {
 class OpenForReadingTest : public ::testing::Test {
  protected:
   OpenForReadingTest() {
-    const auto self = Open("/proc/self", O_RDONLY | O_DIRECTORY);
-    auto mounts = LocalMounts::Read(*self);
+    auto mounts = LocalMounts::Read(*Open("/proc/self", O_RDONLY | O_DIRECTORY));
     EXPECT_THAT(mounts, Succeeds());
     if (mounts) mounts_ = std::move(*mounts);
     EXPECT_TRUE(WriteFileAtomically(folder_.fd(), "file", "text", 0600));
@@ -62,6 +65,21 @@ TEST_F(OpenForReadingTest, TouchesNothingElse) {
   EXPECT_THAT(Reopen(folder_.path()), FailsWith(EBADMSG));
   EXPECT_THAT(Reopen("/proc/self/status"), FailsWith(EXDEV));
   EXPECT_THAT(LocalMounts().OpenForReading(*Open(folder_ / "file", O_PATH)), FailsWith(EXDEV));
+}
+
+TEST_F(OpenForReadingTest, KnowsTheMountThatAChrootLiesOn) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root: needs chroot(2)";
+  const Fd path = *Open(folder_ / "file", O_PATH);
+  Child child(::fork());
+  if (child.pid() == 0) {
+    if (::chroot(folder_.path().c_str()) < 0) ::_exit(1);
+    for (;;) ::pause();
+  }
+  const std::string root = fmt::format("/proc/{}/root", child.pid());
+  while (std::filesystem::read_symlink(root) == "/") ::sched_yield();  // it is not there yet
+  const auto mounts = LocalMounts::Read(*Open(fmt::format("/proc/{}", child.pid()), O_RDONLY | O_DIRECTORY));
+  ASSERT_THAT(mounts, Succeeds());
+  EXPECT_THAT(mounts->OpenForReading(path), Succeeds());
 }
 
 TEST_F(OpenForReadingTest, DoesNotWaitForALease) {
