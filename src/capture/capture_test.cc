@@ -1,6 +1,7 @@
 #include "capture/capture.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include <gtest/gtest.h>
@@ -127,6 +128,41 @@ TEST_F(CaptureTest, EndsAtTheCoreLimit) {
   const auto record = Run(Dumping(core), true, {}, core.size());
   ASSERT_TRUE(record);
   EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull) << record->capture.reason;
+}
+
+/// A core of 300 threads of a processor with AMX, whose registers are 11 KiB a thread (NT_X86_XSTATE): notes
+/// of 3.5 MB, in the kernel's order.
+std::vector<std::byte> CoreOfLargeRegisters() {
+  constexpr int kThreads = 300;
+  CoreBuilder builder(EM_X86_64);
+  for (int i = 0; i < kThreads; ++i) {
+    std::vector<std::byte> status(336), registers(512), extended(11 * 1024, static_cast<std::byte>(i));
+    status[12] = std::byte{11};  // pr_cursig: SIGSEGV
+    const std::int32_t tid = 1000 + i;
+    std::memcpy(&status[32], &tid, sizeof tid);  // pr_pid
+    builder.AddNote("CORE", NT_PRSTATUS, status);
+    if (i == 0) {
+      std::vector<std::byte> info(136);
+      std::memcpy(&info[40], "large", 5);  // pr_fname
+      builder.AddNote("CORE", NT_PRPSINFO, info);
+    }
+    builder.AddNote("CORE", NT_FPREGSET, registers);
+    builder.AddNote("LINUX", NT_X86_XSTATE, extended);
+  }
+  const std::vector<std::byte> memory(1 << 20, std::byte{7});
+  builder.AddSegment(0x400000, PF_R, memory, memory.size());
+  return builder.Build();
+}
+
+TEST_F(CaptureTest, StoresTheCoreOfThreadsWithLargeRegisters) {
+  const auto core = CoreOfLargeRegisters();
+  const auto record = Run(Dumping(core), true);
+  ASSERT_TRUE(record) << record.error().what;
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull) << record->capture.reason;
+  EXPECT_EQ(record->thread.tid, 1000) << "the first one crashed";
+  EXPECT_EQ(record->process.comm, "large");
+  EXPECT_EQ(record->signal.number, 11);
+  EXPECT_EQ(StoredCoreOf(*record), core);
 }
 
 /// A kernel that reads the answer and then says `mark`.
