@@ -360,8 +360,9 @@ TEST(CoreWriter, TheCallerHelpsInsteadOfWaiting) {
       } else if (by_thread++ == 0) {
         helped.get_future().wait();  // the only thread does nothing else until then
         cpu_set_t set;
-        if (here.processor() && ::sched_getaffinity(0, sizeof set, &set) == 0)
+        if (here.processor() && ::sched_getaffinity(0, sizeof set, &set) == 0) {
           EXPECT_FALSE(CPU_ISSET(here.processor()->number, &set)) << "it keeps off";
+        }
       }
       return Gives(core, at)(room);
     };
