@@ -90,7 +90,8 @@ class CliCase(unittest.TestCase):
 
     def run_obit(self, *arguments, code=0, store=True, **options):
         """Runs obit, which must end with `code`; returns its standard output and standard error."""
-        command = [programs.OBIT, *(["--store", self.store] if store else []), *arguments]
+        program = programs.for_every_user(programs.OBIT) if options.get("user") else programs.OBIT
+        command = [program, *(["--store", self.store] if store else []), *arguments]
         options = {"env": ENVIRONMENT, "stdin": subprocess.DEVNULL, "cwd": self.folder} | options
         done = subprocess.run(command, capture_output=True, timeout=120, **options)
         out, err = done.stdout.decode(), done.stderr.decode()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unittest
 
-from . import crash, kernel, programs, server, store
+from . import crash, kernel, programs, server, store, wait
 
 SKIPPED = 77  # the exit code that ctest counts as skipped
 
@@ -17,8 +17,11 @@ class KernelCase(unittest.TestCase):
     def setUp(self):
         if os.geteuid() != 0:
             self.skipTest("needs root: it sets kernel.core_pattern")
+        if not crash.allow_cores():
+            self.skipTest("the hard limit of RLIMIT_CORE is lower than unlimited")
         self.stack = contextlib.ExitStack()
         self.addCleanup(self.stack.close)
+        self.stack.enter_context(wait.limit(kernel.TEST_SECONDS, "end of the test"))
         self.directory = self.stack.enter_context(server.make_directory())
         self.server = server.Server(self.directory)
         self.stack.callback(self.end_server)
@@ -50,6 +53,12 @@ class KernelCase(unittest.TestCase):
         death = crash.run(argv, seconds, **options)
         self.assertNotEqual(death.signal, 0, f"it did not crash: status {death.status:#x}, {death.output}")
         return death
+
+    def require(self, *command, user=None):
+        """Skips the test if this command fails: something that it stands for is not to be had, such as namespaces in a chroot."""
+        tried = subprocess.run(command, user=user, group=user, cwd="/", capture_output=True, text=True, timeout=60)
+        if tried.returncode != 0:
+            self.skipTest(tried.stderr.strip())
 
     def record(self, seconds=60):
         """The only record of the store."""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 
-from . import wait
+from . import programs, wait
 
 UNLIMITED = resource.RLIM_INFINITY
 
@@ -30,12 +30,27 @@ class Death:
         return os.WIFSIGNALED(self.status) and os.WCOREDUMP(self.status)
 
 
+def allow_cores():
+    """Lets the programs of this test have any limit for cores: false if this process may not, because its hard limit is lower and
+    it has not CAP_SYS_RESOURCE. Its own soft limit stays."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_CORE)
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, UNLIMITED))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 class Running:
     """A started program: how a test crashes something at a moment of its choice."""
 
     def __init__(self, argv, core_limit=UNLIMITED, user=None, cwd="/", stdin=subprocess.DEVNULL,
                  environment=None):  # fmt: skip
         self._output = tempfile.TemporaryFile()
+        if user:
+            argv = [programs.for_every_user(word) if isinstance(word, pathlib.Path) else word for word in argv]
+
+        allow_cores()
 
         def limit():
             resource.setrlimit(resource.RLIMIT_CORE, (core_limit, UNLIMITED))

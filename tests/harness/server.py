@@ -4,6 +4,7 @@ import ctypes
 import os
 import pathlib
 import select
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -40,9 +41,10 @@ class Server:
 
     def start(self, environment=None, through=(), pass_fds=()):
         """Starts obitd, by the command `through` if given, and returns when it says that it is ready."""
+        program = programs.for_every_user(self.program)  # it becomes a user of its own, and so does what it starts
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*through, self.program, "--store", self.store, "--socket", self.socket, "--pipe-socket", self.pipe_socket,
+                [*through, program, "--store", self.store, "--socket", self.socket, "--pipe-socket", self.pipe_socket,
                  "--config", self.config],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, pass_fds=pass_fds,
                 env=os.environ | {"OBIT_SYSTEM_CALLS": "kill"} | (environment or {}), preexec_fn=die_with_parent)  # fmt: skip
@@ -81,8 +83,10 @@ class Server:
         if transport == "pipe":
             # By a short name: the kernel takes 127 bytes in all, and a build directory may be deep.
             helper = self.directory / "obit-pipe"
-            if not helper.is_symlink():
+            if not helper.exists() and programs.kernel_finds(programs.OBIT_PIPE.resolve()):
                 helper.symlink_to(programs.OBIT_PIPE.resolve())
+            elif not helper.exists():  # in a chroot that has /run in common with the system
+                shutil.copy(programs.OBIT_PIPE, helper)
             return f"|{helper} {self.pipe_socket} F%F P%P I%I s%s t%t d%d c%c"
         return {"socket-request": "@@", "socket": "@"}[transport] + str(self.socket)
 
@@ -109,7 +113,8 @@ class Server:
 
 
 def make_directory():
-    """A folder for a server. Below /run: the kernel follows no symlink on the way to a socket, and the path is short."""
-    directory = tempfile.TemporaryDirectory(dir="/run", prefix="obit-test.")
+    """A folder for a server, and for programs that every user may execute. Its path is short, and the kernel follows no symlink
+    on the way to a socket: so it lies below /run, if that is not mounted with noexec."""
+    directory = tempfile.TemporaryDirectory(dir="/run" if programs.may_execute_in("/run") else "/var/tmp", prefix="obit-test.")
     os.chmod(directory.name, 0o755)  # obitd becomes a user of its own
     return directory

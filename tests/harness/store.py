@@ -8,6 +8,8 @@ import subprocess
 
 from . import programs, wait
 
+PT_NOTE = 4
+
 
 def obit(store, *arguments, check=True):
     """Runs `obit --store STORE ARGUMENTS`."""
@@ -58,22 +60,38 @@ def dump(store, record, path):
     return path
 
 
+def head_bytes(store, record):
+    """How much of the core comes before the memory: headers and notes. Only so much is unpacked."""
+    command = [programs.OBIT, "--store", store, "dump", record["id"]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as dump:
+        found = list(read_segments(dump.stdout))
+        dump.stdout.close()  # ends it
+    return max(offset + size for kind, offset, size in found if kind == PT_NOTE)
+
+
 def segments(core):
-    """(offset, size in the file) of each segment of a core file, by its program headers: 64 or 32 bit, little-endian."""
+    """(offset, size in the file) of each segment of a core file, by its program headers."""
     with open(core, "rb") as file:
-        ident = file.read(64)
-        if ident[:4] != b"\x7fELF":
-            raise AssertionError(f"{core} is no ELF file")
-        wide = ident[4] == 2
-        word = "<Q" if wide else "<I"
-        table_offset, = struct.unpack_from(word, ident, 32 if wide else 28)
-        entry_size, count = struct.unpack_from("<HH", ident, 54 if wide else 42)
-        file.seek(table_offset)
-        table = file.read(entry_size * count)
+        for _, offset, size in read_segments(file):
+            yield offset, size
+
+
+def read_segments(file):
+    """(type, offset, size in the file) of each segment of the core at whose beginning `file` is: 64 or 32 bit, little-endian."""
+    ident = file.read(64)
+    if ident[:4] != b"\x7fELF":
+        raise AssertionError("it is no ELF file")
+    wide = ident[4] == 2
+    word = "<Q" if wide else "<I"
+    table_offset, = struct.unpack_from(word, ident, 32 if wide else 28)
+    entry_size, count = struct.unpack_from("<HH", ident, 54 if wide else 42)
+    rest = table_offset + entry_size * count - len(ident)  # read, not sought: it may come from a pipe
+    table = (ident + file.read(rest))[table_offset:]
     for at in range(0, len(table), entry_size):
+        kind, = struct.unpack_from("<I", table, at)
         offset, = struct.unpack_from(word, table, at + (8 if wide else 4))
         size, = struct.unpack_from(word, table, at + (32 if wide else 16))
-        yield offset, size
+        yield kind, offset, size
 
 
 def size_by_headers(core):
@@ -91,7 +109,7 @@ def sha256_of(path):
 
 
 def sha256_unpacked(path):
-    """Of what plain `zstd -dc` makes of a file."""
+    """The digest of what plain `zstd -dc` makes of a file."""
     with subprocess.Popen(["zstd", "-dcq", path], stdout=subprocess.PIPE) as unpacker:
         digest = _digest(unpacker.stdout)
     if unpacker.returncode != 0:

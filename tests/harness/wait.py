@@ -1,5 +1,7 @@
 """Waiting for what another process does."""
 
+import contextlib
+import signal
 import time
 
 
@@ -19,3 +21,20 @@ def until(condition, what, seconds=60):
         if time.monotonic() >= deadline:
             raise DeadlineExceeded(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def limit(seconds, what):
+    """Fails with `what` if the block takes longer. In another such block: that one's time stands still meanwhile."""
+
+    def passed(*_):
+        raise DeadlineExceeded(f"not within {seconds} s: {what}")
+
+    handler = signal.signal(signal.SIGALRM, passed)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, left)

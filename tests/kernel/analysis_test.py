@@ -47,7 +47,7 @@ class Analysis(AnalysedCase):
         folder = self.folder()
         self.server.program = shutil.copy(programs.OBITD, folder)
         analyzer = pathlib.Path(folder) / "obit-analyze"
-        analyzer.write_text(f'#!/bin/sh\nkill -STOP $$\nexec {programs.OBIT_ANALYZE} "$@"\n')
+        analyzer.write_text(f'#!/bin/sh\nkill -STOP $$\nexec {programs.for_every_user(programs.OBIT_ANALYZE)} "$@"\n')
         analyzer.chmod(0o755)
         self.server.start()
 
@@ -123,6 +123,7 @@ class Analysis(AnalysedCase):
 
     def test_file_of_another_mount_namespace(self):
         """A program that no name of this host leads to."""
+        self.require("unshare", "--mount", "true")
         folder = self.folder()
         script = (f"mount -t tmpfs none {folder} && cp {programs.CRASHER} {folder}/hidden && "
                   f"ulimit -c unlimited && exec {folder}/hidden segv")  # fmt: skip
@@ -147,7 +148,7 @@ class Analysis(AnalysedCase):
     def test_stop_during_an_analysis(self):
         """What was cut short is done by the next server."""
         self.restart_with_stopping_analyzers()
-        self.crash(programs.CRASHER, "segv")
+        self.crash(self.copy_of_crasher(), "segv")
         analyzer = self.stopped_analyzer()
         record = self.record()
         self.assertEqual(self.server.stop(), 0)

@@ -21,7 +21,7 @@ def boottime():
 
 
 class Limited:
-    """Of a server whose limits are small."""
+    """Crash loops, on a server whose limits are small."""
 
     def start(self, limits=LIMITS):
         self.server.configure(limits, limits_loops=True)
@@ -201,8 +201,8 @@ class CrashLoops(Limited, case.KernelCase):
         store.records(self.server.store, 3)
         self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [2])
         for user, expected in ((61001, "2 more of crasher"), (61002, "No crashes of yours")):
-            listed = subprocess.run([programs.OBIT, "--store", self.server.store, "list"], user=user, group=user, extra_groups=[],
-                                    capture_output=True, text=True, check=True, timeout=60)  # fmt: skip
+            listed = subprocess.run([programs.for_every_user(programs.OBIT), "--store", self.server.store, "list"], user=user,
+                                    group=user, extra_groups=[], capture_output=True, text=True, check=True, timeout=60)  # fmt: skip
             self.assertIn(expected, listed.stdout)
 
 

@@ -12,8 +12,11 @@ MIB = 1 << 20
 
 
 def kib(pid, file, name):
-    (found,) = re.findall(rf"^{name}:\s+(\d+) kB$", pathlib.Path(f"/proc/{pid}/{file}").read_text(), re.M)
-    return int(found)
+    text = pathlib.Path(f"/proc/{pid}/{file}").read_text()
+    found = re.search(rf"^{name}:\s+(\d+) kB$", text, re.M)
+    if found is None:
+        raise ProcessLookupError(f"process {pid} has no memory: it has ended")
+    return int(found[1])
 
 
 def peak(pid):

@@ -90,6 +90,7 @@ class Programs:
         self.check(death, "crash_here")
 
     def test_other_namespaces(self):
+        self.require("unshare", "--user", "true")
         parent = crash.run([programs.CRASHER, "namespaces"])
         self.assertEqual(parent.status, 0, f"the child dumped no core: {parent.output}")
         record = self.record()

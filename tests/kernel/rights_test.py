@@ -210,6 +210,7 @@ class Rights(case.KernelCase):
 
     def test_without_the_user(self):
         """Its name is looked up in the user database: in a mount namespace there can be another."""
+        self.require("unshare", "--mount", "true")
         users = self.server.directory / "passwd"
         users.write_text("root:x:0:0::/root:/bin/sh\n")
         self.server.start(through=["unshare", "--mount", "sh", "-c", f'mount --bind {users} /etc/passwd && exec "$@"', "sh"])
