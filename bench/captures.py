@@ -39,7 +39,7 @@ def parse():
 
 
 def cpu_seconds():
-    """Of all processors since boot: user, nice, system, irq, softirq."""
+    """CPU seconds of all processors since boot: user, nice, system, irq, softirq."""
     fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
     return (sum(fields[:3]) + sum(fields[5:7])) / os.sysconf("SC_CLK_TCK")
 

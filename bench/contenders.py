@@ -30,7 +30,7 @@ def peak_resident(pid):
 
 
 def bytes_on_disk(path):
-    """Of a file or everything below a folder."""
+    """The disk space of a file, or of everything below a folder."""
     path = pathlib.Path(path)
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_blocks * 512 for file in files)
@@ -72,7 +72,7 @@ class Contender:
         """What is stored when the process is reaped needs no waiting."""
 
     def peak_memory(self):
-        """Of the handler, bytes; None if there is no handler."""
+        """The handler's, in bytes; None if there is no handler."""
 
     def stored_bytes(self):
         return None
@@ -209,7 +209,7 @@ class SystemdCoredump(Contender):
         return [path for path in self.cores.iterdir() if path not in self.before]
 
     def await_stored(self, count):
-        # Of many at once the kernel drops those beyond core_pipe_limit: they are not waited for.
+        # If there are many at once, the kernel drops those beyond core_pipe_limit: they are not waited for.
         wait.until(lambda: self.kept() and not any(self.handlers()), "cores kept by systemd-coredump", 600)
 
     def peak_memory(self):

@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::size_t kFsBase = 21, kGsBase = 22;  // indexes in struct user_regs_struct
 
-/// A general register, from Zydis' number of the 64-bit one on, to its index in struct user_regs_struct. Of a
-/// part of a register too, since an address may be built of that.
+/// A general register, from Zydis' number of the 64-bit one on, to its index in struct user_regs_struct. A
+/// part of a register counts too, since an address may be built of that.
 std::optional<std::size_t> UserIndex(ZydisRegister reg) {
   // rax rcx rdx rbx rsp rbp rsi rdi r8 ... r15
   constexpr std::size_t kIndex[] = {10, 11, 12, 5, 19, 4, 13, 14, 9, 8, 7, 6, 3, 2, 1, 0};

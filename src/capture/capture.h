@@ -21,8 +21,8 @@ struct CaptureJob {
   Fd connection;               ///< to the kernel: a coredump socket, or the pipe
   Fd exe;                      ///< the program, for reading; may be empty
   bool exe_reachable = false;  ///< its path leads to it on this host: no copy is needed
-  /// Of the crashed process, for direct capture; none: by stream, and `stream_reason` says why if that was
-  /// not wanted.
+  /// The crashed process' memory, for direct capture; none: by stream, and `stream_reason` says why if that
+  /// was not wanted.
   std::optional<ProcessMemory> memory;
   std::string stream_reason;
   bool verify = false;  ///< after a direct capture, compare with the stream

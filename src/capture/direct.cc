@@ -130,7 +130,7 @@ Result<void> DirectCapture::CaptureSegment(const PlannedSegment& segment) {
 Result<std::uint64_t> DirectCapture::PlanPresentPages(const PlannedSegment& segment, std::uint64_t address,
                                                       std::uint64_t limit) {
   const PageScan scan = OBIT_TRY(ScanSegment(address, limit));
-  // Of memory that is gone nothing is present: then what the scan said is worth nothing.
+  // Memory that is gone has no pages that are present: then what the scan said is worth nothing.
   if (!HasMemory(memory_.mem, address)) return Refuse(ESRCH, "the process is gone");
   for (const MemoryRun& run : scan.runs) {
     const std::uint64_t begin = std::max(run.begin, address), end = std::min(run.end, limit);
@@ -158,7 +158,7 @@ Result<void> DirectCapture::ReadChunk(const PlannedChunk& chunk, std::span<std::
     filled = run.offset + run.bytes;
     const std::size_t unread = OBIT_TRY(
         ReadProcessMemory(memory_.mem, run.address, room.subspan(run.offset - chunk.offset, run.bytes)));
-    // Of anonymous memory these are guard pages and the like, which the kernel leaves out as well.
+    // In anonymous memory these are guard pages and the like, which the kernel leaves out as well.
     if (unread > 0 && run.segment->source == SegmentSource::kAllPages) CountUnread(*run.segment, unread);
   }
   progress_.fetch_add(room.size(), std::memory_order_relaxed);

@@ -129,8 +129,8 @@ struct Report {
     bool operator==(const Cause&) const = default;
   } cause;
 
-  /// Of the crashing thread's frames; empty if there are none to go by. Reports with one version and one
-  /// value are one group.
+  /// Made from the crashing thread's frames; empty if there are none to go by. Reports with one version and
+  /// one value are one group.
   struct Fingerprint {
     static constexpr int kVersion = 1;
     int version = kVersion;
@@ -140,7 +140,7 @@ struct Report {
   } fingerprint;
 
   std::vector<Stack> stacks;  ///< the first one crashed
-  /// Of the first stack: the innermost frame that is the program's own and not of a language's runtime.
+  /// In the first stack: the innermost frame that is the program's own and not of a language's runtime.
   std::optional<std::uint32_t> own_frame;
   std::uint64_t threads = 0;  ///< of the process, in the core
 

@@ -14,7 +14,7 @@ namespace obit {
 struct Mapping {
   std::uint64_t begin = 0, end = 0;  ///< addresses
   bool shared = false, executable = false;
-  /// Of the file system; major 0: memory (tmpfs, memfd, SysV, hugetlb) or a stacked one.
+  /// The file system's; major 0: memory (tmpfs, memfd, SysV, hugetlb) or a stacked one.
   std::uint32_t device_major = 0, device_minor = 0;
   std::uint64_t inode = 0;   ///< 0: no file behind it
   std::uint64_t offset = 0;  ///< of its first byte in the file

@@ -21,7 +21,7 @@ struct PagemapScanArgument {
 constexpr unsigned long kPagemapScan = _IOWR('f', 16, PagemapScanArgument);
 constexpr std::uint64_t kPageIsPresent = 1 << 3, kPageIsSwapped = 1 << 4, kPageIsZeroPage = 1 << 5;
 
-// Of an entry in /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst).
+// Bits of an entry in /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst).
 constexpr std::uint64_t kEntryPresent = 1ULL << 63, kEntrySwapped = 1ULL << 62;
 
 constexpr std::size_t kRunsMax = 1024;          // of one scan

@@ -28,10 +28,10 @@ struct Config {
   std::chrono::seconds stop_timeout{20};
   /// What is kept of a process with RLIMIT_CORE 0, which asked for no core.
   Detail no_core_limit = Detail::kEvent;
-  /// Of a process with a smaller RLIMIT_CORE than its core no more is kept than the limit says; below a page
-  /// it counts as 0. Else every limit but 0 counts as none.
+  /// A process whose core is larger than its RLIMIT_CORE keeps no more of it than the limit says; a limit
+  /// below a page counts as 0. Else every limit but 0 counts as none.
   bool respect_core_limit = true;
-  /// Of a crash site so many are kept within loop_window; more are a crash loop, of which one each
+  /// So many crashes of one site are kept within loop_window; more are a crash loop, of which one each
   /// loop_interval is kept and the others are counted. 0: all are kept.
   unsigned loop_crashes = 20;
   std::chrono::seconds loop_window{600};

@@ -16,7 +16,7 @@ struct ConfigPlaces {
   std::vector<std::string>
       drop_ins;  ///< folders of *.toml files; those of a later one hide those of its names
 };
-/// Of the system: kSystemConfig, and obit.toml.d in /usr/lib/obit, /run/obit and /etc/obit.
+/// The system's: kSystemConfig, and obit.toml.d in /usr/lib/obit, /run/obit and /etc/obit.
 [[nodiscard]] ConfigPlaces SystemConfig();
 /// A file that was named, and FILE.d.
 [[nodiscard]] ConfigPlaces ConfigOf(const std::string& file);

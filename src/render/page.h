@@ -18,7 +18,7 @@ class Page {
  public:
   explicit Page(const Terminal& terminal);
 
-  /// Of a line, cells: the terminal's, or a usual one where there is none.
+  /// The width of a line in cells: the terminal's, or a usual one where there is none.
   [[nodiscard]] std::size_t width() const { return width_; }
   [[nodiscard]] const Terminal& terminal() const { return terminal_; }
 

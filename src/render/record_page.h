@@ -19,10 +19,10 @@ struct PageContext {
   std::string folder;            ///< the crash directory
   bool has_report = false;       ///< there is a report.json in it
   std::string command = "obit";  ///< how to call obit on this store
-  /// Of this host's first process: namespaces like these go without saying. Empty where they are not known or
-  /// where the crash is of another boot.
+  /// Those of this host's first process: namespaces like these go without saying. Empty where they are not
+  /// known or where the crash is of another boot.
   std::string pid_namespace, mount_namespace, network_namespace, user_namespace;
-  /// Of a crash without a report that can be shown: why there is none.
+  /// Why there is no report that can be shown, if there is none.
   std::string analysis;
   /// The place of the crash in its group, if it is in one.
   struct Standing {

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t kGap = 2;
 
-/// Of a line with these columns; a width of 0 is a column that is left out.
+/// The width of a line with these columns; a width of 0 is a column that is left out.
 std::size_t LineWidth(const std::vector<std::size_t>& widths) {
   std::size_t line = 0;
   for (const std::size_t width : widths)

@@ -27,7 +27,7 @@ class CoreReader {
   [[nodiscard]] static Result<CoreReader> OpenFrames(Fd file, std::span<const SeekEntry> frames,
                                                      std::span<const std::uint64_t> holes);
 
-  /// Of the plain core, bytes.
+  /// The size of the plain core, bytes.
   [[nodiscard]] std::uint64_t size() const { return size_; }
 
   /// Bytes of holes that are kept by their length alone: they are in size(), and not in what zstd unpacks.

@@ -97,7 +97,7 @@ class Statement {
     return {};
   }
 
-  // Of the current row. Views live until the next call.
+  // Values of the current row. Views live until the next call.
   [[nodiscard]] std::int64_t Integer(int column) const {
     return sqlite3_column_int64(statement_.get(), column);
   }

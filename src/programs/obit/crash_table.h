@@ -10,8 +10,8 @@ namespace obit {
 
 enum class CauseColumn : bool { kOmit, kShow };
 
-/// A table with a line for each crash, as `obit list` prints it. Of the crashes of one group the first one
-/// says the cause, and the others refer to it.
+/// A table with a line for each crash, as `obit list` prints it. The first crash of a
+/// group says the cause, and the others of the group refer to it.
 [[nodiscard]] std::string RenderCrashTable(std::span<const CrashSummary> crashes, CauseColumn cause,
                                            const Terminal& terminal, std::int64_t now);
 

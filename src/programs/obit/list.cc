@@ -65,7 +65,7 @@ ExitCode PrintJson(const Store& store, const std::vector<CrashSummary>& crashes)
   return code;
 }
 
-/// Of those that are somebody else's.
+/// What is said of crashes that are somebody else's.
 std::string HiddenText(std::size_t shown, std::size_t hidden) {
   if (hidden == 0) return {};
   const std::string others = FormatCount(hidden, "crash");

@@ -38,7 +38,7 @@ Result<Listener> FindListener(const Endpoint& endpoint) {
     return std::unexpected(connection.error());
   }
   Listener listener;
-  // Of a connection to a listening socket: the process that called listen(2).
+  // The peer of a connection to a listening socket is the process that called listen(2).
   listener.pid = OBIT_TRY(PeerCredentials(*connection)).pid;
   if (listener.pid == 0) return listener;
   const std::string folder = fmt::format("/proc/{}/", listener.pid);
