@@ -16,7 +16,7 @@ from harness import case, crash, programs, report, store, wait
 CALLERS = ["handle", "serve", "main"]
 NOBODY = 65534
 # Where the stacks of threads begin: of the first one, and of the others.
-BEGINNINGS = {"_start", "clone3", "__clone3", "clone", "__clone"}
+BEGINNINGS = {"_start", "clone3", "__clone3", "clone", "__clone", "__GI___clone3"}
 
 
 def variants_of(name, pattern="O?-*"):
