@@ -109,6 +109,16 @@ Result<Message> ReceiveMessage(const Fd& socket, std::size_t max, int flags) {
   return message;
 }
 
+Result<std::string> PathOf(const Fd& socket) {
+  sockaddr_un address{};
+  socklen_t length = sizeof address;
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) < 0)
+    return Fail(errno, "ask where a socket is bound");
+  if (address.sun_family != AF_UNIX || length <= sizeof address.sun_family || address.sun_path[0] == '\0')
+    return Refuse(EINVAL, "a socket has no path");
+  return std::string(address.sun_path, ::strnlen(address.sun_path, sizeof address.sun_path));
+}
+
 Result<ucred> PeerCredentials(const Fd& socket) {
   ucred peer{};
   socklen_t length = sizeof peer;

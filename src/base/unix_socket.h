@@ -44,6 +44,9 @@ struct Message {
 /// end of file. `flags` as for recvmsg(2): MSG_DONTWAIT makes "nothing there" EAGAIN.
 [[nodiscard]] Result<Message> ReceiveMessage(const Fd& socket, std::size_t max, int flags);
 
+/// Where a pathname socket is bound.
+[[nodiscard]] Result<std::string> PathOf(const Fd& socket);
+
 /// SO_PEERCRED: who connected, in the caller's pid and user namespaces (pid 0: not visible from here).
 [[nodiscard]] Result<ucred> PeerCredentials(const Fd& socket);
 

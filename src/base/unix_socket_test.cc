@@ -46,6 +46,18 @@ TEST(ListenUnix, MakesASocketForItsOwnerOnly) {
   EXPECT_THAT(ConnectUnix(folder / "s", SOCK_STREAM), Succeeds());
 }
 
+TEST(PathOf, IsWhereASocketIsBound) {
+  const TemporaryFolder folder;
+  const auto listener = ListenUnix(folder / "s", SOCK_SEQPACKET, 4);
+  ASSERT_THAT(listener, Succeeds());
+  EXPECT_EQ(PathOf(*listener).value_or(""), folder / "s");
+  const std::string longest = folder / std::string(107 - std::string(folder / "").size(), 'x');
+  const auto other = ListenUnix(longest, SOCK_STREAM, 4);
+  ASSERT_THAT(other, Succeeds());
+  EXPECT_EQ(PathOf(*other).value_or(""), longest);
+  EXPECT_THAT(PathOf(MakeSocketPair(SOCK_STREAM)->first), FailsWith(EINVAL));
+}
+
 TEST(ListenUnix, ReplacesADeadSocket) {
   const TemporaryFolder folder;
   ASSERT_THAT(ListenUnix(folder / "s", SOCK_STREAM, 4), Succeeds());  // closed at once; the file stays

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/io.h"
@@ -97,6 +98,15 @@ std::optional<std::string> TargetOf(std::string_view pattern) {
       return std::string(pattern.substr(2));
   }
   return std::nullopt;
+}
+
+std::optional<Endpoint> EndpointOf(std::string_view pattern) {
+  const Transport transport = TransportOf(pattern);
+  if (transport == Transport::kFile) return std::nullopt;
+  if (transport != Transport::kPipe) return Endpoint{TargetOf(pattern).value_or(""), SOCK_STREAM};
+  const auto words = Split(pattern, ' ');  // "|HELPER SOCKET ...": PipeCorePattern
+  if (words.size() < 2 || !words[1].starts_with('/')) return std::nullopt;
+  return Endpoint{std::string(words[1]), SOCK_SEQPACKET};
 }
 
 Result<std::string> ReadCorePattern() {

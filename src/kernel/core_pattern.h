@@ -34,6 +34,14 @@ inline constexpr std::size_t kCorePatternMax = 127;
 /// The path behind "@" or "@@"; the program behind "|"; nothing for a file.
 [[nodiscard]] std::optional<std::string> TargetOf(std::string_view pattern);
 
+/// Where somebody must listen for a core pattern of obit's.
+struct Endpoint {
+  std::string path;
+  int type = 0;  ///< SOCK_STREAM for the kernel, SOCK_SEQPACKET for obit-pipe
+};
+/// Nothing if the pattern names no socket.
+[[nodiscard]] std::optional<Endpoint> EndpointOf(std::string_view pattern);
+
 /// The pattern in force, without its newline.
 [[nodiscard]] Result<std::string> ReadCorePattern();
 /// Sets it, and reads it back: EINVAL if the kernel kept another. An accepted pattern proves nothing; only a

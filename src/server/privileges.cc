@@ -1,5 +1,6 @@
 #include "server/privileges.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string_view>
@@ -12,6 +13,26 @@
 #include <unistd.h>
 
 namespace obit {
+namespace {
+
+struct Right {
+  int capability;
+  std::string_view name;
+  std::array<std::string_view, 2> without;  // what is not as it should be
+};
+constexpr std::string_view kByStream = "cores of other users come by stream";
+
+/// All that the manager keeps. packaging/systemd/obitd.service.in gives the same.
+constexpr Right kRights[] = {
+    {CAP_SYS_PTRACE, "CAP_SYS_PTRACE", {kByStream, "with fewer facts about the process"}},
+    {CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", {kByStream}},
+    {CAP_CHECKPOINT_RESTORE,
+     "CAP_CHECKPOINT_RESTORE",
+     {"libraries that were replaced or deleted have no symbols"}},
+    {CAP_KILL, "CAP_KILL", {"a process that stays after its release is not ended"}},
+};
+
+}  // namespace
 
 Result<std::optional<User>> FindUser(const std::string& name) {
   std::array<char, 16 * 1024> buffer;
@@ -24,8 +45,16 @@ Result<std::optional<User>> FindUser(const std::string& name) {
 }
 
 Capabilities ManagerCapabilities() {
-  return CapabilityBit(CAP_SYS_PTRACE) | CapabilityBit(CAP_DAC_READ_SEARCH) | CapabilityBit(CAP_KILL) |
-         CapabilityBit(CAP_CHECKPOINT_RESTORE);
+  Capabilities all = 0;
+  for (const Right& right : kRights) all |= CapabilityBit(right.capability);
+  return all;
+}
+
+std::string NamesOf(Capabilities capabilities) {
+  std::vector<std::string_view> names;
+  for (const Right& right : kRights)
+    if ((capabilities & CapabilityBit(right.capability)) != 0) names.push_back(right.name);
+  return fmt::format("{}", fmt::join(names, " "));
 }
 
 Result<void> DropPrivileges(const std::optional<User>& user) {
@@ -47,20 +76,13 @@ Result<void> DropPrivileges(const std::optional<User>& user) {
 }
 
 std::string MissingRights(Capabilities effective) {
-  const bool trace = (effective & CapabilityBit(CAP_SYS_PTRACE)) != 0;
-  const bool read = (effective & CapabilityBit(CAP_DAC_READ_SEARCH)) != 0;
-  const bool end = (effective & CapabilityBit(CAP_KILL)) != 0;
-  const bool files = (effective & CapabilityBit(CAP_CHECKPOINT_RESTORE)) != 0;
-  std::vector<std::string_view> missing;
-  if (!trace) missing.emplace_back("CAP_SYS_PTRACE");
-  if (!read) missing.emplace_back("CAP_DAC_READ_SEARCH");
-  if (!end) missing.emplace_back("CAP_KILL");
-  if (!files) missing.emplace_back("CAP_CHECKPOINT_RESTORE");
-  std::vector<std::string_view> effects;
-  if (!trace || !read) effects.emplace_back("cores of other users come by stream");
-  if (!trace) effects.emplace_back("with fewer facts about the process");
-  if (!files) effects.emplace_back("libraries that were replaced or deleted have no symbols");
-  if (!end) effects.emplace_back("a process that stays after its release is not ended");
+  std::vector<std::string_view> missing, effects;
+  for (const Right& right : kRights) {
+    if ((effective & CapabilityBit(right.capability)) != 0) continue;
+    missing.push_back(right.name);
+    for (const std::string_view effect : right.without)
+      if (!effect.empty() && std::ranges::find(effects, effect) == effects.end()) effects.push_back(effect);
+  }
   if (missing.empty()) return {};
   return fmt::format("without {}: {}", fmt::join(missing, ", "), fmt::join(effects, ", "));
 }

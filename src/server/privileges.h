@@ -23,6 +23,9 @@ struct User {
 /// became of their names (map_files), and to end a process that stays after its release.
 [[nodiscard]] Capabilities ManagerCapabilities();
 
+/// Those of them that are among `capabilities`, for people: "CAP_SYS_PTRACE CAP_KILL".
+[[nodiscard]] std::string NamesOf(Capabilities capabilities);
+
 /// Becomes `user`, if one is given, and gives up all capabilities but ManagerCapabilities() and everything
 /// that an execve(2) could give, for good. The process is not dumpable afterwards. For the thread that calls:
 /// the caller has no other.

@@ -77,6 +77,28 @@ TEST_F(DropPrivilegesTest, WhatRemainsIsToReadFilesOfOthers) {
   }));
 }
 
+TEST(ManagerCapabilities, AreThoseThatTheUnitGives) {
+  const std::string unit =
+      "\n" + ReadFile(OBIT_SOURCE_DIR "/packaging/systemd/obitd.service.in", 1 << 16)->text;
+  for (const char* key : {"\nAmbientCapabilities=", "\nCapabilityBoundingSet="})
+    EXPECT_THAT(unit, ::testing::HasSubstr(key + NamesOf(ManagerCapabilities()) + "\n"));
+}
+
+TEST(MissingRights, NamesEachThatIsMissingAndWhatComesOfIt) {
+  EXPECT_EQ(MissingRights(ManagerCapabilities()), "");
+  EXPECT_EQ(NamesOf(0), "");
+  const Capabilities all = ManagerCapabilities();
+  for (int capability = 0; capability < 64; ++capability) {
+    if ((all & CapabilityBit(capability)) == 0) continue;
+    const std::string name = NamesOf(CapabilityBit(capability));
+    EXPECT_THAT(name, ::testing::StartsWith("CAP_"));
+    EXPECT_THAT(MissingRights(all & ~CapabilityBit(capability)),
+                ::testing::StartsWith("without " + name + ": "));
+  }
+  const std::string none = MissingRights(0);
+  EXPECT_EQ(none.find("by stream"), none.rfind("by stream")) << none;
+}
+
 TEST(FindUser, KnowsTheUserDatabase) {
   const auto root = FindUser("root");
   ASSERT_TRUE(root && *root);

@@ -58,7 +58,7 @@ Result<std::set<CrashLocation>> Recent(const Store& store) {
   return recent;
 }
 
-/// Looks for the record of `pid` among those that came since `known`, until `deadline`. ETIMEDOUT: none came.
+/// Looks for the record of `pid` among those that came since `known`, until `deadline`. ENODATA: none came.
 Result<std::pair<CrashLocation, CrashRecord>> FindRecord(const Store& store, std::set<CrashLocation> known,
                                                          pid_t pid, std::int64_t deadline) {
   constexpr useconds_t kBetweenLooks = 10'000;  // us; only for as long as obitd takes to commit
@@ -70,7 +70,7 @@ Result<std::pair<CrashLocation, CrashRecord>> FindRecord(const Store& store, std
         return std::pair(crash, std::move(*record));
     }
     if (MonotonicNow() >= deadline)
-      return Refuse(ETIMEDOUT, "no record came within 10 s: is {} the store of the running obitd?",
+      return Refuse(ENODATA, "no record came within 10 s: is {} the store of the running obitd?",
                     store.path());
     ::usleep(kBetweenLooks);
   }
@@ -118,16 +118,24 @@ Result<std::string> Try(const Store& store) {
 }  // namespace
 
 Finding CheckCrash(const std::string& store_path) {
+  constexpr const char* kWhat = "test crash";
+  using enum Finding::Verdict;
+  const bool root = ::geteuid() == 0;
+  bool hidden = false;  // what only root can see keeps it from being made, or seen
   const auto tried = [&]() -> Result<std::string> {
     const std::string pattern = OBIT_TRY(ReadCorePattern());
     const auto saved = LoadSavedPattern();
-    if (!IsObits(pattern, saved ? *saved : std::nullopt))
+    if (!IsObits(pattern, saved ? *saved : std::nullopt)) {
+      hidden = !root && !saved && EndpointOf(pattern);
       return Refuse(EBUSY, "not made: core_pattern does not lead to obit");
+    }
     return Try(OBIT_TRY(Store::Open(store_path)));
   }();
-  using enum Finding::Verdict;
-  if (tried) return {"test crash", *tried, kOk, ""};
-  return {"test crash", "", kFailure, EscapeForTerminal(tried.error().what)};
+  if (tried) return MakeFinding(kWhat, *tried, kOk, "");
+  if (!root && (hidden || tried.error().code == ENODATA))
+    return MakeFinding(kWhat, "", kUnknown,
+                       hidden ? "only root can tell" : tried.error().what + " (only root can tell)");
+  return MakeFailure(kWhat, "", tried.error());
 }
 
 }  // namespace obit

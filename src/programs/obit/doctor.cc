@@ -15,6 +15,8 @@ Table::Cell VerdictCell(Finding::Verdict verdict) {
   switch (verdict) {
     case Finding::Verdict::kOk:
       return {"ok", Tone::kGood};
+    case Finding::Verdict::kUnknown:
+      return {"unknown", Tone::kDim};
     case Finding::Verdict::kWarning:
       return {"warn", Tone::kWarning};
     case Finding::Verdict::kFailure:
@@ -53,7 +55,7 @@ ExitCode Doctor(const std::string& store, const DoctorOptions& options) {
   std::vector<Finding> findings{CheckKernel(), CheckPattern()};
   std::ranges::move(CheckServer(), std::back_inserter(findings));
   std::ranges::move(CheckConfiguration(), std::back_inserter(findings));
-  findings.push_back(CheckStore(store));
+  std::ranges::move(CheckStore(store), std::back_inserter(findings));
   findings.push_back(CheckDumpMode());
   findings.push_back(CheckCoreLimit());
   if (options.crash) findings.push_back(CheckCrash(store));

@@ -12,24 +12,21 @@
 namespace obit {
 namespace {
 
-/// The hexadecimal mask in the line "CapEff:\t000001ffffffffff" of a status file.
-std::uint64_t EffectiveCapabilities(std::string_view status) {
-  constexpr std::string_view kLine = "CapEff:";
+/// What stands behind "NAME:" in a status file.
+std::string_view Field(std::string_view status, std::string_view name) {
   for (const std::string_view line : Split(status, '\n'))
-    if (line.starts_with(kLine)) return ParseUnsigned(Trim(line.substr(kLine.size())), 16).value_or(0);
-  return 0;
+    if (line.starts_with(name) && line.substr(name.size()).starts_with(':'))
+      return Trim(line.substr(name.size() + 1));
+  return {};
+}
+
+/// The effective one of the four ids in such a field.
+unsigned EffectiveId(std::string_view field) {
+  const auto ids = Split(field, '\t');
+  return ids.size() > 1 ? static_cast<unsigned>(ParseUnsigned(ids[1]).value_or(0)) : 0;
 }
 
 }  // namespace
-
-std::optional<Endpoint> EndpointOf(const std::string& pattern) {
-  const Transport transport = TransportOf(pattern);
-  if (transport == Transport::kFile) return std::nullopt;
-  if (transport != Transport::kPipe) return Endpoint{TargetOf(pattern).value_or(""), SOCK_STREAM};
-  const auto words = Split(pattern, ' ');  // "|HELPER SOCKET ...": PipeCorePattern
-  if (words.size() < 2 || !words[1].starts_with('/')) return std::nullopt;
-  return Endpoint{std::string(words[1]), SOCK_SEQPACKET};
-}
 
 Result<Listener> FindListener(const Endpoint& endpoint) {
   const auto connection = ConnectUnix(endpoint.path, endpoint.type);
@@ -43,8 +40,10 @@ Result<Listener> FindListener(const Endpoint& endpoint) {
   if (listener.pid == 0) return listener;
   const std::string folder = fmt::format("/proc/{}/", listener.pid);
   if (const auto comm = ReadFile(folder + "comm", 64)) listener.comm = Trim(comm->text);
-  if (const auto status = ReadFile(folder + "status", 16 * 1024))
-    listener.capabilities = EffectiveCapabilities(status->text);
+  if (const auto status = ReadFile(folder + "status", 16 * 1024)) {
+    listener.capabilities = ParseUnsigned(Field(status->text, "CapEff"), 16).value_or(0);
+    listener.user = {EffectiveId(Field(status->text, "Uid")), EffectiveId(Field(status->text, "Gid"))};
+  }
   return listener;
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -8,22 +7,16 @@
 
 #include "base/result.h"
 #include "kernel/core_pattern.h"
+#include "server/privileges.h"
 
 namespace obit {
 
-/// Where obitd must listen for a core pattern of obit's.
-struct Endpoint {
-  std::string path;
-  int type = 0;  ///< SOCK_STREAM for the kernel, SOCK_SEQPACKET for obit-pipe
-};
-/// Nothing if the pattern names no socket.
-[[nodiscard]] std::optional<Endpoint> EndpointOf(const std::string& pattern);
-
 /// Who listens on a socket.
 struct Listener {
-  pid_t pid = 0;                   ///< 0: of a pid namespace that cannot be seen from here
-  std::string comm;                ///< of that process; empty if not known
-  std::uint64_t capabilities = 0;  ///< its effective ones
+  pid_t pid = 0;                  ///< 0: of a pid namespace that cannot be seen from here
+  std::string comm;               ///< of that process; empty if not known
+  Capabilities capabilities = 0;  ///< its effective ones
+  User user;                      ///< that it is
 };
 
 /// Finds out by connecting, and says nothing: obitd knows by that and by its user that no stranger came.

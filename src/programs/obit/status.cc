@@ -2,6 +2,7 @@
 #include <optional>
 
 #include <nlohmann/json.hpp>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -12,6 +13,7 @@
 #include "pattern_owner.h"
 #include "render/table.h"
 #include "render/units.h"
+#include "server/defaults.h"
 #include "server/metrics.h"
 #include "store/access.h"
 #include "verbs.h"
@@ -30,6 +32,14 @@ std::string ServerText(const std::string& pattern) {
   }
   if (listener->pid == 0) return "listening";
   return fmt::format("{} {}, listening", EscapeForTerminal(listener->comm), listener->pid);
+}
+
+/// The server at the usual place while cores go elsewhere; empty if there is none, or none that can be seen.
+std::string IdleServerText() {
+  const auto listener = FindListener({kDefaultSocket, SOCK_STREAM});
+  if (!listener || !listener->comm.starts_with("obitd")) return "";
+  return fmt::format("{} {}, listening, but no core goes there: obit enable changes that",
+                     EscapeForTerminal(listener->comm), listener->pid);
 }
 
 constexpr std::size_t kMetricsMax = 64 * 1024;  // bytes
@@ -115,7 +125,8 @@ std::string AsTable(const Facts& facts, const std::string& store_path) {
     table.Add({{"core_pattern"}, {EscapeForTerminal(*facts.pattern)}});
     table.Add({{"cores go to"}, {EscapeForTerminal(facts.owner), Tone::kStrong}});
     table.Add({{"transport"}, {Describe(TransportOf(*facts.pattern))}});
-    if (facts.ours) table.Add({{"server"}, {ServerText(*facts.pattern)}});
+    const std::string server = facts.ours ? ServerText(*facts.pattern) : IdleServerText();
+    if (!server.empty()) table.Add({{"server"}, {server, facts.ours ? Tone::kPlain : Tone::kWarning}});
   }
   std::string text = EscapeForTerminal(store_path) + ": ";
   if (facts.use) {
