@@ -74,12 +74,18 @@ Result<std::string> Urls(const Value& value) {
   return Refuse(EINVAL, "{} must be URLs with spaces between them", value.where);
 }
 Result<std::string> Folder(const Value& value) {
-  if (const auto* text = value.text(); text != nullptr && text->starts_with('/')) return *text;
-  return Refuse(EINVAL, "{} must be the path of a folder", value.where);
+  const auto* text = value.text();
+  if (text == nullptr || !text->starts_with('/'))
+    return Refuse(EINVAL, "{} must be the path of a folder", value.where);
+  // ParseToml has put a "?" in the place of what is not ASCII: such a path would be another one.
+  if (text->find_first_of(std::string_view("?\0", 2)) != std::string::npos)
+    return Refuse(EINVAL, "{} must be the path of a folder, in ASCII and without \"?\"", value.where);
+  return *text;
 }
 Result<std::string> FolderOrNone(const Value& value) {
-  if (const auto* text = value.text(); text != nullptr && (text->empty() || text->starts_with('/')))
-    return *text;
+  const auto* text = value.text();
+  if (text != nullptr && text->empty()) return *text;
+  if (text != nullptr && text->starts_with('/')) return Folder(value);
   return Refuse(EINVAL, R"({} must be the path of a folder, or "")", value.where);
 }
 
@@ -139,6 +145,7 @@ constexpr Setting kSettings[] = {
     Kept<&Config::hook_timeout, Seconds<1, kHour>>("hooks", "timeout"),
     Kept<&Config::metrics, Boolean>("metrics", "enabled"),
     Kept<&Config::stop_timeout, Seconds<1, kDay>>("server", "stop_timeout"),
+    Kept<&Config::store, Folder>("server", "store"),
 };
 
 /// Parses without the characters outside ASCII: no setting has any, and on some of them, outside comments,

@@ -59,6 +59,8 @@ struct Config {
   std::chrono::seconds hook_timeout{60};
   /// Numbers for Prometheus are kept in the store.
   bool metrics = true;
+  /// The folder of the crashes, for obitd and for obit, unless their command line says otherwise.
+  std::string store = "/var/lib/obit";
 };
 
 /// A key, its value in force, and who said so.

@@ -46,7 +46,7 @@ TEST(ParseConfig, TakesEveryKey) {
       "[capture]\nslots = 7\nprogress_timeout = 1\ntimeout = 86400\ncore_limit_zero = \"reject\"\n"
       "core_limit = \"ignore\"\n[analysis]\nenabled = false\nslots = 2\ntimeout = 3600\nenvironment = "
       "\"all\"\ndebuginfod_urls = "
-      "\"http://a http://b\"\ndebuginfod_cache = \"/c\"\n[server]\nstop_timeout = 3\n",
+      "\"http://a http://b\"\ndebuginfod_cache = \"/c\"\n[server]\nstop_timeout = 3\nstore = \"/s\"\n",
       "obit.toml");
   ASSERT_THAT(config, Succeeds());
   EXPECT_EQ(config->slots, 7u);
@@ -61,6 +61,7 @@ TEST(ParseConfig, TakesEveryKey) {
   EXPECT_EQ(config->environment, EnvironmentKept::kAll);
   EXPECT_EQ(config->debuginfod_urls, "http://a http://b");
   EXPECT_EQ(config->debuginfod_cache, "/c");
+  EXPECT_EQ(config->store, "/s");
 }
 
 TEST(ParseConfig, TakesEveryWordForNoCore) {
@@ -70,6 +71,15 @@ TEST(ParseConfig, TakesEveryWordForNoCore) {
     ASSERT_THAT(config, Succeeds());
     EXPECT_EQ(config->no_core_limit, detail);
   }
+}
+
+TEST(ParseConfig, TakesAFolderByItsWholePathOnly) {
+  for (const char* path : {"", "relative", "/srv/\xc3\xbc", "/srv/?", "/srv/\\u0000x"})
+    EXPECT_THAT(Refusal(fmt::format("server.store = \"{}\"\n", path)),
+                ::testing::HasSubstr("the path of a folder"))
+        << path;
+  EXPECT_EQ(Refusal("hooks.folder = \"\"\n"), "");
+  EXPECT_NE(Refusal("hooks.folder = \"/srv/\xc3\xbc\"\n"), "");
 }
 
 TEST(ParseConfig, NamesLineAndNearestKeyOfAnUnknownOne) {

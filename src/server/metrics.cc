@@ -71,6 +71,10 @@ std::string Metrics::Render() const {
   counter("obit_hook_failures_total", "Hooks that failed, or took too long.").Add(hooks.failures);
   counter("obit_hook_events_dropped_total", "Crashes and reports that no hook was told of.")
       .Add(hooks.dropped);
+  if (pattern_ours)
+    Family(text, "obit_core_pattern_ours", "gauge",
+           "1 if the core pattern leads here, 0 if crashes go elsewhere.")
+        .Add(*pattern_ours ? 1 : 0);
   Family(text, "obit_store_crashes", "gauge", "Crashes in the store.").Add(store.crashes);
   Family(text, "obit_store_bytes", "gauge", "Bytes of the cores in the store.").Add(store.stored_bytes);
   Family(text, "obit_store_free_bytes", "gauge", "Bytes that are free where the store lies.")

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,6 +30,7 @@ class Metrics {
   std::uint64_t queued = 0;            ///< crashes that wait for a capture, now
   std::uint64_t captures = 0;          ///< that run, now
   std::uint64_t analyses_dropped = 0;  ///< cores left without a report, since too many waited
+  std::optional<bool> pattern_ours;    ///< the core pattern leads here; nothing: nobody has looked yet
   HookQueue::Counters hooks;
   StoreUse store;                      ///< now
   std::uint64_t store_free_bytes = 0;  ///< of its file system, now

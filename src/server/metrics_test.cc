@@ -10,6 +10,7 @@ namespace obit {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Metrics, CountCrashesByWhatBecameOfThem) {
   Metrics metrics;
@@ -37,8 +38,18 @@ TEST(Metrics, CountCrashesByWhatBecameOfThem) {
     EXPECT_THAT(text, HasSubstr(line));
 }
 
+TEST(Metrics, SayWhetherThePatternLeadsHereOnceThatIsKnown) {
+  Metrics metrics;
+  EXPECT_THAT(metrics.Render(), Not(HasSubstr("core_pattern")));
+  metrics.pattern_ours = true;
+  EXPECT_THAT(metrics.Render(), HasSubstr("\nobit_core_pattern_ours 1\n"));
+  metrics.pattern_ours = false;
+  EXPECT_THAT(metrics.Render(), HasSubstr("\nobit_core_pattern_ours 0\n"));
+}
+
 TEST(Metrics, AreInTheFormatOfPrometheus) {
   Metrics metrics;
+  metrics.pattern_ours = false;
   metrics.CountCrash({});
   std::istringstream text(metrics.Render());
   const std::regex sample(R"(([a-z_]+)(\{[a-z]+="[a-z-]*"\})? [0-9.]+)");

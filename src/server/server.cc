@@ -124,6 +124,11 @@ Result<void> Server::Reconfigure(const Config& config) {
   return {};
 }
 
+void Server::NotePattern(bool ours) {
+  metrics_.pattern_ours = ours;
+  ScheduleMetrics();
+}
+
 // Capture.
 
 /// From here on the crash leaves a trace: begun.json, whatever becomes of this process.

@@ -49,10 +49,13 @@ class Server {
 
   /// Takes the new configuration for the crashes to come.
   [[nodiscard]] Result<void> Reconfigure(const Config& config);
+  /// For the metrics: whether the kernel's core pattern leads here.
+  void NotePattern(bool ours);
   /// Listens no more; captures and hooks that run or wait may end within the stop timeout, and are let go
   /// then. Stops the loop when nothing is left.
   void Stop();
 
+  [[nodiscard]] const Store& store() const { return store_; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] const Intake::Counters& intake_counters() const { return intake_.counters(); }
 

@@ -13,8 +13,6 @@
 
 namespace obit {
 
-inline constexpr const char* kDefaultStore = "/var/lib/obit";
-
 // Names in a crash directory and beside (docs/store-format.md).
 inline constexpr const char* kRecordFile = "crash.json";
 inline constexpr const char* kReportFile = "report.json";

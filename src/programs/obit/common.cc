@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "policy/config_files.h"
 #include "render/times.h"
 #include "render/words.h"
 #include "store/selector.h"
@@ -101,8 +102,19 @@ std::expected<ChosenCrash, ExitCode> ChooseCrash(const std::string& store_path, 
   return ChosenCrash{std::move(*store), *crash, std::move(*record)};
 }
 
+const std::string& DefaultStore() {
+  static const std::string store = [] {
+    const auto loaded = LoadConfig(SystemConfig());
+    if (loaded) return loaded->config.store;
+    Config defaults;
+    Log(Severity::kWarning, "{}; the store is taken to be {}", loaded.error().what, defaults.store);
+    return std::move(defaults.store);
+  }();
+  return store;
+}
+
 std::string CommandFor(const std::string& store) {
-  return store == kDefaultStore ? "obit" : "obit --store " + QuoteForShell(store);
+  return store == DefaultStore() ? "obit" : "obit --store " + QuoteForShell(store);
 }
 
 namespace {

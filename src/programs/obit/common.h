@@ -52,6 +52,10 @@ struct ChosenCrash {
                                                                const std::string& selector,
                                                                std::string_view doing, std::string_view verb);
 
+/// The store of the system: what its configuration says, read once. If that cannot be read, it says so and
+/// takes the default.
+[[nodiscard]] const std::string& DefaultStore();
+
 /// How to call obit on this store: "obit", "obit --store /srv/obit".
 [[nodiscard]] std::string CommandFor(const std::string& store);
 

@@ -48,6 +48,9 @@ Result<void> Set(Transport transport, const std::string& pattern) {
   if (!saved && IsObits(before, saved)) next.pattern = "core";  // the kernel's own default is the best guess
   next.ours = pattern;
   OBIT_TRY(StoreSavedPattern(next));
+  // Before the pattern: who sets all sysctls from now on sets this one, too.
+  if (const auto kept = KeepThroughSysctl(pattern); !kept)
+    Log(Severity::kWarning, "sysctl --system may set another pattern: {}", kept.error().what);
 
   // With a limit, the kernel drops the crashes beyond it, and waits for helpers; obitd reads /proc before it
   // drains the pipe, so there is nothing to wait for.
@@ -55,6 +58,7 @@ Result<void> Set(Transport transport, const std::string& pattern) {
   if (transport == Transport::kPipe) set = WriteCorePipeLimit(0);
   if (set) set = WriteCorePattern(pattern);
   if (set) return {};
+  (void)(saved ? KeepThroughSysctl(saved->ours) : LeaveSysctl());
   (void)WriteCorePattern(before);
   (void)WriteCorePipeLimit(limit_before);
   (void)(saved ? StoreSavedPattern(*saved) : ForgetSavedPattern());

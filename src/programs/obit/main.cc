@@ -54,7 +54,8 @@ class CommandLine {
  public:
   CommandLine() {
     app_.set_version_flag("--version", "obit " OBIT_VERSION);
-    app_.add_option("--store", store_, "The store, a folder")->type_name("DIR")->capture_default_str();
+    app_.add_option("--store", store_, "The store, a folder; else that of obit.toml, server.store")
+        ->type_name("DIR");
     app_.footer(kExamples);
     app_.get_formatter()->label("SUBCOMMAND", "VERB");
     app_.get_formatter()->label("Subcommands", "Verbs");
@@ -105,6 +106,8 @@ class CommandLine {
     verb->callback([this, run = std::move(run)] { verb_ = run; });
     return verb;
   }
+  /// What a verb reads: only a verb that does so looks for it.
+  [[nodiscard]] const std::string& StorePath() const { return store_.empty() ? DefaultStore() : store_; }
   static void AddSelector(CLI::App* verb, std::string& selector) {
     verb->add_option("SEL", selector, "Which crash: an id, a pid, a program, @N")
         ->capture_default_str()
@@ -113,7 +116,7 @@ class CommandLine {
 
   void AddReaders() {
     CLI::App* list =
-        AddVerb("list", "Lists crashes, the newest last", [this] { return List(store_, list_); });
+        AddVerb("list", "Lists crashes, the newest last", [this] { return List(StorePath(), list_); });
     list->add_option("SEL", list_.selectors, "Lists only crashes that fit: ids, pids, programs")
         ->type_name("");
     list->add_option(
@@ -126,8 +129,8 @@ class CommandLine {
         ->type_name("N")
         ->check(WholeNumber(1, kLastMax));
     list->add_flag("--json", list_.json, "Prints an array of whole records");
-    CLI::App* show =
-        AddVerb("show", "Shows what killed a process, and where", [this] { return Show(store_, show_); });
+    CLI::App* show = AddVerb("show", "Shows what killed a process, and where",
+                             [this] { return Show(StorePath(), show_); });
     show->add_option("SEL", show_.selector, "Which crash: an id, a pid, a program, @N; or a group")
         ->capture_default_str()
         ->type_name("");
@@ -141,12 +144,12 @@ class CommandLine {
     show->add_flag("--json", show_.json, "Prints record and report as they are stored");
     show->add_flag("--no-pager", show_.no_pager, "Never uses $PAGER or less");
     CLI::App* groups = AddVerb("groups", "Lists groups of crashes with the same cause",
-                               [this] { return Groups(store_, groups_); });
+                               [this] { return Groups(StorePath(), groups_); });
     groups->add_option("--since", groups_.since, "Counts only crashes from then on, as for list")
         ->type_name("WHEN");
     groups->add_flag("--json", groups_.json, "Prints an array with an object for each group");
     CLI::App* dump =
-        AddVerb("dump", "Writes the plain core of a crash", [this] { return Dump(store_, dump_); });
+        AddVerb("dump", "Writes the plain core of a crash", [this] { return Dump(StorePath(), dump_); });
     AddSelector(dump, dump_.selector);
     dump->add_option("-o,--output", dump_.output, "Writes to this file, which appears when it is complete")
         ->type_name("FILE");
@@ -157,7 +160,7 @@ class CommandLine {
       CLI::App* verb =
           AddVerb(name, fmt::format("Opens a core in {}, with the right program", name), [this, debugger] {
             debug_.debugger = debugger;
-            return Debug(store_, debug_);
+            return Debug(StorePath(), debug_);
           });
       AddSelector(verb, debug_.selector);
       verb->footer(fmt::format("What stands behind -- is for {0}: obit {0} SEL -- {1}", name,
@@ -173,7 +176,7 @@ class CommandLine {
 
   void AddWriters() {
     CLI::App* analyze = AddVerb("analyze", "Finds anew what killed a process, from its core",
-                                [this] { return Analyze(store_, analyze_); });
+                                [this] { return Analyze(StorePath(), analyze_); });
     AddSelector(analyze, analyze_.selector);
     analyze
         ->add_option("--debug-directory", analyze_.debug_directories,
@@ -190,18 +193,18 @@ class CommandLine {
         ->add_flag("--all", analyze_.all, "Reads every core without a report, or with one of an older obit")
         ->excludes("SEL");
     CLI::App* import = AddVerb("import", "Takes core files into the store: plain, zst, lz4, xz, gz",
-                               [this] { return Import(store_, import_); });
+                               [this] { return Import(StorePath(), import_); });
     import->add_option("FILE", import_, "Core files")->required()->type_name("");
     CLI::App* remove =
-        AddVerb("rm", "Removes crashes for good", [this] { return Remove(store_, chosen_, force_); });
+        AddVerb("rm", "Removes crashes for good", [this] { return Remove(StorePath(), chosen_, force_); });
     AddSelectors(remove);
     remove->add_flag("--force", force_, "Removes also those that are pinned");
     for (const bool pinned : {true, false})
       AddSelectors(
           AddVerb(pinned ? "pin" : "unpin",
                   pinned ? "Keeps crashes from rm without --force" : "Lets rm have pinned crashes again",
-                  [this, pinned] { return Pin(store_, chosen_, pinned); }));
-    AddVerb("reindex", "Makes the index of the store anew", [this] { return Reindex(store_); });
+                  [this, pinned] { return Pin(StorePath(), chosen_, pinned); }));
+    AddVerb("reindex", "Makes the index of the store anew", [this] { return Reindex(StorePath()); });
   }
 
   void AddSystem() {
@@ -218,7 +221,10 @@ class CommandLine {
         ->type_name("PATH")
         ->capture_default_str();
     enable->add_flag("--force", enable_.force, "Does it even if nobody listens there yet");
-    AddVerb("disable", "Puts back the core_pattern that was there before", [] { return Disable(); });
+    CLI::App* disable = AddVerb("disable", "Puts back the core_pattern that was there before",
+                                [this] { return Disable(disable_if_ours_); });
+    disable->add_flag("--if-ours", disable_if_ours_,
+                      "Takes another's pattern that is there by now for no failure");
     CLI::App* config =
         AddVerb("config", "Prints the configuration of obitd that is in force, and where it comes from",
                 [this] { return ShowConfig(config_, config_json_); });
@@ -226,15 +232,15 @@ class CommandLine {
         ->type_name("FILE");
     config->add_flag("--json", config_json_, "Prints an array with an object for each key");
     CLI::App* status = AddVerb("status", "Says where cores go, and what is stored",
-                               [this] { return Status(store_, status_json_); });
+                               [this] { return Status(StorePath(), status_json_); });
     status->add_flag("--json", status_json_, "Prints an object, with what obitd counted");
     CLI::App* doctor =
-        AddVerb("doctor", "Checks all that obit needs", [this] { return Doctor(store_, doctor_); });
+        AddVerb("doctor", "Checks all that obit needs", [this] { return Doctor(StorePath(), doctor_); });
     doctor->add_flag("--crash", doctor_.crash, "Also makes a process crash, and looks what becomes of it");
   }
 
   CLI::App app_{kAbout, "obit"};
-  std::string store_ = kDefaultStore;
+  std::string store_;  // empty: DefaultStore()
   ListOptions list_;
   ShowOptions show_;
   DumpOptions dump_;
@@ -244,7 +250,7 @@ class CommandLine {
   std::vector<std::string> import_, chosen_;
   bool force_ = false;
   std::string config_;
-  bool config_json_ = false, status_json_ = false;
+  bool config_json_ = false, status_json_ = false, disable_if_ours_ = false;
   EnableOptions enable_{.socket = kDefaultSocket, .pipe_socket = kDefaultPipeSocket};
   DoctorOptions doctor_;
   std::function<ExitCode()> verb_;

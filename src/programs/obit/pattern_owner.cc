@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -16,6 +17,8 @@ namespace {
 
 constexpr const char* kFolder = "/run/obit";
 constexpr const char* kName = "saved-core-pattern";
+constexpr const char* kSysctlFolder = "/run/sysctl.d";
+constexpr const char* kSysctlName = "zz-obit.conf";
 constexpr std::string_view kPattern = "core_pattern=", kLimit = "core_pipe_limit=", kOurs = "set=";
 
 std::string FileName(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
@@ -47,6 +50,29 @@ Result<void> StoreSavedPattern(const SavedPattern& saved) {
 
 Result<void> ForgetSavedPattern() {
   const std::string path = fmt::format("{}/{}", kFolder, kName);
+  if (::unlink(path.c_str()) < 0 && errno != ENOENT) return Fail(errno, "remove {}", path);
+  return {};
+}
+
+Result<void> KeepThroughSysctl(const std::string& ours) {
+  OBIT_TRY(MakeDirectories(kSysctlFolder, 0755));
+  const Fd folder = OBIT_TRY(Open(kSysctlFolder, O_RDONLY | O_DIRECTORY));
+  // "-": a service that sets them all does not fail where the kernel takes no socket, as in a container.
+  std::string text = fmt::format(
+      "# Made by obit enable, and removed by obit disable: crashes stay with obit when sysctls are set "
+      "anew.\n"
+      "-kernel.core_pattern = {}\n",
+      ours);
+  if (TransportOf(ours) == Transport::kPipe) text += "-kernel.core_pipe_limit = 0\n";
+  const auto publish = [](const Fd& file) -> Result<void> {
+    if (::fchmod(file.get(), 0644) < 0) return Fail(errno, "let everybody read it");
+    return {};
+  };
+  return WriteFileAtomically(folder, kSysctlName, text, 0644, publish);
+}
+
+Result<void> LeaveSysctl() {
+  const std::string path = fmt::format("{}/{}", kSysctlFolder, kSysctlName);
   if (::unlink(path.c_str()) < 0 && errno != ENOENT) return Fail(errno, "remove {}", path);
   return {};
 }

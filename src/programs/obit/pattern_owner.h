@@ -22,6 +22,12 @@ struct SavedPattern {
 [[nodiscard]] Result<void> StoreSavedPattern(const SavedPattern& saved);
 [[nodiscard]] Result<void> ForgetSavedPattern();
 
+/// Makes each run of "sysctl --system", of systemd-sysctl too, set this pattern again: packages of others
+/// bring patterns of their own, and their installation sets all that there are. /run/sysctl.d/zz-obit.conf, by
+/// its name the last one; gone with the next boot, like the pattern.
+[[nodiscard]] Result<void> KeepThroughSysctl(const std::string& ours);
+[[nodiscard]] Result<void> LeaveSysctl();
+
 /// Whether obit gets the cores: it set this very pattern, or the pattern leads where obitd listens by
 /// default.
 [[nodiscard]] bool IsObits(const std::string& pattern, const std::optional<SavedPattern>& saved);

@@ -78,7 +78,8 @@ struct EnableOptions {
   bool force = false;  ///< even if nobody listens
 };
 [[nodiscard]] ExitCode Enable(const EnableOptions& options);
-[[nodiscard]] ExitCode Disable();
+/// With `if_ours` it is no failure that there is another's pattern.
+[[nodiscard]] ExitCode Disable(bool if_ours);
 
 /// What is in force, and from where: of `file` and its drop-ins; empty: of the system.
 [[nodiscard]] ExitCode ShowConfig(const std::string& file, bool json);

@@ -16,14 +16,17 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/unix_socket.h"
+#include "kernel/core_pattern.h"
 #include "options.h"
 #include "policy/config_files.h"
 #include "server/command.h"
 #include "server/confine.h"
 #include "server/helper.h"
 #include "server/hook_queue.h"
+#include "server/pattern_watch.h"
 #include "server/privileges.h"
 #include "server/server.h"
+#include "service_status.h"
 #include "store/ownership.h"
 
 namespace obit {
@@ -39,9 +42,12 @@ void RaiseDescriptorLimit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+Result<LoadedConfig> LoadConfigOf(const ServerOptions& options) {
+  return LoadConfig(options.config.empty() ? SystemConfig() : ConfigOf(options.config));
+}
+
 Result<Config> ReadConfig(const ServerOptions& options) {
-  const auto loaded =
-      OBIT_TRY(LoadConfig(options.config.empty() ? SystemConfig() : ConfigOf(options.config)));
+  const auto loaded = OBIT_TRY(LoadConfigOf(options));
   for (const std::string& folder : loaded.closed)
     Log(Severity::kWarning, "what {} says is not taken: permission denied", folder);
   return loaded.config;
@@ -116,24 +122,57 @@ Result<Sockets> OpenSockets(const ServerOptions& options) {
   return sockets;
 }
 
-void Reload(Server& server, const ServerOptions& options) {
-  sd_notify(0, fmt::format("RELOADING=1\nMONOTONIC_USEC={}", MonotonicNow() / 1000).c_str());
+/// What is wrong with the configuration that was to be taken; empty if it was.
+std::string Reconfigure(Server& server, const ServerOptions& options) {
   auto config = ReadConfig(options);
-  if (config) ForbidHarmfulHooks(*config);
-  if (!config) {
-    Log(Severity::kError, "the old configuration stays: {}", config.error().what);
-  } else if (const auto taken = server.Reconfigure(*config); !taken) {
-    Log(Severity::kError, "{}", taken.error().what);
-  } else {
+  if (!config) return "the old configuration stays: " + config.error().what;
+  ForbidHarmfulHooks(*config);
+  if (const auto taken = server.Reconfigure(*config); !taken) return taken.error().what;
+  if (!options.store.empty() || config->store == server.store().path()) return "";
+  return fmt::format("server.store = {} is taken after a restart: until then crashes go to {}", config->store,
+                     server.store().path());
+}
+
+void Reload(Server& server, const ServerOptions& options, ServiceStatus& status) {
+  sd_notify(0, fmt::format("RELOADING=1\nMONOTONIC_USEC={}", MonotonicNow() / 1000).c_str());
+  const std::string wrong = Reconfigure(server, options);
+  if (wrong.empty())
     Log(Severity::kNotice, "configuration read again");
-  }
+  else
+    Log(Severity::kError, "{}", wrong);
+  status.SetConfiguration(wrong);
   sd_notify(0, "READY=1");
 }
 
-void SayReady(const ServerOptions& options, bool has_pipe, const Config& config) {
+/// The paths by which a core pattern leads to these sockets: the kernel follows no symlink.
+std::vector<std::string> PathsOf(const Intake::Listeners& listeners) {
+  std::vector<std::string> paths;
+  for (const Fd* socket : {&listeners.coredump, &listeners.pipe}) {
+    const auto bound = *socket ? PathOf(*socket) : Fail(EBADF, "no socket");
+    std::error_code unknown;
+    if (bound) paths.push_back(std::filesystem::weakly_canonical(*bound, unknown).string());
+  }
+  return paths;
+}
+
+void OnPattern(Server& server, ServiceStatus& status, const PatternWatch::State& now) {
+  server.NotePattern(now.ours);
+  status.SetPattern(now.ours ? "" : now.text);
+  if (now.news) Log(now.ours ? Severity::kNotice : Severity::kWarning, "{}", now.text);
+}
+
+/// For "systemctl reload", which cannot see what the server makes of a signal.
+int CheckConfiguration(const ServerOptions& options) {
+  const auto loaded = LoadConfigOf(options);
+  if (loaded) return 0;
+  Log(Severity::kError, "configuration: {}", loaded.error().what);
+  return 1;
+}
+
+void SayReady(const ServerOptions& options, const std::string& store, bool has_pipe, const Config& config) {
   std::string line = fmt::format("obitd: ready: sockets @@ and @ on {}", options.socket);
   if (has_pipe) line += fmt::format(", pipe on {}", options.pipe_socket);
-  line += fmt::format(", store {}, {} captures at once\n", options.store, config.slots);
+  line += fmt::format(", store {}, {} captures at once\n", store, config.slots);
   std::fputs(line.c_str(), stdout);
   std::fflush(stdout);
   sd_notify(0, "READY=1");
@@ -149,8 +188,8 @@ Result<std::optional<User>> UserToBecome(const ServerOptions& options) {
 }
 
 /// What obitd and what it starts write as that user.
-Result<void> GiveFolders(const ServerOptions& options, const Config& config, const User& user) {
-  OBIT_TRY(GiveFolderTo(options.store, user.uid, user.gid));
+Result<void> GiveFolders(const std::string& store, const Config& config, const User& user) {
+  OBIT_TRY(GiveFolderTo(store, user.uid, user.gid));
   if (config.debuginfod_urls.empty()) return {};
   OBIT_TRY(MakeDirectories(config.debuginfod_cache, 0700));
   return GiveFolderTo(config.debuginfod_cache, user.uid, user.gid);
@@ -180,8 +219,8 @@ Result<void> GiveUpRights(const std::optional<User>& user, const std::vector<std
 Result<void> Serve(const ServerOptions& options) {
   Config config = OBIT_TRY_IN(ReadConfig(options), "configuration");
   const auto user = OBIT_TRY(UserToBecome(options));
-  Store store = OBIT_TRY(Store::Create(options.store));
-  if (user) OBIT_TRY(GiveFolders(options, config, *user));
+  Store store = OBIT_TRY(Store::Create(options.store.empty() ? config.store : options.store));
+  if (user) OBIT_TRY(GiveFolders(store.path(), config, *user));
   Sockets sockets = OBIT_TRY(OpenSockets(options));
   KernelInspector inspector = OBIT_TRY(KernelInspector::Create());
   std::vector<std::string> programs;
@@ -189,18 +228,23 @@ Result<void> Serve(const ServerOptions& options) {
   OBIT_TRY_IN(GiveUpRights(user, programs), "give up rights");
   ForbidHarmfulHooks(config);
   EventLoop loop = OBIT_TRY(EventLoop::Create());
+  const auto paths = PathsOf(sockets.listeners);
   const bool has_pipe = static_cast<bool>(sockets.listeners.pipe);
   const auto server = OBIT_TRY(Server::Create(loop, std::move(store), std::move(sockets.listeners), config,
                                               inspector, std::move(analyzer)));
+  ServiceStatus status;
   const auto stop = [&] {
     sd_notify(0, "STOPPING=1");
     server->Stop();
   };
   const EventSource term = OBIT_TRY(loop.OnSignal(SIGTERM, stop));
   const EventSource interrupt = OBIT_TRY(loop.OnSignal(SIGINT, stop));
-  const EventSource hangup = OBIT_TRY(loop.OnSignal(SIGHUP, [&] { Reload(*server, options); }));
+  const EventSource hangup = OBIT_TRY(loop.OnSignal(SIGHUP, [&] { Reload(*server, options, status); }));
+  PatternWatch watch(loop, paths, ReadCorePattern,
+                     [&](const PatternWatch::State& now) { OnPattern(*server, status, now); });
+  watch.Start();
   loop.UseWatchdog();
-  SayReady(options, has_pipe, config);
+  SayReady(options, server->store().path(), has_pipe, config);
   OBIT_TRY(loop.Run());
   const auto& counters = server->counters();
   Log(Severity::kNotice, "stopped: {} recorded, {} only counted, {} lost, {} other connections closed",
@@ -217,6 +261,7 @@ int main(int argc, char** argv) {
   int status = 0;
   const auto options = obit::ParseServerOptions(argc, argv, status);
   if (!options) return status;
+  if (options->check_config) return obit::CheckConfiguration(*options);
   const rlimit limit{obit::kHookCoreLimit, obit::kHookCoreLimit};
   ::setrlimit(RLIMIT_CORE, &limit);
   ::prctl(PR_SET_DUMPABLE, 0);  // its own crash must not make the kernel connect to it, and wait for ever

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "server/defaults.h"
 #include "server/usage.h"
-#include "store/store.h"
 
 namespace obit {
 
@@ -16,7 +15,8 @@ std::optional<ServerOptions> ParseServerOptions(int argc, char** argv, int& stat
       "core and what\n"
       "is known in a store, which the command `obit` reads. Runs in the foreground; `obit enable` makes the "
       "kernel use it.");
-  app.add_option("--store", options.store, "Folder of the crashes")->default_val(kDefaultStore);
+  app.add_option("--store", options.store,
+                 "Folder of the crashes, instead of server.store of the configuration");
   app.add_option("--socket", options.socket, "Socket for the kernel (core_pattern \"@@PATH\" or \"@PATH\")")
       ->default_val(kDefaultSocket);
   app.add_option("--pipe-socket", options.pipe_socket,
@@ -25,6 +25,8 @@ std::optional<ServerOptions> ParseServerOptions(int argc, char** argv, int& stat
   app.add_option("--config", options.config,
                  "Configuration, with the drop-ins in FILE.d, instead of the system's; read again on SIGHUP")
       ->type_name("FILE");
+  app.add_flag("--check-config", options.check_config,
+               "Only read the configuration: exit status 0 if it is right, else 1 and a message");
   app.add_option("--user", options.user,
                  "User to become when started as root; where there is no such user it stays root, with few "
                  "capabilities")

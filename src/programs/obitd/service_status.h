@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+
+namespace obit {
+
+/// The line that "systemctl status" shows of obitd: what is wrong with it, if anything is.
+class ServiceStatus {
+ public:
+  /// Of the last reload; empty: it was taken.
+  void SetConfiguration(std::string wrong);
+  /// Of the kernel's core pattern; empty: it leads here.
+  void SetPattern(std::string wrong);
+
+ private:
+  void Send() const;
+
+  std::string configuration_, pattern_;
+};
+
+}  // namespace obit
