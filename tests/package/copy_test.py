@@ -3,6 +3,7 @@ a layer over it in a mount namespace of its own, without a network, and is gone 
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -85,6 +86,19 @@ class Copy(unittest.TestCase):
                           for path in /var/lib/obit /var/cache/obit /etc/obit; do [ ! -e $path ] || echo "left: $path"; done
                           dpkg -L obit 2>/dev/null || echo nothing""")
         self.assertEqual(out, "/etc/obit/obit.toml\n/var/lib/obit/crashes/2026-01-01\nnothing\n")
+
+    def test_links_of_the_pages_lead_to_what_is_installed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["dpkg-deb", "-x", PACKAGES / pathlib.Path(self.older).name, folder], check=True)
+            pages = sorted(pathlib.Path(folder, "usr/share/doc/obit").glob("**/*.md"))
+            links = [(page, target) for page in pages
+                     for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"(?ms)^```.*?^```", "", page.read_text()))]  # fmt: skip
+            self.assertGreater(len(links), 5)
+            broken = [f"{page.name}: {target}" for page, target in links
+                      if ":" not in target and not (page.parent / (target.partition("#")[0] or page.name)).exists()]  # fmt: skip
+            self.assertEqual(broken, [])
+            # A page that was packed would be missing above.
+            self.assertIn("service.md", [page.name for page in pages])
 
     def test_completions_complete(self):
         """In the shells themselves."""

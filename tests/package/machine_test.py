@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -61,6 +62,23 @@ def crash(command="kill -SEGV $$", shell="sh"):
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
 
 
+def failed_units():
+    return [line.split()[0] for line in run("systemctl", "--failed", "--plain", "--no-legend").stdout.splitlines() if "obit" in line]
+
+
+def install_other_pattern():
+    """A package of somebody else's, which brings a core pattern: its installation makes systemd set all sysctls anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = pathlib.Path(folder, "other")
+        (files / "usr/lib/sysctl.d").mkdir(parents=True)
+        (files / "usr/lib/sysctl.d/50-other.conf").write_text("kernel.core_pattern = other\nkernel.core_pipe_limit = 16\n")
+        (files / "DEBIAN").mkdir()
+        (files / "DEBIAN/control").write_text("Package: other\nVersion: 1\nArchitecture: all\nMaintainer: nobody <n@example.org>\nDescription: other\n")
+        files.chmod(0o755)
+        run("dpkg-deb", "-b", str(files), f"{folder}/other.deb")
+        install(f"{folder}/other.deb")
+
+
 def active(unit):
     return run("systemctl", "is-active", unit, check=False).stdout.strip()
 
@@ -82,6 +100,7 @@ class Machine(unittest.TestCase):
         cls.pattern_before = PATTERN.read_text()
         cls.older, cls.newer = packages()
         install(cls.older)
+        cls.pattern_of_obit = PATTERN.read_text()
 
     def test_01_installed_it_runs(self):
         for unit in self.UNITS:
@@ -90,7 +109,9 @@ class Machine(unittest.TestCase):
         self.assertRegex(PATTERN.read_text(), r"^@@/run/obit/" if sockets else r"^\|/usr/libexec/obit/obit-pipe ")
         status = json.loads(run("obit", "status", "--json").stdout)
         self.assertTrue(status["ours"], status)
-        self.assertEqual(run("obit", "doctor", "--crash", check=False).returncode, 0)
+        said = run("obit", "doctor", "--crash", check=False)
+        print(said.stdout)
+        self.assertEqual(said.returncode, 0, said.stdout)
 
     def test_02_a_crash_is_recorded(self):
         before = len(records())
@@ -147,11 +168,15 @@ class Machine(unittest.TestCase):
         until(lambda: told.read_text() == f"{records()[-1]['id']} obit\n", told.read_text())
         hook.unlink()
         drop_in.write_text("capture.slot = 7\n")
-        run("systemctl", "reload", "obitd")
-        until(lambda: 'unknown key "slot"' in run("journalctl", "-u", "obitd", "--no-pager").stdout, "the log says what is wrong")
+        self.assertNotEqual(run("systemctl", "reload", "obitd", check=False).returncode, 0)
+        self.assertEqual(active("obitd"), "active")
+        wrong = 'unknown key "slot"'
+        until(lambda: wrong in run("journalctl", "-u", "obitd", "--no-pager").stdout, "the log says what is wrong")
+        until(lambda: wrong in run("systemctl", "show", "-p", "StatusText", "obitd").stdout, "systemctl status says what is wrong")
         self.assertEqual(run("pgrep", "-c", "-x", "obitd-capture").stdout.strip(), "7")
         drop_in.unlink()
         run("systemctl", "reload", "obitd")
+        until(lambda: run("systemctl", "show", "-p", "StatusText", "--value", "obitd").stdout == "\n", "nothing is wrong any more")
 
     @contextlib.contextmanager
     def every_crash_kept(self):
@@ -212,21 +237,131 @@ class Machine(unittest.TestCase):
         until(lambda: len(records()) >= before + 2, "obitd goes on")
         until(lambda: records()[-1]["id"] in run("journalctl", "-t", "obitd", "-o", "json", "--no-pager").stdout, "an entry in the new journal")
 
-    def test_10_stop_gives_the_pattern_back(self):
-        run("systemctl", "stop", "obitd.socket")
-        self.assertEqual(PATTERN.read_text(), self.pattern_before)
+    def check_all_runs(self):
         for unit in self.UNITS:
-            self.assertEqual(active(unit), "inactive")
-        self.assertFalse(json.loads(run("obit", "status", "--json").stdout)["ours"])
-        run("systemctl", "start", "obit-enable")
-        self.assertNotEqual(PATTERN.read_text(), self.pattern_before)
+            until(lambda unit=unit: active(unit) == "active", f"{unit} is active")
+        until(lambda: PATTERN.read_text() == self.pattern_of_obit, f"obit's pattern instead of {PATTERN.read_text()}")
+        self.assertEqual(failed_units(), [])
+
+    def check_all_stands(self, pattern=None):
+        for unit in self.UNITS:
+            until(lambda unit=unit: active(unit) == "inactive", f"{unit} is inactive")
+        self.assertEqual(PATTERN.read_text(), pattern or self.pattern_before)
+        self.assertEqual(failed_units(), [])
+        self.assertFalse(pathlib.Path("/run/sysctl.d/zz-obit.conf").exists())
+
+    def test_10_any_stop_gives_the_pattern_back_and_any_start_sets_it(self):
+        for stopped in ("obitd.socket", "obitd.service"):
+            for started in self.UNITS:
+                run("systemctl", "stop", stopped)
+                self.check_all_stands()
+                self.assertFalse(json.loads(run("obit", "status", "--json").stdout)["ours"])
+                run("systemctl", "start", started)
+                self.check_all_runs()
         before = len(records())
         crash().wait()
         all_full(before, 1)
 
+    def test_10_disable_now_and_enable_now(self):
+        run("systemctl", "disable", "--now", "obitd")
+        self.check_all_stands()
+        run("systemctl", "enable", "--now", "obitd")
+        self.check_all_runs()
+
+    def test_10_the_pattern_stays_through_sysctl(self):
+        for command in (["systemctl", "restart", "systemd-sysctl"], ["sysctl", "--system"]):
+            self.assertEqual(run(*command, check=False).returncode, 0, command)
+            self.check_all_runs()
+        install_other_pattern()
+        self.check_all_runs()
+        if self.pattern_of_obit.startswith("|"):
+            self.assertEqual(pathlib.Path("/proc/sys/kernel/core_pipe_limit").read_text(), "0\n")
+        run("dpkg", "-P", "other")
+        before = len(records())
+        crash().wait()
+        all_full(before, 1)
+
+    def test_10_who_sets_another_pattern_is_told_and_not_fought(self):
+        PATTERN.write_text("mine.%p")
+        told = 'crashes do not come here: core_pattern is "mine.%p"'
+        count = lambda: run("journalctl", "-u", "obitd", "--no-pager").stdout.count(told)
+        until(lambda: count() == 1, "the log says so")
+        until(lambda: "obit_core_pattern_ours 0\n" in (STORE / "metrics.prom").read_text(), "the metric says so")
+        self.assertIn(told, run("systemctl", "show", "-p", "StatusText", "obitd").stdout)
+        self.assertRegex(run("obit", "status").stdout, r"a file named mine.%p\n(.*\n)*server +obitd \d+, listening, but no core goes there")
+        self.assertEqual(PATTERN.read_text(), "mine.%p\n")
+        run("systemctl", "stop", "obitd")
+        self.check_all_stands("mine.%p\n")
+        PATTERN.write_text(self.pattern_before)
+        run("systemctl", "start", "obitd")
+        self.check_all_runs()
+        PATTERN.write_text("mine.%p")
+        run("systemctl", "restart", "obitd")  # it is wanted: by who does this
+        self.check_all_runs()
+        PATTERN.write_text("mine.%p")
+        run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "obitd")
+        self.check_all_runs()
+        run("systemctl", "stop", "obitd")
+        PATTERN.write_text(self.pattern_before)
+        run("systemctl", "start", "obitd")
+        self.check_all_runs()
+
+    def test_10_obitd_that_cannot_start_leaves_no_pattern_to_nowhere(self):
+        drop_in = pathlib.Path("/etc/obit/obit.toml.d/30-wrong.toml")
+        drop_in.write_text("capture.slot = 7\n")
+        run("systemctl", "restart", "obitd", check=False)
+        until(lambda: PATTERN.read_text() == self.pattern_before, "the pattern goes back")
+        self.assertNotEqual(active("obitd.socket"), "active")
+        drop_in.unlink()
+        run("systemctl", "reset-failed")
+        run("systemctl", "start", "obitd")
+        self.check_all_runs()
+
+    def test_10_the_store_moves(self):
+        """As docs/service.md says."""
+        drop_in = pathlib.Path("/etc/obit/obit.toml.d/40-store.toml")
+        unit = pathlib.Path("/etc/systemd/system/obitd.service.d/store.conf")
+        known = [record["id"] for record in records()]
+        run("systemctl", "stop", "obitd")
+        run("cp", "-a", str(STORE), "/srv/obit")
+        drop_in.write_text('server.store = "/srv/obit"\n')
+        run("systemctl", "start", "obitd", check=False)
+        until(lambda: "Read-only file system" in run("journalctl", "-u", "obitd", "--no-pager").stdout, "systemd keeps it from writing there")
+        unit.parent.mkdir(parents=True, exist_ok=True)
+        unit.write_text("[Service]\nReadWritePaths=/srv/obit\n")
+        run("systemctl", "daemon-reload")
+        run("systemctl", "reset-failed")
+        run("systemctl", "start", "obitd")
+        self.check_all_runs()
+        crash().wait()
+        all_full(len(known), 1)
+        self.assertEqual([record["id"] for record in records()][:-1], known)
+        self.assertEqual(run("obit", "doctor", "--crash", check=False).returncode, 0)
+        drop_in.unlink()
+        run("systemctl", "reload", "obitd", check=False)
+        until(lambda: "restart" in run("systemctl", "show", "-p", "StatusText", "obitd").stdout, "a reload says what it cannot change")
+        unit.unlink()
+        run("systemctl", "daemon-reload")
+        run("systemctl", "restart", "obitd")
+        self.check_all_runs()
+        self.assertEqual([record["id"] for record in records()], known)
+
+    def test_10_doctor_tries_what_it_says(self):
+        self.assertEqual(run("obit", "doctor", check=False).returncode, 0)
+        run("chown", "nobody", f"{STORE}/incoming")
+        said = run("obit", "doctor", check=False)
+        self.assertEqual(said.returncode, 1)
+        self.assertRegex(said.stdout, r"writing there +obitd \d+ as obit +FAIL.*\n?.*incoming: Permission denied")
+        run("chown", "obit", f"{STORE}/incoming")
+        user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        said = run(*user, "obit", "doctor", check=False)
+        self.assertEqual(said.returncode, 0, said.stdout)
+        self.assertIn("only root can tell", said.stdout)
+
     def test_11_remove_keeps_the_crashes(self):
         run("dpkg", "-r", "obit")
         self.assertEqual(PATTERN.read_text(), self.pattern_before)
+        self.assertEqual(failed_units(), [])
         self.assertGreater(len(list(STORE.glob("crashes/*/*"))), 400)
         self.assertEqual(run("pgrep", "obitd", check=False).stdout, "")
         install(self.older)
