@@ -9,6 +9,7 @@ import support
 from harness import case, crash, kernel, programs, server, wait
 
 SAVED = pathlib.Path("/run/obit/saved-core-pattern")
+SYSCTL = pathlib.Path("/run/sysctl.d/zz-obit.conf")
 
 
 def held_lock():
@@ -34,6 +35,7 @@ class PatternCase(case.KernelCase):
         self.stack.enter_context(kernel.settings({kernel.CORE_PATTERN: "core", kernel.CORE_PIPE_LIMIT: "4"}))
         self.lock = held_lock()
         self.addCleanup(SAVED.unlink, missing_ok=True)
+        self.addCleanup(SYSCTL.unlink, missing_ok=True)
 
     def run_obit(self, *arguments, code=0):
         done = subprocess.run([programs.OBIT, "--store", self.server.store, *arguments], stdin=subprocess.DEVNULL,
@@ -60,11 +62,14 @@ class Enable(PatternCase):
                 continue
             self.enable(transport)
             self.assertTrue(self.pattern().startswith(beginning), self.pattern())
+            self.assertIn(f"-kernel.core_pattern = {self.pattern()}\n", SYSCTL.read_text())
+            self.assertEqual("core_pipe_limit" in SYSCTL.read_text(), transport == "pipe")
         self.assertEqual(kernel.CORE_PIPE_LIMIT.read_text(), "0\n")
         self.run_obit("disable")
         self.assertEqual(self.pattern(), "core")
         self.assertEqual(kernel.CORE_PIPE_LIMIT.read_text(), "4\n")
         self.assertFalse(SAVED.exists())
+        self.assertFalse(SYSCTL.exists())
 
     def test_auto_is_the_best_of_this_kernel(self):
         self.server.start()
@@ -125,9 +130,11 @@ class Enable(PatternCase):
         self.server.start()
         self.enable()
         kernel.CORE_PATTERN.write_text("|/usr/lib/systemd/systemd-coredump %P")
-        _, err = self.run_obit("disable", code=1)
-        self.assertIn("systemd-coredump", err)
-        self.assertEqual(self.pattern(), "|/usr/lib/systemd/systemd-coredump %P")
+        for arguments, code in (([], 1), (["--if-ours"], 0)):
+            _, err = self.run_obit("disable", *arguments, code=code)
+            self.assertIn("systemd-coredump", err)
+            self.assertEqual(self.pattern(), "|/usr/lib/systemd/systemd-coredump %P")
+            self.assertFalse(SYSCTL.exists())
 
     def test_outside_of_the_first_mount_namespace(self):
         self.server.start()
@@ -181,6 +188,58 @@ class Doctor(PatternCase):
         done = subprocess.run([programs.OBIT, "--store", other, "doctor", "--crash"], capture_output=True, timeout=100)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"is " + os.fsencode(other) + b" the store of the running obitd?", done.stdout)
+
+
+class DoctorTries(PatternCase):
+    """Where obitd writes, by whatever keeps it from there."""
+
+    def says(self, row, code=1, **options):
+        done = subprocess.run([programs.OBIT, "--store", self.server.store, "doctor"], capture_output=True, text=True, timeout=100, **options)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, row)
+
+    def test_writes_as_obitd_does(self):
+        self.server.start()
+        self.enable()
+        self.says(r"writing there +obitd \d+ as \w+ +ok, tried\n", 0)
+        self.assertEqual([path.name for folder in ("crashes", "incoming") for path in (self.server.store / folder).iterdir()], [])
+        for folder in ("incoming", "crashes"):
+            path = self.server.store / folder
+            before = path.stat()
+            os.chown(path, 0, 0)
+            os.chmod(path, 0o755)
+            if pathlib.Path(f"/proc/{self.server.process.pid}").stat().st_uid != 0:
+                self.says(rf"writing there .*FAIL(.|\n)*a file in {folder}: Permission denied")
+            os.chown(path, before.st_uid, before.st_gid)
+            os.chmod(path, before.st_mode)
+        subprocess.run(["mount", "--bind", self.server.store, self.server.store], check=True)
+        self.addCleanup(subprocess.run, ["umount", self.server.store], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", self.server.store], check=True)
+        self.says(r"writing there .*FAIL(.|\n)*Read-only file system")
+
+    def test_room_is_bytes_and_inodes(self):
+        for options, row in (("size=900k", r"room .*FAIL.*none for a record"), ("nr_inodes=12", r"room .*FAIL.*no inodes"),
+                             ("size=100m,nr_inodes=20000", r"room .*warn.*little")):  # fmt: skip
+            with self.subTest(options):
+                os.makedirs(self.server.store, exist_ok=True)
+                subprocess.run(["mount", "-t", "tmpfs", "-o", options, "store", self.server.store], check=True)
+                try:
+                    for folder in ("crashes", "incoming"):
+                        (self.server.store / folder).mkdir()
+                    done = subprocess.run([programs.OBIT, "--store", self.server.store, "doctor"], capture_output=True, text=True)
+                    self.assertRegex(done.stdout, row)
+                finally:
+                    subprocess.run(["umount", self.server.store], check=True)
+
+    def test_another_user_is_told_who_can_tell(self):
+        self.server.start()
+        self.enable()
+        os.chmod(self.server.directory, 0o700)
+        for store in (self.server.store, "/var/lib/obit"):
+            done = subprocess.run([programs.OBIT, "--store", store, "doctor"], capture_output=True, text=True, user=65534, group=65534, extra_groups=[])
+            rows = [line for line in done.stdout.splitlines() if "FAIL" in line and "there is none" not in line]
+            self.assertEqual(rows, [], done.stdout)
+        self.assertIn("only root can tell", done.stdout)
 
 
 class Status(PatternCase):

@@ -3,6 +3,7 @@
 The core pattern is one for the whole machine, and one that points at a server which no longer answers makes every later
 crash hang. So whoever changes it holds the lock on LOCK, and a guardian puts everything back: a process of its own that
 is no child of the test, so that it outlives whatever kills the test, and that does not wait longer than the lease.
+What somebody else has set meanwhile, without the lock, stays: only values that a test wrote are taken back.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import os
 import pathlib
 import select
 import signal
+import time
 
 from . import wait
 
@@ -20,9 +22,24 @@ LOCK_SECONDS = 900  # others hold it for seconds each, but there may be many of 
 TEST_SECONDS = 180  # without the wait for the lock; ctest waits for both (tests/CMakeLists.txt)
 LEASE_SECONDS = 150
 
-CORE_PATTERN = pathlib.Path("/proc/sys/kernel/core_pattern")
-CORE_PIPE_LIMIT = pathlib.Path("/proc/sys/kernel/core_pipe_limit")
-SUID_DUMPABLE = pathlib.Path("/proc/sys/fs/suid_dumpable")
+DIRECTORY_PREFIX = "obit-test."  # of the folder of each server of a test: what obit enable sets for it has that in it
+
+
+class Sysctl(type(pathlib.Path())):
+    """A setting of the kernel. What is written through it, the guardian of the test knows as its own."""
+
+    guardian = None  # the pipe to it
+
+    def write_text(self, text):
+        if Sysctl.guardian is not None:
+            os.write(Sysctl.guardian, f"{self}\t{text.strip()}\n".encode())
+        with open(self, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+CORE_PATTERN = Sysctl("/proc/sys/kernel/core_pattern")
+CORE_PIPE_LIMIT = Sysctl("/proc/sys/kernel/core_pipe_limit")
+SUID_DUMPABLE = Sysctl("/proc/sys/fs/suid_dumpable")
 
 
 def _take_lock():
@@ -40,10 +57,20 @@ def _guard(old, kept_open, done):
     null = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):  # ctest waits for whoever holds its pipes
         os.dup2(null, fd)
-    select.select([kept_open], [], [], LEASE_SECONDS)
+    Sysctl.guardian = None
+    told = b""
+    deadline = time.monotonic() + LEASE_SECONDS
+    while select.select([kept_open], [], [], max(deadline - time.monotonic(), 0))[0]:
+        piece = os.read(kept_open, 4096)
+        if not piece:
+            break
+        told += piece
+    written = {tuple(line.split("\t", 1)) for line in told.decode().splitlines()}
+    enabled = CORE_PATTERN.exists() and f"/{DIRECTORY_PREFIX}" in CORE_PATTERN.read_text()  # by obit, for a server of a test
     for path, value in reversed(old.items()):
         with contextlib.suppress(OSError):
-            path.write_text(value)
+            if enabled or (str(path), path.read_text().strip()) in written:
+                path.write_text(value)
     os.close(done)
 
 
@@ -53,6 +80,7 @@ def settings(values):
     lock = _take_lock()
     old = {path: path.read_text() for path in values}
     kept_open, test_ends = os.pipe()
+    Sysctl.guardian = test_ends
     restored, done = os.pipe()
     first = os.fork()
     if first == 0:
@@ -70,6 +98,7 @@ def settings(values):
             path.write_text(value)
         yield
     finally:
+        Sysctl.guardian = None
         os.close(test_ends)
         os.read(restored, 1)
         os.close(restored)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 
-from . import programs, wait
+from . import kernel, programs, wait
 
 PR_SET_PDEATHSIG = 1
 TRANSPORTS = ("socket-request", "socket", "pipe")
@@ -115,6 +115,6 @@ class Server:
 def make_directory():
     """A folder for a server, and for programs that every user may execute. Its path is short, and the kernel follows no symlink
     on the way to a socket: so it lies below /run, if that is not mounted with noexec."""
-    directory = tempfile.TemporaryDirectory(dir="/run" if programs.may_execute_in("/run") else "/var/tmp", prefix="obit-test.")
+    directory = tempfile.TemporaryDirectory(dir="/run" if programs.may_execute_in("/run") else "/var/tmp", prefix=kernel.DIRECTORY_PREFIX)
     os.chmod(directory.name, 0o755)  # obitd becomes a user of its own
     return directory
