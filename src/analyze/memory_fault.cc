@@ -2,6 +2,7 @@
 #include <csignal>
 
 #include <elf.h>
+#include <fmt/ranges.h>
 
 #include "analyze/cause.h"
 #include "crash/plain_name.h"

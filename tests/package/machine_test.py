@@ -308,6 +308,7 @@ class Machine(unittest.TestCase):
 
     def test_10_obitd_that_cannot_start_leaves_no_pattern_to_nowhere(self):
         drop_in = pathlib.Path("/etc/obit/obit.toml.d/30-wrong.toml")
+        drop_in.parent.mkdir(exist_ok=True)
         drop_in.write_text("capture.slot = 7\n")
         run("systemctl", "restart", "obitd", check=False)
         until(lambda: PATTERN.read_text() == self.pattern_before, "the pattern goes back")
@@ -321,6 +322,7 @@ class Machine(unittest.TestCase):
         """As docs/service.md says."""
         drop_in = pathlib.Path("/etc/obit/obit.toml.d/40-store.toml")
         unit = pathlib.Path("/etc/systemd/system/obitd.service.d/store.conf")
+        drop_in.parent.mkdir(exist_ok=True)
         known = [record["id"] for record in records()]
         run("systemctl", "stop", "obitd")
         run("cp", "-a", str(STORE), "/srv/obit")
