@@ -17,7 +17,7 @@ void SetLogName(std::string_view name);
 
 /// One line to standard error: "obitd: TEXT", or "<N>TEXT" where the journal reads it (sd-daemon(3)).
 /// Programs log, libraries return errors. Control characters in `text` are escaped: it may quote a crashed
-/// process. Texts of errors are not: they are escaped here, or where else they are printed. Never waits for
+/// process. A backslash stays one: what is escaped already is not escaped twice. Never waits for
 /// the journal: a line that it does not take at once is lost.
 void LogLine(Severity severity, std::string_view text);
 

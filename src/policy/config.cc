@@ -14,6 +14,7 @@
 #include <toml++/toml.h>
 
 #include "base/nearest.h"
+#include "base/text.h"
 
 namespace obit {
 namespace {
@@ -155,7 +156,7 @@ Result<toml::table> ParseToml(std::string text, const std::string& name) {
   try {
     return toml::parse(text);
   } catch (const toml::parse_error& error) {
-    return Refuse(EINVAL, "{}:{}: {}", name, error.source().begin.line, error.description());
+    return Refuse(EINVAL, "{}:{}: {}", name, error.source().begin.line, EscapeControls(error.description()));
   }
 }
 
@@ -169,7 +170,7 @@ Result<void> ReadSection(const toml::table& table, std::string_view section, con
       std::vector<std::string_view> keys;
       for (const Setting& known : kSettings)
         if (known.section == section) keys.push_back(known.key);
-      return Refuse(EINVAL, R"({}: unknown key "{}" in [{}]{})", line, key.str(), section,
+      return Refuse(EINVAL, R"({}: unknown key "{}" in [{}]{})", line, EscapeControls(key.str()), section,
                     DidYouMean(key.str(), keys));
     }
     OBIT_TRY(setting->read({node, fmt::format("{}: {}.{}", line, section, setting->key)}, loaded.config));
@@ -199,7 +200,8 @@ Result<void> ParseConfigInto(std::string_view text, const std::string& name, Loa
     if (setting == std::end(kSettings)) {
       std::vector<std::string_view> sections;
       for (const Setting& known : kSettings) sections.push_back(known.section);
-      return Refuse(EINVAL, R"({}: unknown name "{}"{})", line, key.str(), DidYouMean(key.str(), sections));
+      return Refuse(EINVAL, R"({}: unknown name "{}"{})", line, EscapeControls(key.str()),
+                    DidYouMean(key.str(), sections));
     }
     const toml::table* section = node.as_table();
     if (section == nullptr)

@@ -17,9 +17,9 @@ Decision Decide(const CrashRecord& record, const Config& config) {
   const bool asked_for_none = limit == 0 || (config.respect_core_limit && limit < kPage);
   if (asked_for_none && config.no_core_limit != Detail::kFull)
     return {.detail = config.no_core_limit,
-            .reason = limit == 0
-                          ? "the process has RLIMIT_CORE 0: it asked for no core"
-                          : fmt::format("RLIMIT_CORE is {} bytes: less than a page is no core", limit)};
+            .reason = limit == 0 ? "the process has RLIMIT_CORE 0: it asked for no core"
+                                 : fmt::format("RLIMIT_CORE is {} byte{}: less than a page is no core", limit,
+                                               limit == 1 ? "" : "s")};
   if (asked_for_none || !config.respect_core_limit) return {};
   return {.core_max = limit};
 }

@@ -27,7 +27,8 @@ TEST(Decide, ALimitBelowAPageIsAsZero) {
   for (const std::uint64_t limit : {1, 100, 4095}) {
     const Decision decision = Decide(RecordWithCoreLimit(limit), {});
     EXPECT_EQ(decision.detail, Detail::kEvent);
-    EXPECT_EQ(decision.reason, fmt::format("RLIMIT_CORE is {} bytes: less than a page is no core", limit));
+    EXPECT_EQ(decision.reason, fmt::format("RLIMIT_CORE is {} byte{}: less than a page is no core", limit,
+                                           limit == 1 ? "" : "s"));
     EXPECT_EQ(Decide(RecordWithCoreLimit(limit), {.no_core_limit = Detail::kReject}).detail, Detail::kReject);
     const Decision full = Decide(RecordWithCoreLimit(limit), {.no_core_limit = Detail::kFull});
     EXPECT_EQ(full.detail, Detail::kFull);

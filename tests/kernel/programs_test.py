@@ -156,7 +156,8 @@ class Programs:
             self.crash(programs.CRASHER, "segv", core_limit=limit)
             record = store.records(self.server.store, count)[-1]
             self.assertEqual((record["process"]["core_limit"], record["capture"]["outcome"]), (limit, "event"))
-            self.assertEqual(record["capture"]["reason"], f"RLIMIT_CORE is {limit} bytes: less than a page is no core")
+            size = "1 byte" if limit == 1 else f"{limit} bytes"
+            self.assertEqual(record["capture"]["reason"], f"RLIMIT_CORE is {size}: less than a page is no core")
 
     def test_a_core_ends_at_its_limit(self):
         for count, limit in enumerate((4096, 1 << 20), start=1):
