@@ -152,15 +152,15 @@ Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink,
   const Archive reader = OBIT_TRY(OpenArchive(file));
   for (;;) {
     const void* block = nullptr;
-    std::size_t size = 0;
+    std::size_t bytes = 0;
     la_int64_t offset = 0;
-    const int got = archive_read_data_block(reader.get(), &block, &size, &offset);
+    const int got = archive_read_data_block(reader.get(), &block, &bytes, &offset);
     if (got == ARCHIVE_EOF) {
       progress(static_cast<std::uint64_t>(status.st_size));  // libarchive counts some filters' bytes late
       return std::string();
     }
     if (got != ARCHIVE_OK) return Complaint(reader.get());
-    OBIT_TRY(sink.Data(std::span(static_cast<const std::byte*>(block), size)));
+    OBIT_TRY(sink.Data(std::span(static_cast<const std::byte*>(block), bytes)));
     progress(static_cast<std::uint64_t>(std::max<la_int64_t>(archive_filter_bytes(reader.get(), -1), 0)));
   }
 }

@@ -23,7 +23,7 @@ namespace obit {
 class DirectCapture {
  public:
   /// `head` is complete, `writer` has what `stream` gave so far. All outlive this object.
-  /// Of the core the first `max` bytes are wanted.
+  /// Only the first `max` bytes of the core are wanted.
   DirectCapture(const ProcessMemory& memory, const CoreHead& head, CoreStream& stream, CoreWriter& writer,
                 std::atomic<std::uint64_t>& progress, std::uint64_t max = UINT64_MAX);
 

@@ -85,7 +85,7 @@ bool IsReachable(const Fd& proc, const Fd& dir, const ExecutableName& name, cons
     return false;
   const int error = LookUp(FirstRoot(proc), name.path, running);
   if (error == 0 || error == EACCES) return true;
-  // Of one namespace and one root the kernel's name for it is the name, as long as nothing else is known.
+  // In one namespace and one root the kernel's name for it is the name, as long as nothing else is known.
   return error == EAGAIN && IsOfFirstNamespace(proc, dir) && Link(dir, "root") == "/";
 }
 

@@ -54,8 +54,7 @@ class MappingLines {
     }
     if (mappings_.size() == kMappingsMax) return Refuse(EFBIG, "more than {} mappings", kMappingsMax);
     Mapping mapping;
-    if (!ParseHeader(line, mapping))
-      return Refuse(EBADMSG, "not a line of maps: {}", line);
+    if (!ParseHeader(line, mapping)) return Refuse(EBADMSG, "not a line of maps: {}", line);
     mappings_.push_back(std::move(mapping));
     return {};
   }

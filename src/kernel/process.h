@@ -22,7 +22,7 @@ struct ProcessFacts {
   std::vector<std::string> cmdline;
   bool cmdline_truncated = false;  ///< longer than kCmdlineMax
   std::string cwd, root, cgroup;
-  /// Of exe, cwd, root and cgroup those that are longer than could be read: they are left empty.
+  /// Those of exe, cwd, root and cgroup that are longer than could be read: they are left empty.
   std::vector<std::string> too_long;
   std::optional<uid_t> uid, euid;
   std::optional<gid_t> gid, egid;

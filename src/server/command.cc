@@ -12,7 +12,7 @@
 namespace obit {
 namespace {
 
-/// Of the process as a whole, as is what it may do.
+/// It is the process' as a whole, as is what it may do.
 std::optional<Spawner>& SpawnerOfProcess() {
   static std::optional<Spawner> spawner;
   return spawner;

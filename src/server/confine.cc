@@ -119,7 +119,7 @@ constexpr int kOfManager[] = {
 constexpr std::uint64_t kNamespaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
                                       CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWTIME;
 
-// Of ioctl(2), without the size of the argument: the kernel reads those of all sizes.
+// Requests of ioctl(2), without the size of the argument: the kernel reads those of all sizes.
 constexpr std::uint64_t kIoctlMask = 0xffff;
 constexpr std::uint64_t kPidfdGetInfo = 0xff << 8 | 11;  // include/uapi/linux/pidfd.h
 constexpr std::uint64_t kPagemapScan = 'f' << 8 | 16;    // include/uapi/linux/fs.h

@@ -14,7 +14,7 @@ inline constexpr const char* kJournalSocket = "/run/systemd/journal/socket";
 /// An entry in the journal's native protocol (systemd.journal-fields(7), "Native Journal Protocol").
 class JournalEntry {
  public:
-  /// `name` is of the journal's own alphabet. Of a value that is longer than kValueMax only the beginning is
+  /// `name` is of the journal's own alphabet. Only the beginning of a value that is longer than kValueMax is
   /// kept; an empty one is left out.
   void Add(std::string_view name, std::string_view value);
   [[nodiscard]] const std::string& text() const { return text_; }
@@ -25,8 +25,8 @@ class JournalEntry {
 };
 
 /// A crash that was committed, with the fields and the MESSAGE_ID of systemd-coredump, which coredumpctl(1)
-/// and log tools know, and OBIT_*. `folder` is where it is stored. Of a privileged process neither arguments
-/// nor folders are told: the journal has other readers than the store.
+/// and log tools know, and OBIT_*. `folder` is where it is stored. Neither arguments nor folders of a
+/// privileged process are told: the journal has other readers than the store.
 [[nodiscard]] JournalEntry EntryOfCrash(const CrashRecord& record, const std::string& folder);
 /// What its analysis found: the stack of the thread that crashed, as text.
 [[nodiscard]] JournalEntry EntryOfReport(const Report& report, const std::string& folder);

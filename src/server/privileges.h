@@ -15,7 +15,7 @@ struct User {
   uid_t uid = 0;
   gid_t gid = 0;
 };
-/// Of the user database. Nothing: there is no such user.
+/// From the user database. Nothing: there is no such user.
 [[nodiscard]] Result<std::optional<User>> FindUser(const std::string& name);
 
 /// What the manager keeps (capabilities(7)), each if it has it: to look into processes of others, to open

@@ -47,7 +47,7 @@ class ReleasedProcessesTest : public ::testing::Test {
     });
     ASSERT_TRUE(loop_.Run());
   }
-  /// Of each process: 0, and one more with each look, until it was looked at as often as `works_` says.
+  /// For each process: 0, and one more with each look, until it was looked at as often as `works_` says.
   ReleasedProcesses::Meter Meter() {
     return [this](const Peer& peer) -> Result<Activity> {
       const int looks = looks_[peer.info.pid]++;
@@ -81,7 +81,9 @@ TEST_F(ReleasedProcessesTest, LeavesOneAloneAsLongAsItWorks) {
   ReleasedProcesses processes(loop_, Meter(), kQuick);
   const pid_t child = Stuck();
   on_look_ = [&](int looks) {
-    if (looks == works_) EXPECT_TRUE(Lives(child));
+    if (looks == works_) {
+      EXPECT_TRUE(Lives(child));
+    }
   };
   processes.Watch(PeerOf(child), "child");
   const Fd pidfd = *OpenPidfd(child);

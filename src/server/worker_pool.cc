@@ -259,7 +259,7 @@ void WorkerPool::OnDeath(Slot& slot, int status) {
   EndLost(slot, why);
 }
 
-/// Of a worker that is gone, or might as well be.
+/// The end of a worker that is gone, or might as well be.
 void WorkerPool::EndLost(Slot& slot, const std::string& why) {
   slot.readable = EventSource();
   slot.socket.Reset();

@@ -39,7 +39,7 @@ struct CrashSummary {
   bool pinned = false;
   std::uint64_t repeats = 0;  ///< crashes after it that were only counted
 
-  // Of the report; empty where there is none that can be read.
+  // From the report; empty where there is none that can be read.
   CauseKind kind = CauseKind::kUnknown;
   std::string cause;  ///< the sentence
   bool guess = false;

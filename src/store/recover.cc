@@ -77,7 +77,7 @@ Result<FoundFrames> FindFrames(const Fd& file) {
         plain > kCoreBytesMax - found.core.plain)
       break;
     SeekEntry entry{static_cast<std::uint32_t>(stored), static_cast<std::uint32_t>(plain)};
-    // Of a hole that is shorter than its frame only the table knows.
+    // Only the table knows of a hole that is shorter than its frame.
     if (found.frames.size() < old.size()) {
       const SeekEntry& said = old[found.frames.size()];
       if (said.stored == entry.stored && said.plain != entry.plain &&

@@ -28,8 +28,7 @@ Result<Fd> TakeDescriptor(std::string_view text) {
 Result<AnalyzeOptions::Module> TakeModule(std::string_view text) {
   const std::size_t colon = text.find(':');
   const auto begin = ParseUnsigned(text.substr(0, colon), 16);
-  if (!begin || colon == std::string_view::npos)
-    return Refuse(EINVAL, "{} is not ADDRESS:DESCRIPTOR", text);
+  if (!begin || colon == std::string_view::npos) return Refuse(EINVAL, "{} is not ADDRESS:DESCRIPTOR", text);
   return AnalyzeOptions::Module{*begin, OBIT_TRY(TakeDescriptor(text.substr(colon + 1)))};
 }
 

@@ -23,8 +23,8 @@ struct SavedPattern {
 [[nodiscard]] Result<void> ForgetSavedPattern();
 
 /// Makes each run of "sysctl --system", of systemd-sysctl too, set this pattern again: packages of others
-/// bring patterns of their own, and their installation sets all that there are. /run/sysctl.d/zz-obit.conf, by
-/// its name the last one; gone with the next boot, like the pattern.
+/// bring patterns of their own, and their installation sets all that there are. /run/sysctl.d/zz-obit.conf,
+/// by its name the last one; gone with the next boot, like the pattern.
 [[nodiscard]] Result<void> KeepThroughSysctl(const std::string& ours);
 [[nodiscard]] Result<void> LeaveSysctl();
 
