@@ -97,7 +97,8 @@ Result<void> GiveToOwner(const Store& store, const Fd& dir) {
   return {};
 }
 
-Result<CrashRecord> WriteCrash(const Fd& file, const Fd& dir, const CoreWriter::Options& options,
+/// Writes the core, and says what goes into the record.
+Result<CrashRecord> WriteCore(const Fd& file, const Fd& dir, const CoreWriter::Options& options,
                                CrashRecord record, const std::function<void(std::uint64_t)>& progress) {
   const Fd core = OBIT_TRY(OpenAt(dir, kCoreFile, O_RDWR | O_CREAT | O_EXCL, 0600));
   CoreWriter writer(core, options);
@@ -134,7 +135,6 @@ Result<CrashRecord> WriteCrash(const Fd& file, const Fd& dir, const CoreWriter::
   }
   record.files.core = kCoreFile;
   ApplyCoreNotes(ParseCoreNotes(head.notes(), head.elf_class(), head.machine()), record);
-  OBIT_TRY(WriteRecord(dir, record));
   return record;
 }
 
@@ -148,18 +148,19 @@ Result<CrashLocation> ImportCore(const Store& store, const std::string& path,
   if (::fstat(file.get(), &status) < 0) return Fail(errno, "look at {}", path);
   const auto size = static_cast<std::uint64_t>(status.st_size);
 
-  StoreNumbers numbers = OpenNumbers(store, 1, true);
   CrashRecord record;
   record.id = NewCrashId();
-  record.number = OBIT_TRY(numbers.accepted.Take());
   record.time = TimeOf(status);
   const IncomingCrash incoming = OBIT_TRY(store.Begin(record.id));
   const auto written = [&]() -> Result<CrashLocation> {
     const auto count = [&](std::uint64_t done) { progress(done, size); };
-    const CrashRecord imported =
-        OBIT_TRY_IN(WriteCrash(file, incoming.dir, options, record, count), "{}", path);
+    record = OBIT_TRY_IN(WriteCore(file, incoming.dir, options, record, count), "{}", path);
+    // Only now: what is no core leaves nothing in the store.
+    StoreNumbers numbers = OpenNumbers(store, 1, true);
+    record.number = OBIT_TRY(numbers.accepted.Take());
+    OBIT_TRY(WriteRecord(incoming.dir, record));
     OBIT_TRY(GiveToOwner(store, incoming.dir));
-    (void)OBIT_TRY(ShareCrash(incoming.dir, imported));  // it has no owner: for the group only
+    (void)OBIT_TRY(ShareCrash(incoming.dir, record));  // it has no owner: for the group only
     const Committed done = OBIT_TRY(CommitNumbered(store, numbers.committed, record));
     OBIT_TRY(store.SyncDay(done.location.day));
     return done.location;

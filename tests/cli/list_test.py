@@ -483,7 +483,7 @@ class Usage(support.CliCase):
         for number in ("x", "0", "-1", "1.5", "1e3", "0x10", " 3", "1000001", "99999999999999999999", "3k"):
             _, err = self.run_obit("list", f"--last={number}", code=2, store=False)
             self.assertEqual(err, f"obit: --last: {number} is not a whole number from 1 to 1000000 (obit --help)\n")
-        self.run_obit("import", "absent", code=1)
+        self.add()
         for number in ("1", "1000000", "007"):
             self.run_obit("list", "--last", number)
 

@@ -105,21 +105,14 @@ class CrashLoops(Limited, case.KernelCase):
         self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [9])
         self.assertEqual(self.kept(), 7)
 
-    def kill_in(self, call, code):
-        """Kills a python that waits in the system call of that number."""
-        waiting = crash.Running(["python3", "-c", code])
-        wait.until(lambda: pathlib.Path(f"/proc/{waiting.pid}/syscall").read_text().startswith(f"{call} "), code)
-        waiting.kill().reap()
-
     def test_places_of_one_module_are_told_apart(self):
-        clock_nanosleep, pause = (230, 34) if os.uname().machine == "x86_64" else (115, 73)  # ppoll
-        sleeping = clock_nanosleep, "import time; time.sleep(1000)"
-        self.kill_in(*sleeping)
-        self.end_of_storm()
+        reading = "python3", "-c", "import ctypes; ctypes.string_at(0)"  # in strlen(3) of the C library
+        writing = "python3", "-c", "import ctypes; ctypes.memset(0, 1, 1000)"  # in memset(3)
+        self.begin(*reading)
         for _ in range(3):
-            self.kill_in(*sleeping)
+            self.crash(*reading)
         store.records(self.server.store, 3)
-        self.kill_in(pause, "import signal; signal.pause()")
+        self.crash(*writing)
         store.records(self.server.store, 4)
         self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [1])
 
