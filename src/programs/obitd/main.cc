@@ -216,6 +216,22 @@ Result<void> GiveUpRights(const std::optional<User>& user, const std::vector<std
   return ConfineManager();
 }
 
+/// As whom it will write from now on. A server that only seems to run would lose every crash; a full disk is
+/// no reason, there may be room later.
+Result<void> CheckWritable(const Store& store) {
+  constexpr const char* kName = ".writable";
+  for (const char* folder : {"incoming", "crashes"}) {
+    const Fd dir =
+        OBIT_TRY_IN(OpenAt(store.root(), folder, O_RDONLY | O_DIRECTORY), "store {}", store.path());
+    const auto file = OpenAt(dir, kName, O_WRONLY | O_CREAT, 0600);
+    const int code = file ? 0 : file.error().code;
+    if (code == EROFS || code == EACCES || code == EPERM)
+      return Fail(code, "write to {} of store {}", folder, store.path());
+    ::unlinkat(dir.get(), kName, 0);
+  }
+  return {};
+}
+
 Result<void> Serve(const ServerOptions& options) {
   Config config = OBIT_TRY_IN(ReadConfig(options), "configuration");
   const auto user = OBIT_TRY(UserToBecome(options));
@@ -226,6 +242,7 @@ Result<void> Serve(const ServerOptions& options) {
   std::vector<std::string> programs;
   std::string analyzer = FindPrograms(programs);
   OBIT_TRY_IN(GiveUpRights(user, programs), "give up rights");
+  OBIT_TRY(CheckWritable(store));
   ForbidHarmfulHooks(config);
   EventLoop loop = OBIT_TRY(EventLoop::Create());
   const auto paths = PathsOf(sockets.listeners);
