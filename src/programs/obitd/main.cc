@@ -166,6 +166,10 @@ int CheckConfiguration(const ServerOptions& options) {
   const auto loaded = LoadConfigOf(options);
   if (loaded) return 0;
   Log(Severity::kError, "configuration: {}", loaded.error().what);
+  // Some versions of systemd do not signal the server then: what it would say of itself is said here.
+  ServiceStatus().SetConfiguration("the old configuration stays: " + loaded.error().what);
+  constexpr std::uint64_t kPatience = 5'000'000;  // us; who has exited before it is read is nobody
+  sd_notify_barrier(0, kPatience);
   return 1;
 }
 
