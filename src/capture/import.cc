@@ -16,6 +16,7 @@
 #include "store/access.h"
 #include "store/commit.h"
 #include "store/hole_marks.h"
+#include "store/ownership.h"
 
 namespace obit {
 namespace {
@@ -86,20 +87,15 @@ std::int64_t TimeOf(const struct stat& status) {
 
 /// Files that root makes in the store of another user belong to that user, so that its server can handle
 /// them.
-Result<void> GiveToOwner(const Store& store, const Fd& dir) {
-  struct stat owner{};
-  if (::geteuid() != 0) return {};
-  if (::fstat(store.root().get(), &owner) < 0) return Fail(errno, "look at the store");
-  if (owner.st_uid == 0) return {};
+Result<void> GiveFilesToOwner(const Store& store, const Fd& dir) {
   for (const std::string& name : OBIT_TRY(ListDirectory(dir)))
-    if (::fchownat(dir.get(), name.c_str(), owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-      return Fail(errno, "give {} to the owner of the store", name);
+    OBIT_TRY_IN(GiveToOwner(store.root(), OBIT_TRY(OpenAt(dir, name, O_RDONLY))), "{}", name);
   return {};
 }
 
 /// Writes the core, and says what goes into the record.
 Result<CrashRecord> WriteCore(const Fd& file, const Fd& dir, const CoreWriter::Options& options,
-                               CrashRecord record, const std::function<void(std::uint64_t)>& progress) {
+                              CrashRecord record, const std::function<void(std::uint64_t)>& progress) {
   const Fd core = OBIT_TRY(OpenAt(dir, kCoreFile, O_RDWR | O_CREAT | O_EXCL, 0600));
   CoreWriter writer(core, options);
   Importer importer(writer);
@@ -140,9 +136,8 @@ Result<CrashRecord> WriteCore(const Fd& file, const Fd& dir, const CoreWriter::O
 
 }  // namespace
 
-Result<CrashLocation> ImportCore(const Store& store, const std::string& path,
-                                 const CoreWriter::Options& options,
-                                 const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+Result<Committed> ImportCore(const Store& store, const std::string& path, const CoreWriter::Options& options,
+                             const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const Fd file = OBIT_TRY(Open(path, O_RDONLY));
   struct stat status{};
   if (::fstat(file.get(), &status) < 0) return Fail(errno, "look at {}", path);
@@ -152,18 +147,18 @@ Result<CrashLocation> ImportCore(const Store& store, const std::string& path,
   record.id = NewCrashId();
   record.time = TimeOf(status);
   const IncomingCrash incoming = OBIT_TRY(store.Begin(record.id));
-  const auto written = [&]() -> Result<CrashLocation> {
+  const auto written = [&]() -> Result<Committed> {
     const auto count = [&](std::uint64_t done) { progress(done, size); };
     record = OBIT_TRY_IN(WriteCore(file, incoming.dir, options, record, count), "{}", path);
     // Only now: what is no core leaves nothing in the store.
     StoreNumbers numbers = OpenNumbers(store, 1, true);
     record.number = OBIT_TRY(numbers.accepted.Take());
     OBIT_TRY(WriteRecord(incoming.dir, record));
-    OBIT_TRY(GiveToOwner(store, incoming.dir));
+    OBIT_TRY(GiveFilesToOwner(store, incoming.dir));
     (void)OBIT_TRY(ShareCrash(incoming.dir, record));  // it has no owner: for the group only
-    const Committed done = OBIT_TRY(CommitNumbered(store, numbers.committed, record));
+    Committed done = OBIT_TRY(CommitNumbered(store, numbers.committed, record));
     OBIT_TRY(store.SyncDay(done.location.day));
-    return done.location;
+    return done;
   }();
   if (!written) (void)store.Discard(record.id);  // the first error is the one to tell
   return written;

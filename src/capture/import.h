@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "store/commit.h"
 #include "store/core_writer.h"
 #include "store/store.h"
 
@@ -15,8 +16,8 @@ namespace obit {
 /// that of the file. A core that ends early is kept as truncated if its notes begin before the end.
 /// `progress` gets the bytes of the file that are done, of how many. EBADMSG: it is no core, with the reason.
 /// Whatever fails, nothing is left in the store.
-[[nodiscard]] Result<CrashLocation> ImportCore(
-    const Store& store, const std::string& path, const CoreWriter::Options& options,
-    const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+[[nodiscard]] Result<Committed> ImportCore(const Store& store, const std::string& path,
+                                           const CoreWriter::Options& options,
+                                           const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
 }  // namespace obit

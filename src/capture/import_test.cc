@@ -91,10 +91,13 @@ class ImportCore : public ::testing::Test {
     return path;
   }
   Result<CrashLocation> Import(const std::string& path) {
-    return obit::ImportCore(store_, path, {}, [&](std::uint64_t done, std::uint64_t total) {
-      done_ = done;
-      total_ = total;
-    });
+    const Committed done =
+        OBIT_TRY(obit::ImportCore(store_, path, {}, [&](std::uint64_t bytes, std::uint64_t total) {
+          done_ = bytes;
+          total_ = total;
+        }));
+    EXPECT_FALSE(done.unnumbered);
+    return done.location;
   }
   /// What is stored of a crash, unpacked.
   std::string Stored(const CrashLocation& crash) {

@@ -86,7 +86,7 @@ struct CrashRecord {
     std::vector<std::string> cmdline;
     bool cmdline_truncated = false;
     std::string cwd, root, cgroup;
-    /// Of "exe", "cwd", "root" and "cgroup" those that are longer than can be read, and so are not known.
+    /// Those of "exe", "cwd", "root" and "cgroup" that are longer than can be read, and so are not known.
     std::vector<std::string> too_long;
     std::optional<uid_t> uid, euid;
     std::optional<gid_t> gid, egid;

@@ -125,7 +125,6 @@ Intake::Pending* Intake::Add(Fd connection) {
   pending->arrival.connection = std::move(connection);
   pending->arrival.accepted = MonotonicNow();
   pending->arrival.record.id = NewCrashId();
-  pending->arrival.record.number = NextNumber();
   pending->arrival.record.time = RealtimeNow();
   pending->arrival.record.host = host_;
   pending_.emplace(pending, std::move(owned));
@@ -282,6 +281,7 @@ void Intake::OnHelperMessage(Pending& pending) {
   } else {
     record.signal.number = message.signal;
     record.process.privileged = true;  // nothing proves whose it was
+    record.number = NextNumber();
   }
   record.process.core_limit = message.core_limit;
   DecideAndAnswer(pending);
@@ -317,6 +317,7 @@ void Intake::Inspect(Pending& pending, int known_signal) {
   record.process.pid = peer.info.pid;
   pending.repeat = IsRepeat(pending);
   if (pending.repeat) return;
+  record.number = NextNumber();
   const auto facts = inspector_.Inspect(peer);
   if (facts) ApplyProcessFacts(*facts, record);
   if (auto exe = inspector_.Program(peer)) pending.arrival.exe = std::move(*exe);

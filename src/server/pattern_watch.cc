@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <utility>
 
+#include <sys/socket.h>
+
 #include "base/log.h"
 #include "base/text.h"
 #include "kernel/core_pattern.h"
@@ -28,8 +30,12 @@ void PatternWatch::Start(std::chrono::nanoseconds interval) {
 void PatternWatch::Look() {
   const auto pattern = read_();
   const auto endpoint = pattern ? EndpointOf(*pattern) : std::nullopt;
-  const std::string path =
+  std::string path =
       endpoint ? std::filesystem::path(endpoint->path).lexically_normal().string() : std::string();
+  // obit-pipe follows symlinks to its socket, the kernel follows none to the other.
+  std::error_code unknown;
+  if (endpoint && endpoint->type == SOCK_SEQPACKET)
+    if (auto real = std::filesystem::weakly_canonical(path, unknown); !unknown) path = std::move(real);
   const bool ours = std::ranges::find(sockets_, path) != sockets_.end();
   const std::string shown = pattern ? "core_pattern is \"" + EscapeForTerminal(*pattern) + "\""
                                     : "core_pattern cannot be read: " + pattern.error().what;

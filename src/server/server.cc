@@ -32,9 +32,6 @@ constexpr std::size_t kRepeatsAtOnce = 16, kRepeatsAtEnd = 256;
 
 /// Crashes that are accepted and committed between two writes of their numbers' files.
 constexpr std::uint64_t kNumbersAtOnce = 4096;
-/// Until numbers are looked for again that could not be had.
-constexpr std::chrono::milliseconds kNumbersLater{200};
-
 /// The crash is being captured, or waits for that.
 bool IsIncoming(const Store& store, const std::string& id) {
   struct stat status{};
@@ -107,6 +104,7 @@ Result<std::unique_ptr<Server>> Server::Create(EventLoop& loop, Store store, Int
   for (const std::string& problem : server->numbers_.problems) Log(Severity::kWarning, "{}", problem);
   if (server->index_)
     if (auto rest = server->index_->Unnumbered()) server->unnumbered_ = std::move(*rest);
+  server->ScheduleNumbers();
   OBIT_TRY(server->RecoverAbandoned());
   server->analyses_.AddUnanalysed();
   OBIT_TRY(server->intake_.Listen());
@@ -330,13 +328,24 @@ void Server::NumberTheRest() {
     const auto done = NumberCommitted(store_, numbers_.committed, crash);
     if (done)
       numbered.push_back(crash);
-    else if (done.error().code != EEXIST && done.error().code != ENOENT && done.error().code != EPERM)
+    else if (done.error().code != EEXIST && done.error().code != ENOENT && done.error().code != EPERM) {
+      if (left.empty() && done.error().code != EBUSY && numbers_pause_ == kNumbersLater)
+        Log(Severity::kWarning, "crash {}: {}", crash.id, done.error().what);
       left.push_back(crash);
+    }
   }
   unnumbered_ = std::move(left);
+  numbers_pause_ = numbered.empty() ? std::min(numbers_pause_ * 2, kNumbersMuchLater) : kNumbersLater;
   if (index_ && !numbered.empty())
     if (const auto added = index_->Add(store_, numbered); !added)
       Log(Severity::kWarning, "index: {}", added.error().what);
+  ScheduleNumbers();
+}
+
+/// Soon, and then seldom: another process may hold the numbers for long, and an idle server sleeps.
+void Server::ScheduleNumbers() {
+  if (unnumbered_.empty() || number_ || stopping_) return;
+  if (auto later = loop_.After(numbers_pause_, [this] { NumberTheRest(); })) number_ = std::move(*later);
 }
 
 /// To the journal, and to the log where the journal does not show it.
@@ -433,8 +442,7 @@ void Server::SyncCommitted() {
     if (const auto added = index_->Add(store_, committed_); !added)
       Log(Severity::kWarning, "index: {}", added.error().what);
   committed_.clear();
-  if (unnumbered_.empty() || number_) return;
-  if (auto later = loop_.After(kNumbersLater, [this] { NumberTheRest(); })) number_ = std::move(*later);
+  ScheduleNumbers();
 }
 
 void Server::OnReport(const CrashLocation& crash, const Report& report) {

@@ -84,6 +84,7 @@ class Server {
   void NoteRepeats(const CrashLoops::Count& count);
   [[nodiscard]] Result<CrashRecord> LoadForCommit(const Fd& incoming);
   void NumberTheRest();
+  void ScheduleNumbers();
   void ScheduleSync();
   void SyncCommitted();
   void Lose(const CrashRecord& record, const std::string& why);
@@ -109,7 +110,9 @@ class Server {
   std::map<std::string, CrashLoops::Count> repeats_;  // by id, not in the store yet
   std::string repeats_written_;                       // the id of the last one
   std::vector<CrashLocation> committed_;              // neither synced nor in the index yet
-  std::vector<CrashLocation> unnumbered_;             // committed, but the number could not be had
+  static constexpr std::chrono::milliseconds kNumbersLater{200}, kNumbersMuchLater{60'000};
+  std::chrono::milliseconds numbers_pause_ = kNumbersLater;  // until the next try to number them
+  std::vector<CrashLocation> unnumbered_;                    // committed, but the number could not be had
   bool stopping_ = false;
   bool said_no_acls_ = false;
   Counters counters_;

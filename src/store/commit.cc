@@ -2,27 +2,23 @@
 
 #include <utility>
 
-#include <sys/stat.h>
 
 #include "base/io.h"
 #include "crash/commit_mark.h"
 #include "store/access.h"
 #include "store/index.h"
+#include "store/ownership.h"
 
 namespace obit {
 namespace {
 
 /// Puts the number beside a crash that nobody can reach yet. It is not synced, which would cost as much as
-/// all the rest of a commit: a crash that loses it in a power cut gets a new one, higher than all that were
-/// given.
-Result<void> WriteMark(const Fd& dir, const CrashRecord& record, std::uint64_t number) {
-  struct stat folder{};
-  if (::fstat(dir.get(), &folder) < 0) return Fail(errno, "stat");
+/// all the rest of a commit: a crash that loses it in a power cut has none, until the index is made anew.
+Result<void> WriteMark(const Store& store, const Fd& dir, const CrashRecord& record, std::uint64_t number) {
   ::unlinkat(dir.get(), kCommitFile, 0);  // of a process that was killed between number and rename
   const Fd file = OBIT_TRY(OpenAt(dir, kCommitFile, O_WRONLY | O_CREAT | O_EXCL, 0600));
   OBIT_TRY(WriteAll(file, CommitToJson({record.id, number})));
-  if (::geteuid() != folder.st_uid && ::fchown(file.get(), folder.st_uid, folder.st_gid) < 0)
-    return Fail(errno, "set the owner");
+  OBIT_TRY(GiveToOwner(store.root(), file));
   (void)OBIT_TRY(ShareFile(file, OwnerOf(record)));
   return {};
 }
@@ -69,7 +65,7 @@ Result<Committed> CommitNumbered(const Store& store, Sequence& committed, const 
   Fd lock;  // until the rename
   const auto numbered = [&]() -> Result<void> {
     lock = OBIT_TRY(committed.Lock());
-    return WriteMark(dir, record, OBIT_TRY(committed.TakeLocked()));
+    return WriteMark(store, dir, record, OBIT_TRY(committed.TakeLocked()));
   }();
   Committed done;
   if (!numbered) {

@@ -138,7 +138,7 @@ TEST(CoreReader, NeverGivesWrongBytesForAFlippedBit) {
   }
 }
 
-/// A core with a hole of `hole` bytes, 1 GiB to 2, as obit before 0.2 stored it if its second part is within
+/// A core with a hole of `hole` bytes, 1 GiB to 2, as older versions stored it if its second part is within
 /// 128 KiB of 1 GiB: both parts are the same frame.
 struct OldCore {
   Bytes plain_ends, frames, table;

@@ -32,6 +32,19 @@ Result<void> Give(const Fd& entry, uid_t uid, gid_t gid, int depth) {
 
 }  // namespace
 
+Result<void> GiveToOwner(const Fd& root, const Fd& made) {
+  if (::geteuid() != 0) return {};
+  struct stat owner{}, file{};
+  if (::fstat(root.get(), &owner) < 0 || ::fstat(made.get(), &file) < 0)
+    return Fail(errno, "look at a file of the store");
+  if (owner.st_uid == 0) return {};
+  if (!S_ISDIR(file.st_mode) && (!S_ISREG(file.st_mode) || file.st_nlink > 1))
+    return Refuse(EPERM, "a file of the store is none that was just made");
+  if (::fchown(made.get(), owner.st_uid, owner.st_gid) < 0)
+    return Fail(errno, "give it to uid {}", owner.st_uid);
+  return {};
+}
+
 Result<void> GiveFolderTo(const std::string& path, uid_t uid, gid_t gid) {
   const Fd root = OBIT_TRY_IN(Open(path, O_PATH | O_DIRECTORY), "folder {}", path);
   struct stat status{};

@@ -105,11 +105,10 @@ Result<void> CheckNotShifted(const CrashRecord::Capture& capture) {
   // A file that was imported may have anything behind its core.
   if (capture.method == CaptureMethod::kImport || !capture.promised_bytes) return {};
   if (capture.core_bytes <= *capture.promised_bytes) return {};
-  return Refuse(
-      EBADMSG,
-      "its core cannot be read: {} bytes were stored of a core of {}. Obit before 0.2 stored a hole "
-      "too long, and what follows is shifted",
-      capture.core_bytes, *capture.promised_bytes);
+  return Refuse(EBADMSG,
+                "its core cannot be read: {} bytes were stored of a core of {}. An older obit stored a hole "
+                "too long, and what follows is shifted",
+                capture.core_bytes, *capture.promised_bytes);
 }
 
 }  // namespace obit

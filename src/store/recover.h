@@ -24,7 +24,7 @@ struct FoundFrames {
 /// seek table. A file that is whole already stays as it is. The content is checked for shape, not unpacked.
 [[nodiscard]] Result<StoredCore> RecoverCore(const Fd& file);
 
-/// EBADMSG: the stored core is longer than its program headers say. Obit before 0.2 stored the end of a long
+/// EBADMSG: the stored core is longer than its program headers say. Older versions stored the end of a long
 /// hole as up to 128 KiB more; its readers know how long it is from the seek table, but where that table was
 /// lost and made anew from the frames, what follows is shifted, and nothing tells where.
 [[nodiscard]] Result<void> CheckNotShifted(const CrashRecord::Capture& capture);

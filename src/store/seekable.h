@@ -35,7 +35,7 @@ void AppendHoleFrame(std::vector<std::byte>& out, std::uint64_t plain);
 /// How many bytes AppendHoleFrame(plain) appends.
 [[nodiscard]] std::size_t HoleFrameSize(std::uint64_t plain);
 
-/// True if `frame` stands for `plain` zeros: it is exactly what AppendHoleFrame(plain) makes. Obit before 0.2
+/// True if `frame` stands for `plain` zeros: it is exactly what AppendHoleFrame(plain) makes. Older versions
 /// wrote the frame of kHoleFrameBytes also for the end of a long hole that is less than 128 KiB shorter, and
 /// only the seek table has its length: that one is true as well.
 [[nodiscard]] bool IsHoleFrame(std::span<const std::byte> frame, std::uint64_t plain);

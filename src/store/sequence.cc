@@ -1,29 +1,25 @@
 #include "store/sequence.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
 #include "crash/record.h"
+#include "store/ownership.h"
 
 namespace obit {
 namespace {
 
 constexpr const char* kNumbers = "numbers";  // the folder
 constexpr std::size_t kFileMax = 32;         // bytes
-
-/// Made by root, it would lock out the server that owns the store.
-Result<void> GiveToOwner(const Fd& root, const Fd& made) {
-  struct stat owner{};
-  if (::geteuid() != 0) return {};
-  if (::fstat(root.get(), &owner) < 0) return Fail(errno, "look at the store");
-  if (owner.st_uid != 0 && ::fchown(made.get(), owner.st_uid, owner.st_gid) < 0)
-    return Fail(errno, "set the owner");
-  return {};
-}
+/// For another process that takes numbers, ns: it needs some milliseconds.
+constexpr std::int64_t kPatience = 10'000'000'000;
 
 }  // namespace
 
@@ -96,9 +92,12 @@ Result<Fd> Sequence::Lock() const {
   const std::string name = options_.name + ".lock";
   Fd lock = OBIT_TRY_IN(OpenAt(folder, name, O_RDWR | O_CREAT, 0600), "numbers of crashes");
   OBIT_TRY_IN(GiveToOwner(root_, lock), "{}", name);
-  while (::flock(lock.get(), LOCK_EX | (options_.waits ? 0 : LOCK_NB)) < 0) {
-    if (errno == EWOULDBLOCK) return Refuse(EBUSY, "numbers of crashes: another process takes them");
-    if (errno != EINTR) return Fail(errno, "lock {}", name);
+  const std::int64_t deadline = MonotonicNow() + (options_.waits ? kPatience : 0);
+  while (::flock(lock.get(), LOCK_EX | LOCK_NB) < 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return Fail(errno, "lock {}", name);
+    if (MonotonicNow() >= deadline)
+      return Refuse(EBUSY, "numbers of crashes: another process holds the lock of {}/{}", kNumbers, name);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // flock(2) has no timed wait
   }
   return lock;
 }

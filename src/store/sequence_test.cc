@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "store/test_support.h"
@@ -42,6 +43,24 @@ TEST_F(SequenceTest, GoesUpFromOne) {
   EXPECT_EQ(sequence.last(), 0u);
   EXPECT_THAT(Take(sequence, 7), ElementsAre(1, 2, 3, 4, 5, 6, 7));
   EXPECT_EQ(sequence.last(), 7u);
+}
+
+TEST_F(SequenceTest, RootGivesNothingAwayThatHasAnotherName) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root: nothing can be given away";
+  constexpr uid_t kOther = 65534;
+  ASSERT_EQ(::chown(store_.path().c_str(), kOther, kOther), 0);
+  Sequence sequence = Open();
+  const std::string secret = folder_ / "secret", lock = File() + ".lock";
+  ASSERT_THAT(obit::Open(secret, O_WRONLY | O_CREAT, 0600), Succeeds());
+  ASSERT_EQ(::link(secret.c_str(), lock.c_str()), 0);
+  EXPECT_THAT(sequence.Take(), FailsWith(EPERM));
+  struct stat status{};
+  ASSERT_EQ(::stat(secret.c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, 0u);
+  ASSERT_EQ(::unlink(lock.c_str()), 0);
+  EXPECT_THAT(sequence.Take(), Succeeds());
+  ASSERT_EQ(::stat(lock.c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, kOther);
 }
 
 TEST_F(SequenceTest, AProcessThatWasKilledLeavesAGapAndNoNumberTwice) {

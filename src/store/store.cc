@@ -12,6 +12,7 @@
 #include "crash/record_json.h"
 #include "crash/report_json.h"
 #include "store/access.h"
+#include "store/ownership.h"
 
 namespace obit {
 namespace {
@@ -30,22 +31,13 @@ Result<Fd> OpenFolder(const Fd& dir, const std::string& name) {
   return OpenAt(dir, name, O_RDONLY | O_DIRECTORY);
 }
 
-/// Made by root, `name` would lock out the server that owns the store.
-Result<void> GiveToOwner(const Fd& dir, const std::string& name) {
-  struct stat owner{};
-  if (::geteuid() == 0 && ::fstat(dir.get(), &owner) == 0 && owner.st_uid != 0 &&
-      ::fchownat(dir.get(), name.c_str(), owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-    return Fail(errno, "set the owner of {}", name);
-  return {};
-}
-
 Result<void> MakeFolder(const Fd& dir, const std::string& name, mode_t mode) {
   if (::mkdirat(dir.get(), name.c_str(), mode) < 0) {
     if (errno == EEXIST) return {};
     return Fail(errno, "make folder {}", name);
   }
-  OBIT_TRY(GiveToOwner(dir, name));
   const Fd folder = OBIT_TRY(OpenFolder(dir, name));
+  OBIT_TRY_IN(GiveToOwner(dir, folder), "make folder {}", name);
   if (::fchmod(folder.get(), mode) < 0) return Fail(errno, "make folder {}", name);  // whatever the umask
   return {};
 }

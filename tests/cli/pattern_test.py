@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import resource
 import subprocess
 
 import support
@@ -188,6 +189,14 @@ class Doctor(PatternCase):
         done = subprocess.run([programs.OBIT, "--store", other, "doctor", "--crash"], capture_output=True, timeout=100)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"is " + os.fsencode(other) + b" the store of the running obitd?", done.stdout)
+
+
+    def test_says_what_the_core_limit_does(self):
+        for limit, row in ((resource.RLIM_INFINITY, "unlimited +ok\n"), (0, "0 B +warn, only the event is kept"),
+                           (100, "100 B +warn, only the event is kept"), (2 << 20, "2.0 MiB +warn, cores .* end there")):  # fmt: skip
+            done = subprocess.run([programs.OBIT, "--store", self.server.store, "doctor"], capture_output=True, text=True, timeout=100,
+                                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (limit, resource.RLIM_INFINITY)))
+            self.assertRegex(done.stdout, f"core limit here +{row}")
 
 
 class DoctorTries(PatternCase):

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "kernel/version.h"
 #include "policy/config_files.h"
+#include "policy/decide.h"
 #include "render/units.h"
 #include "server/hooks.h"
 
@@ -88,9 +89,18 @@ Finding CheckCoreLimit() {
     return MakeFinding("core limit here", "", kWarning, "it cannot be read");
   if (limit.rlim_cur == RLIM_INFINITY) return MakeFinding("core limit here", "unlimited", kOk, "");
   const std::string found = FormatBytes(limit.rlim_cur);
-  if (limit.rlim_cur == 0)
+  const auto loaded = LoadConfig(SystemConfig());
+  CrashRecord record;
+  record.process.core_limit = limit.rlim_cur;
+  const Decision decision = Decide(record, loaded ? loaded->config : Config());
+  if (decision.detail != Detail::kFull)
+    return MakeFinding(
+        "core limit here", found, kWarning,
+        fmt::format("{} of what this shell starts: ulimit -c unlimited",
+                    decision.detail == Detail::kReject ? "nothing is kept" : "only the event is kept"));
+  if (decision.core_max != UINT64_MAX)
     return MakeFinding("core limit here", found, kWarning,
-                       "only the event is kept of what this shell starts: ulimit -c unlimited");
+                       "cores of what this shell starts end there: ulimit -c unlimited");
   return MakeFinding("core limit here", found, kOk, "obit keeps whole cores all the same");
 }
 

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "capture/stored_head.h"
 #include "checks.h"
+#include "host_namespace.h"
 #include "kernel/core_pattern.h"
 #include "kernel/pidfd.h"
 #include "pattern_owner.h"
@@ -58,6 +59,12 @@ Result<std::set<CrashLocation>> Recent(const Store& store) {
   return recent;
 }
 
+/// The pid that this process knows means another process elsewhere.
+bool IsOf(pid_t pid, const CrashRecord::Process& process) {
+  if (process.pid_namespace.empty() || !process.own_pid) return process.pid == pid;
+  return process.own_pid == pid && process.pid_namespace == OwnNamespace("pid");
+}
+
 /// Looks for the record of `pid` among those that came since `known`, until `deadline`. ENODATA: none came.
 Result<std::pair<CrashLocation, CrashRecord>> FindRecord(const Store& store, std::set<CrashLocation> known,
                                                          pid_t pid, std::int64_t deadline) {
@@ -66,11 +73,12 @@ Result<std::pair<CrashLocation, CrashRecord>> FindRecord(const Store& store, std
     for (const CrashLocation& crash : OBIT_TRY(Recent(store))) {
       if (!known.insert(crash).second) continue;
       auto record = store.Load(crash);
-      if (record && (record->process.pid == pid || record->process.own_pid == pid))
-        return std::pair(crash, std::move(*record));
+      if (record && IsOf(pid, record->process)) return std::pair(crash, std::move(*record));
     }
     if (MonotonicNow() >= deadline)
-      return Refuse(ENODATA, "no record came within 10 s: is {} the store of the running obitd?",
+      return Refuse(ENODATA,
+                    "no record came within 10 s: is {} the store of the running obitd? (After twenty such "
+                    "crashes in ten minutes it only counts them.)",
                     store.path());
     ::usleep(kBetweenLooks);
   }

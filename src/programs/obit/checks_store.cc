@@ -44,15 +44,22 @@ Writer FindWriter() {
   return {};
 }
 
-/// A file of some bytes in `folder`, made, written to the disk, and removed again.
+/// A file without a name, which is gone whatever becomes of this process.
+Result<Fd> MakeNamelessFile(const Fd& dir) {
+  auto file = OpenAt(dir, ".", O_WRONLY | O_TMPFILE, 0600);
+  if (file || (file.error().code != EOPNOTSUPP && file.error().code != EISDIR)) return file;
+  const std::string name = fmt::format(".doctor-{}", ::getpid());
+  file = OpenAt(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  if (file && ::unlinkat(dir.get(), name.c_str(), 0) < 0) return Fail(errno, "remove {}", name);
+  return file;
+}
+
+/// A file of some bytes in `folder`, made, and written to the disk.
 Result<void> TryFile(const Fd& root, const char* folder) {
   const Fd dir = OBIT_TRY(OpenAt(root, folder, O_RDONLY | O_DIRECTORY));
-  const std::string name = fmt::format(".doctor-{}", ::getpid());
-  const Fd file = OBIT_TRY(OpenAt(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600));
-  auto written = WriteAll(file, std::string(4096, 'x'));
-  if (written) written = Sync(file);
-  if (::unlinkat(dir.get(), name.c_str(), 0) < 0 && written) return Fail(errno, "remove {}", name);
-  return written;
+  const Fd file = OBIT_TRY(MakeNamelessFile(dir));
+  OBIT_TRY(WriteAll(file, std::string(4096, 'x')));
+  return Sync(file);
 }
 
 /// The same as `user`, in a child; the caller is root, or that user.

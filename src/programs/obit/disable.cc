@@ -21,6 +21,9 @@ Result<Left> PutBack() {
   const std::string now = OBIT_TRY(ReadCorePattern());
   const auto saved = OBIT_TRY(LoadSavedPattern());
   if (!IsObits(now, saved)) {
+    // That of obit's pattern is obit's to put back, whatever the pattern is now.
+    if (saved && TransportOf(saved->ours) == Transport::kPipe && OBIT_TRY(ReadCorePipeLimit()) == 0)
+      OBIT_TRY(WriteCorePipeLimit(saved->pipe_limit));
     OBIT_TRY(ForgetSavedPattern());
     return Left{now, OwnerOf(now, saved)};
   }

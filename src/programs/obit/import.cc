@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "common.h"
 #include "render/progress.h"
@@ -64,12 +65,15 @@ ExitCode Import(const std::string& store_path, const std::vector<std::string>& f
       continue;
     }
     made.Keep();
-    const auto record = store->Load(*crash);
+    if (crash->unnumbered)
+      Log(Severity::kWarning, "{}: it has no commit number until obitd starts again: {}", crash->location.id,
+          crash->unnumbered->what);
+    const auto record = store->Load(crash->location);
     if (!record) {
       code = Failed(record.error());
       continue;
     }
-    const CrashSummary summary = Summarize(*crash, *record);
+    const CrashSummary summary = Summarize(crash->location, *record);
     Print(fmt::format("{}  {}  {}\n", EscapeForTerminal(ShortName(summary)), DescribeSignal(record->signal),
                       DescribeCapture(record->capture)));
   }

@@ -24,7 +24,7 @@ struct SavedPattern {
 
 /// Makes each run of "sysctl --system", of systemd-sysctl too, set this pattern again: packages of others
 /// bring patterns of their own, and their installation sets all that there are. /run/sysctl.d/zz-obit.conf,
-/// by its name the last one; gone with the next boot, like the pattern.
+/// by its name the last one but for /etc/sysctl.conf; gone with the next boot, like the pattern.
 [[nodiscard]] Result<void> KeepThroughSysctl(const std::string& ours);
 [[nodiscard]] Result<void> LeaveSysctl();
 

@@ -144,13 +144,15 @@ void Reload(Server& server, const ServerOptions& options, ServiceStatus& status)
   sd_notify(0, "READY=1");
 }
 
-/// The paths by which a core pattern leads to these sockets: the kernel follows no symlink.
+/// The paths by which a core pattern leads to these sockets.
 std::vector<std::string> PathsOf(const Intake::Listeners& listeners) {
   std::vector<std::string> paths;
   for (const Fd* socket : {&listeners.coredump, &listeners.pipe}) {
     const auto bound = *socket ? PathOf(*socket) : Fail(EBADF, "no socket");
     std::error_code unknown;
-    if (bound) paths.push_back(std::filesystem::weakly_canonical(*bound, unknown).string());
+    if (!bound) continue;
+    const auto real = std::filesystem::weakly_canonical(*bound, unknown);
+    paths.push_back(unknown ? *bound : real.string());
   }
   return paths;
 }

@@ -7,9 +7,9 @@ namespace obit {
 /// The line that "systemctl status" shows of obitd: what is wrong with it, if anything is.
 class ServiceStatus {
  public:
-  /// Of the last reload; empty: it was taken.
+  /// What is wrong with the last reload; empty: it was taken.
   void SetConfiguration(std::string wrong);
-  /// Of the kernel's core pattern; empty: it leads here.
+  /// What is wrong with the kernel's core pattern; empty: it leads here.
   void SetPattern(std::string wrong);
 
  private:
