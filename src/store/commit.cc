@@ -2,7 +2,6 @@
 
 #include <utility>
 
-
 #include "base/io.h"
 #include "crash/commit_mark.h"
 #include "store/access.h"
