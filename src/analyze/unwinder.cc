@@ -155,6 +155,7 @@ std::string Unwinder::WhyNot(const RawFrame& frame) const {
   const CoreImage::Segment* segment = image_.Find(frame.sp);
   if (segment == nullptr || frame.sp - segment->begin >= segment->bytes)
     return fmt::format("the stack at {:#x} is not in the core", frame.sp);
+  if (!image_.ReadWord(frame.sp)) return fmt::format("the core ends before the stack at {:#x}", frame.sp);
   if (!image_.IsExecutable(frame.pc)) return fmt::format("{:#x} is not code: the stack is damaged", frame.pc);
   const auto index = modules_.Find(frame.pc);
   if (!index) return fmt::format("{:#x} is code without a file, made at run time", frame.pc);

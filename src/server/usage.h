@@ -66,7 +66,9 @@ inline std::string DescribeUsage(const CLI::App& app, const CLI::ParseError& wro
     if (!rest.empty()) return fmt::format(R"("{}" is too much)", rest.front());
   }
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&wrong) != nullptr)
-    return fmt::format("{} needs a value", text.substr(0, text.find(':')));
+    return fmt::format(
+        "{} {}", text.substr(0, text.find(':')),
+        text.find("At Most") == std::string_view::npos ? "needs a value" : "is given more than once");
   return std::string(text);
 }
 

@@ -473,6 +473,7 @@ class Usage(support.CliCase):
             (["--stroe=x", "list"], 'there is no option "--stroe"; did you mean "--store"?'),
             (["show", "a", "b"], '"b" is too much'),
             (["list", "--last"], "--last needs a value"),
+            (["--store", "a", "--store", "b", "list"], "--store is given more than once"),
             (["enable", "--transport", "pigeon"], "--transport: pigeon is none of auto, request, socket, pipe"),
             (["analyze", "--environment", "some"], "--environment: some is none of none, allow-list, all"),
         ):

@@ -71,6 +71,8 @@ class Analysis(AnalysedCase):
         report = json.loads((store.directory_of(cut_store, cut) / "report.json").read_text())
         self.assertEqual((report["cause"]["kind"], report["cause"]["sentence"]), (whole["kind"], whole["sentence"]))
         self.assertIn("crash_here", self.functions(report))
+        (stack,) = report["stacks"]
+        self.assertRegex(stack["end"], "^the core ends before the stack at 0x")
 
     def test_a_crash_gets_a_report(self):
         self.crash(programs.CRASHER, "segv")
