@@ -348,6 +348,27 @@ class Machine(unittest.TestCase):
         self.check_all_runs()
         self.assertEqual([record["id"] for record in records()], known)
 
+    def test_10_what_is_enabled_by_hand_goes_back_too(self):
+        """With obit-enable.service disabled, nothing but "obit enable" sets the pattern."""
+        run("systemctl", "disable", "--now", "obit-enable")
+        for leave in (["systemctl", "stop", "obitd"], ["systemctl", "stop", "obitd.socket"], ["dpkg", "-r", "obit"]):
+            run("systemctl", "start", "obitd")
+            self.assertEqual((active("obit-enable.service"), PATTERN.read_text()), ("inactive", self.pattern_before))
+            run("obit", "enable")
+            self.assertEqual(PATTERN.read_text(), self.pattern_of_obit)
+            self.assertTrue(pathlib.Path("/run/sysctl.d/zz-obit.conf").exists())
+            run("systemctl", "restart", "obitd")
+            self.assertEqual(PATTERN.read_text(), self.pattern_of_obit, "a restart is no stop")
+            before = len(records())
+            crash().wait()
+            all_full(before, 1)
+            run(*leave)
+            self.check_all_stands()
+        install(self.newer)
+        run("systemctl", "enable", "--now", "obit-enable")
+        run("systemctl", "start", "obitd")
+        self.check_all_runs()
+
     def test_10_doctor_tries_what_it_says(self):
         self.assertEqual(run("obit", "doctor", check=False).returncode, 0)
         run("chown", "nobody", f"{STORE}/incoming")
