@@ -2,6 +2,8 @@
 
 #include <functional>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "base/test_support.h"
