@@ -68,7 +68,9 @@ Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
   OBIT_TRY(stream.ReadHead(head, writer, max));
   const std::uint64_t end = std::min(head.core_bytes().value_or(0), max);
   const std::uint64_t least = std::max(kDirectMin, head.segments().size() * kDirectMinPerSegment);
-  if (!direct || end < stream.position() + least) return CopyStream(end, stream, writer);
+  // A limit may lie in a hole, of which the kernel sends nothing until it has walked through.
+  const bool cut = end < head.core_bytes().value_or(0);
+  if (!direct || (!cut && end < stream.position() + least)) return CopyStream(end, stream, writer);
   if (const auto planned = direct->Plan(); !planned) {
     capture.stream_reason = planned.error().what;
     return CopyStream(end, stream, writer);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <utility>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,18 +29,29 @@ constexpr std::uint64_t kHoleInHeadMax = 1 << 20;
 /// A shorter hole is kept as data: compressed zeros are cheaper than a frame cut in two.
 constexpr std::uint64_t kHoleMin = kFrameBytes;
 
-/// Learns the head of the core and writes it as core.zst.
+/// What of a file is held back until it is known to be a core, bytes, at most: the program headers of a core
+/// of 70,000 mappings.
+constexpr std::size_t kHeldMax = 4 << 20;
+
+/// Learns the head of the core and writes it as core.zst, once it is one.
 class Importer final : public CoreFileSink {
  public:
-  explicit Importer(CoreWriter& writer) : writer_(writer) {}
+  using Begin = std::function<Result<CoreWriter*>()>;
+  explicit Importer(Begin begin) : open_(std::move(begin)) {}
 
   void Expect(std::uint64_t holes) override {
-    if (holes > kPlainHolesMax) writer_.KeepHolesByLength();
+    by_length_ = holes > kPlainHolesMax;
+    if (by_length_ && writer_ != nullptr) writer_->KeepHolesByLength();
   }
 
   Result<void> Data(std::span<const std::byte> bytes) override {
     OBIT_TRY(Learn(bytes));
-    return writer_.Append(bytes);
+    if (writer_ != nullptr) return writer_->Append(bytes);
+    held_.insert(held_.end(), bytes.begin(), bytes.end());
+    if (!head_.core_bytes() && held_.size() < kHeldMax) return {};
+    writer_ = OBIT_TRY(open_());
+    if (by_length_) writer_->KeepHolesByLength();
+    return writer_->Append(std::exchange(held_, {}));
   }
 
   Result<void> Hole(std::uint64_t length) override {
@@ -46,7 +59,7 @@ class Importer final : public CoreFileSink {
     if (!head_.complete()) {
       if (length > kHoleInHeadMax) return Refuse(EBADMSG, "its head has a hole of {} bytes", length);
     } else if (length >= kHoleMin) {
-      return writer_.Skip(length);
+      return writer_->Skip(length);  // its head is known, so it is being written
     }
     while (length > 0) {
       const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(length, kZeros.size()));
@@ -57,6 +70,8 @@ class Importer final : public CoreFileSink {
   }
 
   [[nodiscard]] const CoreHead& head() const { return head_; }
+  /// Of a file that is no core as far as it came, bytes.
+  [[nodiscard]] std::size_t held() const { return held_.size(); }
   /// Why it is no core: what came so far is something else, or not what a core begins with.
   [[nodiscard]] std::string Complaint() const {
     const bool is_core = IsElfCore(begin_);
@@ -76,7 +91,10 @@ class Importer final : public CoreFileSink {
     return {};
   }
 
-  CoreWriter& writer_;
+  Begin open_;
+  CoreWriter* writer_ = nullptr;
+  bool by_length_ = false;
+  std::vector<std::byte> held_;
   CoreHead head_;
   std::vector<std::byte> begin_;  // at most kKindBytes
 };
@@ -93,28 +111,36 @@ Result<void> GiveFilesToOwner(const Store& store, const Fd& dir) {
   return {};
 }
 
-/// Writes the core, and says what goes into the record.
-Result<CrashRecord> WriteCore(const Fd& file, const Fd& dir, const CoreWriter::Options& options,
-                              CrashRecord record, const std::function<void(std::uint64_t)>& progress) {
-  const Fd core = OBIT_TRY(OpenAt(dir, kCoreFile, O_RDWR | O_CREAT | O_EXCL, 0600));
-  CoreWriter writer(core, options);
-  Importer importer(writer);
-  const std::string cut = OBIT_TRY(ReadCoreFile(file, importer, progress));
-  const StoredCore stored = OBIT_TRY(writer.Finish());
-  if (auto failure = writer.failure()) return std::unexpected(std::move(*failure));
-  OBIT_TRY(Sync(core));
+/// Where a core goes.
+struct Place {
+  Store store;
+  IncomingCrash incoming;
+  Fd core;
+  std::optional<CoreWriter> writer;
+};
 
+/// Why nothing is made of a file that ended, or that could not be unpacked any further (`cut`).
+std::unexpected<Error> NoCore(const Importer& importer, const std::string& cut) {
+  if (importer.held() == 0 && !cut.empty()) return Refuse(EBADMSG, "{}", cut);
+  if (const std::string why = importer.Complaint(); !why.empty()) return Refuse(EBADMSG, "{}", why);
+  return Refuse(
+      EBADMSG,
+      "it is a core that ends within its program headers, after {} bytes: nothing of the process is "
+      "in it",
+      importer.held());
+}
+
+/// Writes the core to where `begin` opens for it, and says what goes into the record.
+Result<CrashRecord> WriteCore(const Fd& file, std::optional<Place>& place, const Importer::Begin& begin,
+                              CrashRecord record, const std::function<void(std::uint64_t)>& progress) {
+  Importer importer(begin);
+  const std::string cut = OBIT_TRY(ReadCoreFile(file, importer, progress));
   const CoreHead& head = importer.head();
-  if (!head.core_bytes()) {
-    std::string why = importer.Complaint();
-    if (why.empty())
-      why = fmt::format(
-          "it is a core that ends within its program headers, after {} bytes: nothing of the process is in "
-          "it",
-          stored.plain);
-    if (stored.plain == 0 && !cut.empty()) why = cut;
-    return Refuse(EBADMSG, "{}", why);
-  }
+  if (!place || !head.core_bytes()) return NoCore(importer, cut);
+  const StoredCore stored = OBIT_TRY(place->writer->Finish());
+  if (auto failure = place->writer->failure()) return std::unexpected(std::move(*failure));
+  OBIT_TRY(Sync(place->core));
+
   CrashRecord::Capture& capture = record.capture;
   capture.transport = "file";
   capture.method = CaptureMethod::kImport;
@@ -136,7 +162,8 @@ Result<CrashRecord> WriteCore(const Fd& file, const Fd& dir, const CoreWriter::O
 
 }  // namespace
 
-Result<Committed> ImportCore(const Store& store, const std::string& path, const CoreWriter::Options& options,
+Result<Committed> ImportCore(const std::function<Result<Store>()>& store, const std::string& path,
+                             const CoreWriter::Options& options,
                              const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const Fd file = OBIT_TRY(Open(path, O_RDONLY));
   struct stat status{};
@@ -146,21 +173,28 @@ Result<Committed> ImportCore(const Store& store, const std::string& path, const 
   CrashRecord record;
   record.id = NewCrashId();
   record.time = TimeOf(status);
-  const IncomingCrash incoming = OBIT_TRY(store.Begin(record.id));
+  std::optional<Place> place;
+  const auto begin = [&]() -> Result<CoreWriter*> {
+    Store opened = OBIT_TRY(store());
+    place.emplace().store = std::move(opened);
+    place->incoming = OBIT_TRY(place->store.Begin(record.id));
+    place->core = OBIT_TRY(OpenAt(place->incoming.dir, kCoreFile, O_RDWR | O_CREAT | O_EXCL, 0600));
+    return &place->writer.emplace(place->core, options);
+  };
   const auto written = [&]() -> Result<Committed> {
     const auto count = [&](std::uint64_t done) { progress(done, size); };
-    record = OBIT_TRY_IN(WriteCore(file, incoming.dir, options, record, count), "{}", path);
-    // Only now: what is no core leaves nothing in the store.
-    StoreNumbers numbers = OpenNumbers(store, 1, true);
+    record = OBIT_TRY_IN(WriteCore(file, place, begin, record, count), "{}", path);
+    const auto& [store_now, incoming, core, writer] = *place;
+    StoreNumbers numbers = OpenNumbers(store_now, 1, true);
     record.number = OBIT_TRY(numbers.accepted.Take());
     OBIT_TRY(WriteRecord(incoming.dir, record));
-    OBIT_TRY(GiveFilesToOwner(store, incoming.dir));
+    OBIT_TRY(GiveFilesToOwner(store_now, incoming.dir));
     (void)OBIT_TRY(ShareCrash(incoming.dir, record));  // it has no owner: for the group only
-    Committed done = OBIT_TRY(CommitNumbered(store, numbers.committed, record));
-    OBIT_TRY(store.SyncDay(done.location.day));
+    Committed done = OBIT_TRY(CommitNumbered(store_now, numbers.committed, record));
+    OBIT_TRY(store_now.SyncDay(done.location.day));
     return done;
   }();
-  if (!written) (void)store.Discard(record.id);  // the first error is the one to tell
+  if (!written && place) (void)place->store.Discard(record.id);  // the first error is the one to tell
   return written;
 }
 

@@ -91,11 +91,11 @@ class ImportCore : public ::testing::Test {
     return path;
   }
   Result<CrashLocation> Import(const std::string& path) {
-    const Committed done =
-        OBIT_TRY(obit::ImportCore(store_, path, {}, [&](std::uint64_t bytes, std::uint64_t total) {
-          done_ = bytes;
-          total_ = total;
-        }));
+    const Committed done = OBIT_TRY(obit::ImportCore([&] { return Store::Open(store_.path()); }, path, {},
+                                                     [&](std::uint64_t bytes, std::uint64_t total) {
+                                                       done_ = bytes;
+                                                       total_ = total;
+                                                     }));
     EXPECT_FALSE(done.unnumbered);
     return done.location;
   }
@@ -115,6 +115,18 @@ class ImportCore : public ::testing::Test {
   Store store_ = *Store::Create(folder_ / "store");
   std::uint64_t done_ = 0, total_ = 0;
 };
+
+TEST_F(ImportCore, OpensNoStoreForWhatIsNoCore) {
+  const auto store = []() -> Result<Store> {
+    ADD_FAILURE() << "it is no core";
+    return Refuse(ENOENT, "none");
+  };
+  for (const std::string_view text : {"", "junk",
+                                      "\x7f"
+                                      "ELF"})
+    EXPECT_THAT(obit::ImportCore(store, Write("file", text), {}, [](std::uint64_t, std::uint64_t) {}),
+                FailsWith(EBADMSG));
+}
 
 TEST_F(ImportCore, MakesTheRecordFromTheNotes) {
   const std::string path = Write("core.4711", Core());

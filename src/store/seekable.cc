@@ -98,6 +98,8 @@ Result<std::vector<SeekEntry>> DecodeSeekTable(std::span<const std::byte> table,
     const auto stored = reader.Read<std::uint32_t>();
     const auto plain = reader.Read<std::uint32_t>();
     if (!stored || !plain) return Refuse(EBADMSG, "odd seek table");
+    // No frame is that short. So a table has no more entries than the file has bytes.
+    if (*stored == 0) return Refuse(EBADMSG, "odd seek table: an empty frame");
     if (footer.entry_bytes == 12 && !reader.Read<std::uint32_t>()) return Refuse(EBADMSG, "odd seek table");
     entries.push_back({*stored, *plain});
   }

@@ -126,6 +126,10 @@ TEST(SeekFooter, MayNotHaveMoreFramesThanTheFormatAllows) {
   }
 }
 
+TEST(SeekTable, HasNoFrameWithoutAByte) {
+  EXPECT_THAT(Decode(EncodeSeekTable(std::vector<SeekEntry>{{10, 5}, {0, 0}})), FailsWith(EBADMSG));
+}
+
 TEST(SeekTable, IsRefusedWithAReservedBit) {
   for (const unsigned bit : {0x04u, 0x08u, 0x10u, 0x20u, 0x40u}) {
     Bytes table = EncodeSeekTable(kEntries);

@@ -64,8 +64,12 @@ bool Sequence::NotBelow(std::uint64_t number) {
 }
 
 bool Sequence::IsOvertaken() const {
-  struct stat status{};
-  return !file_ || ::fstat(file_.get(), &status) < 0 || status.st_nlink == 0;
+  // By its name, not by the count of its names: somebody may have linked it elsewhere.
+  struct stat written{}, named{};
+  const std::string name = fmt::format("{}/{}", kNumbers, options_.name);
+  return !file_ || ::fstat(file_.get(), &written) < 0 ||
+         ::fstatat(root_.get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+         written.st_ino != named.st_ino || written.st_dev != named.st_dev;
 }
 
 Result<std::uint64_t> Sequence::Take() {
@@ -79,7 +83,13 @@ Result<std::uint64_t> Sequence::TakeLocked() {
   return next_++;
 }
 
-std::uint64_t Sequence::TakeUnwritten() { return next_++; }
+std::uint64_t Sequence::TakeUnwritten() {
+  // What others have taken can be read without the lock.
+  if (IsOvertaken())
+    if (const auto folder = OpenFolder())
+      if (const auto read = Read(*folder)) (void)NotBelow(*read);
+  return next_++;
+}
 
 Result<void> Sequence::Refill() {
   if (next_ < end_ && end_ - next_ > options_.range / 2) return {};
@@ -110,7 +120,7 @@ Result<void> Sequence::TakeRange(bool sync) {
   std::uint64_t taken = has_left ? end_ - 1 : last();
   // If it cannot be read, all that is known is what this process has found and given.
   if (const auto read = Read(folder)) taken = std::max(taken, *read);
-  if (taken > kNumberMax - options_.range) return Refuse(ERANGE, "numbers of crashes: there are no more");
+  if (taken > kBelievedMax - options_.range) return Refuse(ERANGE, "numbers of crashes: there are no more");
   const std::uint64_t end = taken + options_.range;
   Fd file = OBIT_TRY_IN(Write(folder, end, sync), "numbers of crashes");
   if (!has_left) next_ = taken + 1;

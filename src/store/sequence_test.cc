@@ -72,6 +72,26 @@ TEST_F(SequenceTest, AProcessThatWasKilledLeavesAGapAndNoNumberTwice) {
   EXPECT_THAT(Take(sequence, 2), ElementsAre(11, 12));
 }
 
+TEST_F(SequenceTest, AnotherNameOfTheFileHidesNothing) {
+  Sequence server = Open();
+  EXPECT_THAT(Take(server, 2), ElementsAre(1, 2));
+  ASSERT_EQ(::link(File().c_str(), (folder_ / "backup").c_str()), 0);
+  Sequence import = Open(1);
+  EXPECT_THAT(Take(import, 1), ElementsAre(11));
+  EXPECT_THAT(Take(server, 1), ElementsAre(12));
+}
+
+TEST_F(SequenceTest, WhatCannotBeWrittenGoesOnBehindTheOthers) {
+  Sequence server = Open(10, false);
+  EXPECT_THAT(Take(server, 2), ElementsAre(1, 2));
+  Sequence import = Open(1);
+  EXPECT_THAT(Take(import, 1), ElementsAre(11));
+  const auto lock = import.Lock();
+  ASSERT_THAT(lock, Succeeds());
+  EXPECT_THAT(server.Take(), FailsWith(EBUSY));
+  EXPECT_EQ(server.TakeUnwritten(), 12u);
+}
+
 TEST_F(SequenceTest, AnotherProcessEndsTheRange) {
   Sequence server = Open();
   EXPECT_THAT(Take(server, 2), ElementsAre(1, 2));

@@ -123,12 +123,6 @@ Result<Store> Store::Create(const std::string& path) {
   return Open(path);
 }
 
-void Store::RemoveIfUnused() const {
-  // Each call leaves a folder that is not empty.
-  if (::unlinkat(root_.get(), kCrashes, AT_REMOVEDIR) < 0) return;
-  ::unlinkat(root_.get(), kIncoming, AT_REMOVEDIR);
-}
-
 Result<Store> Store::Open(const std::string& path) {
   Store store;
   store.path_ = path;

@@ -54,9 +54,6 @@ class Store {
   /// Opens an existing one; reading rights suffice. ENOENT: there is no store.
   [[nodiscard]] static Result<Store> Open(const std::string& path);
 
-  /// Removes what Create made, if no crash was ever put there.
-  void RemoveIfUnused() const;
-
   [[nodiscard]] const std::string& path() const { return path_; }
 
   /// Only one server may write to a store. EBUSY: another one does. Held as long as the Fd.

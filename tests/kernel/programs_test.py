@@ -168,6 +168,13 @@ class Programs:
         self.crash(programs.CRASHER, "segv", core_limit=1 << 30)
         self.assertEqual(store.records(self.server.store, 3)[-1]["capture"]["outcome"], "full")
 
+    def test_a_core_limit_within_a_hole(self):
+        """The kernel sends nothing of it before it has walked through: that would take too long to wait for."""
+        self.crash(programs.CRASHER, "reserve", 32, 3, "ends", core_limit=1 << 20)
+        capture = self.record()["capture"]
+        self.assertEqual((capture["method"], capture["outcome"], capture["core_bytes"]), ("direct", "truncated", 1 << 20))
+        self.assertEqual(capture["reason"], f"RLIMIT_CORE is {1 << 20} bytes")
+
     def test_stored_core_is_whole_for_zstd(self):
         self.crash(programs.CRASHER, "memory", 64, "sparse")
         core = store.directory_of(self.server.store, self.record()) / "core.zst"

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import case, crash, programs, report, store
+from harness import case, crash, programs, report, store, wait
 
 KEPT = 1 << 2 | 1 << 5 | 1 << 19 | 1 << 40  # CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE, CAP_CHECKPOINT_RESTORE
 OWNER = 61001  # of crashes
@@ -61,6 +61,8 @@ class Rights(case.KernelCase):
             user = "0"
         manager, *others = self.server.processes()
         self.assertEqual(int(status(manager)["CapEff"], 16), KEPT)
+        # They are forked before they give up theirs: obitd is ready a moment earlier.
+        wait.until(lambda: not any(int(status(pid)["CapPrm"], 16) for pid in others), "rights of the others given up")
         names = []
         for pid in (manager, *others):
             now = status(pid)

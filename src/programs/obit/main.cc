@@ -274,7 +274,12 @@ int main(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   auto debugger_arguments = obit::TakeDebuggerArguments(arguments);
   ::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error to report, not a death
-  auto code = obit::CommandLine().Run(std::move(arguments), std::move(debugger_arguments));
+  auto code = obit::ExitCode::kFailed;
+  try {
+    code = obit::CommandLine().Run(std::move(arguments), std::move(debugger_arguments));
+  } catch (const std::bad_alloc&) {  // a damaged core may want any amount of memory
+    obit::Log(obit::Severity::kError, "it takes more memory than there is");
+  }
   // What was printed may not have arrived: a full disk behind ">".
   if (auto flushed = obit::FlushOutput(); !flushed && code == obit::ExitCode::kDone)
     code = obit::Failed(std::move(flushed).error().In("standard output"));
