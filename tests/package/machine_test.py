@@ -112,6 +112,7 @@ class Machine(unittest.TestCase):
         said = run("obit", "doctor", "--crash", check=False)
         print(said.stdout)
         self.assertEqual(said.returncode, 0, said.stdout)
+        self.assertRegex(said.stdout, r"fs\.suid_dumpable +2 +ok")  # by the file that the package brings
 
     def test_02_a_crash_is_recorded(self):
         before = len(records())
