@@ -57,6 +57,12 @@ class Layers(unittest.TestCase):
     def test_includes_go_down(self):
         self.assertEqual(list(forbidden_includes(SRC)), [])
 
+    def test_who_joins_includes_it(self):
+        """Since fmt 11 no other header of fmt brings fmt::join; the fmt of Debian 12 takes its absence."""
+        files = [path for path in SRC.rglob("*") if path.suffix in (".h", ".cc")]
+        missing = [str(path) for path in files if "fmt::join(" in (text := path.read_text()) and "#include <fmt/ranges.h>" not in text]
+        self.assertEqual(missing, [])
+
     def test_there_is_no_circle(self):
         seen = set()
         for layer, below in LAYERS.items():  # listed from the bottom up
