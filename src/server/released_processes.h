@@ -16,7 +16,7 @@ namespace obit {
 /// does not answer, and only SIGKILL ends that.
 ///
 /// One that works is left alone. The kernel does not notice the end of its reader before it has something to
-/// write, and walks through holes until then, up to 4 s a TiB (measured on 6.18). SIGKILL would take the
+/// write, and walks through holes until then, 4 to 20 s a TiB (measured on 6.18). SIGKILL would take the
 /// signal that it died of, and the word of its core, from what its parent is told.
 class ReleasedProcesses {
  public:
