@@ -31,6 +31,9 @@ CrashRecord::Host ThisHost() {
   return host;
 }
 
+/// Connections that are taken before the loop goes round; and those that a backlog may hold.
+constexpr int kAtOnce = 64, kBacklogMax = 8192;
+
 /// One connection that waits, or nothing if none does.
 Fd AcceptOne(const Fd& listener) {
   for (;;) {
@@ -70,15 +73,16 @@ Intake::Intake(EventLoop& loop, Listeners listeners, const Config& config, PeerI
 Intake::~Intake() = default;
 
 Result<void> Intake::Listen() {
-  coredumps_ = OBIT_TRY(loop_.OnReadable(listeners_.coredump, [this] { AcceptCoredumps(); }));
-  if (listeners_.pipe) helpers_ = OBIT_TRY(loop_.OnReadable(listeners_.pipe, [this] { AcceptHelpers(); }));
+  coredumps_ = OBIT_TRY(loop_.OnReadable(listeners_.coredump, [this] { AcceptCoredumps(kAtOnce); }));
+  if (listeners_.pipe)
+    helpers_ = OBIT_TRY(loop_.OnReadable(listeners_.pipe, [this] { AcceptHelpers(kAtOnce); }));
   return {};
 }
 
 void Intake::StopListening() {
   if (!listeners_.inherited) {  // the kernel would drop what waits, without a trace
-    AcceptCoredumps();
-    if (listeners_.pipe) AcceptHelpers();
+    AcceptCoredumps(kBacklogMax);
+    if (listeners_.pipe) AcceptHelpers(kBacklogMax);
   }
   coredumps_ = EventSource();
   helpers_ = EventSource();
@@ -202,9 +206,12 @@ void Intake::EndAsCounted(Pending& pending) {
   handler_.rejected(arrival.record);
 }
 
-/// Takes every pending connection at once, so that the kernel's backlog never fills.
-void Intake::AcceptCoredumps() {
-  while (Fd connection = AcceptOne(listeners_.coredump)) {
+/// Takes many pending connections at once, so that the kernel's backlog never fills; not all, so that who
+/// connects again and again does not keep the loop from those that were taken.
+void Intake::AcceptCoredumps(int most) {
+  while (most-- > 0) {
+    Fd connection = AcceptOne(listeners_.coredump);
+    if (!connection) break;
     auto peer = inspector_.Identify(connection);
     if (!peer) {
       RefuseUnlessVisitor(std::move(connection), std::move(peer).error());
@@ -221,8 +228,10 @@ void Intake::AcceptCoredumps() {
   Refill();
 }
 
-void Intake::AcceptHelpers() {
-  while (Fd connection = AcceptOne(listeners_.pipe)) {
+void Intake::AcceptHelpers(int most) {
+  while (most-- > 0) {
+    Fd connection = AcceptOne(listeners_.pipe);
+    if (!connection) break;
     const auto credentials = PeerCredentials(connection);
     if (!credentials || (credentials->uid != 0 && credentials->uid != ::geteuid())) {
       CountRefused(Error{EPERM, "it is not obit-pipe, started by the kernel"});

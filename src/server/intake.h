@@ -80,8 +80,8 @@ class Intake {
  private:
   struct Pending;
 
-  void AcceptCoredumps();
-  void AcceptHelpers();
+  void AcceptCoredumps(int most);
+  void AcceptHelpers(int most);
   void OnHelperMessage(Pending& pending);
   void OnRequest(Pending& pending);
   void OnMark(Pending& pending);
