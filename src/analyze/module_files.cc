@@ -113,7 +113,7 @@ Result<void> CheckIdentity(const Fd& file, const ModuleFiles& module, const Cras
   }
   struct stat status{};
   if (::fstat(file.get(), &status) < 0) return Fail(errno, "stat");
-  const CrashRecord::Process::ExeFile now = ExeFileOf(status);
+  const ExeFile now = ExeFileOf(status);
   if (now.modified > record.time) return Refuse(ESTALE, "changed since");
   const auto& then = record.process.exe_file;
   if (is_exe && then && (now.bytes != then->bytes || now.modified != then->modified))

@@ -7,6 +7,6 @@
 namespace obit {
 
 /// What tells the file of `status` from another one.
-[[nodiscard]] CrashRecord::Process::ExeFile ExeFileOf(const struct stat& status);
+[[nodiscard]] ExeFile ExeFileOf(const struct stat& status);
 
 }  // namespace obit

@@ -54,6 +54,13 @@ struct Verification {
 /// Numbers of crashes end here: JSON readers keep them exactly, and there is no end to reach by counting.
 inline constexpr std::uint64_t kNumberMax = std::uint64_t{1} << 52;
 
+/// What tells a program from another file of its name. Any numbers: they are its file system's.
+struct ExeFile {
+  std::uint64_t inode = 0, bytes = 0;
+  std::int64_t modified = 0;  ///< ns since 1970
+  bool operator==(const ExeFile&) const = default;
+};
+
 /// One crash: plain data, written once as crash.json (docs/store-format.md describes each field there).
 /// Strings of the crashed process hold any bytes and are escaped only when written as JSON or printed. What
 /// is not known is empty.
@@ -76,12 +83,6 @@ struct CrashRecord {
     std::string exe;  ///< as the process' mount namespace names it
     bool exe_deleted = false;
     std::string exe_build_id;  ///< hex
-    /// What tells the program from another file of its name. Any numbers: they are its file system's.
-    struct ExeFile {
-      std::uint64_t inode = 0, bytes = 0;
-      std::int64_t modified = 0;  ///< ns since 1970
-      bool operator==(const ExeFile&) const = default;
-    };
     std::optional<ExeFile> exe_file;
     std::vector<std::string> cmdline;
     bool cmdline_truncated = false;
