@@ -70,7 +70,7 @@ class Importer final : public CoreFileSink {
   }
 
   [[nodiscard]] const CoreHead& head() const { return head_; }
-  /// Of a file that is no core as far as it came, bytes.
+  /// What is held back of a file that is not known to be a core, bytes.
   [[nodiscard]] std::size_t held() const { return held_.size(); }
   /// Why it is no core: what came so far is something else, or not what a core begins with.
   [[nodiscard]] std::string Complaint() const {
