@@ -16,7 +16,9 @@ USER, OTHER = 61001, 61002
 FLOOD = 2000
 
 # Connects again and again, sends what could be a request or a core, and keeps every connection open. Says when it begins
-# to come round again; goes on until it is killed.
+# to come round again; goes on until it is killed. It leaves at most COUNT unanswered, half of what the kernel lets wait
+# (net.core.somaxconn): who fills that makes the kernel drop crashes before obitd can know of them, and only the folder's
+# mode keeps him out.
 FLOODER = """
 import resource, socket, sys
 kind, path, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -34,6 +36,11 @@ while True:
     if len(held) == count:
         print("round", flush=True)
         for old in held[: count // 2]:
+            try:
+                old.settimeout(60)
+                old.recv(1)
+            except OSError:
+                pass
             old.close()
         del held[: count // 2]
 """
