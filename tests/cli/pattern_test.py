@@ -245,7 +245,8 @@ class DoctorTries(PatternCase):
         self.enable()
         os.chmod(self.server.directory, 0o700)
         for store in (self.server.store, "/var/lib/obit"):
-            done = subprocess.run([programs.OBIT, "--store", store, "doctor"], capture_output=True, text=True, user=65534, group=65534, extra_groups=[])
+            done = subprocess.run([programs.for_every_user(programs.OBIT), "--store", store, "doctor"], capture_output=True, text=True,
+                                  user=65534, group=65534, extra_groups=[], cwd="/")  # fmt: skip
             rows = [line for line in done.stdout.splitlines() if "FAIL" in line and "there is none" not in line]
             self.assertEqual(rows, [], done.stdout)
         self.assertIn("only root can tell", done.stdout)
