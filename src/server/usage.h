@@ -69,7 +69,10 @@ inline std::string DescribeUsage(const CLI::App& app, const CLI::ParseError& wro
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&wrong) != nullptr)
     return fmt::format(
         "{} {}", text.substr(0, text.find(':')),
-        text.find("At Most") == std::string_view::npos ? "needs a value" : "is given more than once");
+        // Its spelling depends on the version of CLI11.
+        text.find("At Most") == std::string_view::npos && text.find("At most") == std::string_view::npos
+            ? "needs a value"
+            : "is given more than once");
   return std::string(text);
 }
 
