@@ -194,6 +194,10 @@ class Names(Facts, case.KernelCase):
 
     def test_in_another_mount_namespace(self):
         """What has its path here is another file."""
+        with subprocess.Popen(["unshare", "--mount", "sh", "-c", "echo $$; read line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            shell = os.readlink(f"/proc/{int(other.stdout.readline())}/exe")
+        if shell != os.path.realpath(shutil.which("sh")):
+            self.skipTest("in a chroot, names of another mount namespace lead from the system's root")
         inside = f"{self.folder}/inside"
         os.mkdir(inside)
         shutil.move(self.program, inside)

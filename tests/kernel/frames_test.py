@@ -223,7 +223,7 @@ class Frames(case.KernelCase):
         chosen = [path for path in (programs.CAUSES / variant).iterdir() if path.name not in NOT_COMPARED]
         self.assertGreater(len(chosen), 5)
         for program in chosen:
-            self.assertTrue(crash.run([program]).dumped, program)
+            self.assertTrue(crash.run([programs.for_every_user(program)]).dumped, program)
         store.records(self.server.store, len(chosen))
         self.compare()
 
@@ -238,7 +238,7 @@ class Frames(case.KernelCase):
 
     def test_recursions(self):
         names = ("stack-overflow", "stack-overflow-mutual")
-        commands = [["sh", "-c", 'ulimit -s 200 && exec "$0"', program]
+        commands = [["sh", "-c", 'ulimit -s 200 && exec "$0"', programs.for_every_user(program)]
                     for name in names for program in programs.CAUSES.glob(f"O?-*/{name}")]  # fmt: skip
         for command in commands:
             self.assertTrue(crash.run(command).dumped, command)
@@ -249,7 +249,7 @@ class Frames(case.KernelCase):
         if not (programs.CAUSES / mangling).exists():
             self.skipTest("there was no rustc to build with")
         for name in ("rust-panic", "rust-index", "rust-message"):
-            self.assertTrue(crash.run([programs.CAUSES / mangling / name]).dumped)
+            self.assertTrue(crash.run([programs.for_every_user(programs.CAUSES / mangling / name)]).dumped)
         store.records(self.server.store, 3)
         self.compare()
 
