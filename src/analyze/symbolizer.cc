@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <ranges>
 #include <string>
 
 #include <dwarf.h>
@@ -54,6 +55,31 @@ std::uint32_t UnsignedAttribute(Dwarf_Die* die, unsigned name) {
   Dwarf_Attribute* attribute = ::dwarf_attr(die, name, &memory);
   if (attribute == nullptr || ::dwarf_formudata(attribute, &value) != 0 || value > UINT32_MAX) return 0;
   return static_cast<std::uint32_t>(value);
+}
+
+/// The row of the line table that holds for an address. Several rows may begin at one: the last of them that
+/// begins a statement is where a person would say that the program is, as gdb does.
+Dwarf_Line* LineAt(Dwarf_Die& unit, Dwarf_Addr address) {
+  Dwarf_Line* last = ::dwarf_getsrc_die(&unit, address);
+  Dwarf_Lines* rows = nullptr;
+  std::size_t count = 0;
+  Dwarf_Addr begin = 0;
+  bool is_statement = false;
+  if (last == nullptr || ::dwarf_linebeginstatement(last, &is_statement) != 0 || is_statement) return last;
+  if (::dwarf_lineaddr(last, &begin) != 0 || ::dwarf_getsrclines(&unit, &rows, &count) != 0) return last;
+  const auto address_of = [&](std::size_t row) {
+    Dwarf_Addr at = 0;
+    return ::dwarf_lineaddr(::dwarf_onesrcline(rows, row), &at) == 0 ? at : 0;
+  };
+  const auto all = std::views::iota(std::size_t{0}, count);
+  const auto same = std::ranges::equal_range(all, begin, {}, address_of);
+  for (const std::size_t row : same | std::views::reverse) {
+    Dwarf_Line* one = ::dwarf_onesrcline(rows, row);
+    bool is_end = false;
+    if (::dwarf_lineendsequence(one, &is_end) == 0 && is_end) continue;
+    if (::dwarf_linebeginstatement(one, &is_statement) == 0 && is_statement) return one;
+  }
+  return last;
 }
 
 }  // namespace
@@ -122,7 +148,7 @@ void Symbolizer::NameByDebug(std::uint32_t module, std::uint64_t lookup, std::ve
   if (debug == nullptr || !UnitOf(module, debug, lookup - bias, unit)) return;
   std::string file;
   std::uint32_t line = 0;
-  if (Dwarf_Line* source = ::dwarf_getsrc_die(&unit, lookup - bias)) {
+  if (Dwarf_Line* source = LineAt(unit, lookup - bias)) {
     int number = 0;
     file = SourcePath(&unit, ::dwarf_linesrc(source, nullptr, nullptr));
     if (::dwarf_lineno(source, &number) == 0 && number > 0) line = static_cast<std::uint32_t>(number);

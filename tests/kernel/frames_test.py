@@ -281,7 +281,9 @@ class Frames(case.KernelCase):
         self.check_program("bash", "-c", "f() { kill -SEGV $$; }; f")
 
     def test_gdb(self):
-        self.check_program("gdb", "-nx", "-batch", "-ex", "shell kill -XCPU $PPID", number=signal.SIGXCPU)
+        """While it waits for its shell, not on its way out of vfork(2), which has the stack of the shell as well."""
+        command = "shell until grep -q 'State:.S' /proc/$PPID/status; do :; done; kill -XCPU $PPID"
+        self.check_program("gdb", "-nx", "-batch", "-ex", command, number=signal.SIGXCPU)
 
     def test_java(self):
         if not shutil.which("java"):
