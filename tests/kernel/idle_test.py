@@ -22,7 +22,7 @@ def sleeps_long(pid):
     if words[0] == "running" or int(words[0]) not in TIMEOUT_ARGUMENT:
         return False
     argument = TIMEOUT_ARGUMENT[int(words[0])]
-    if argument is not None and int(words[1 + argument], 16) != 0xFFFFFFFF:
+    if argument is not None and int(words[1 + argument], 16) & 0xFFFFFFFF != 0xFFFFFFFF:  # an int, in a register of 64 bits
         return False
     timers = [path.read_text() for path in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir()]
     left = [(int(seconds), int(ns)) for text in timers for seconds, ns in re.findall(r"^it_value: \((\d+), (\d+)\)", text, re.M)]
