@@ -113,14 +113,21 @@ class Discard(Contender):
     name = "discard"
 
     def start(self):
-        path = self.directory / "discard.socket"
-        self.server = subprocess.Popen([self.build / "bench/discard", path], stdout=subprocess.PIPE)
+        path = self.directory / "bare.socket"
+        self.server = subprocess.Popen([self.build / "bench/bare-server", self.name, path], stdout=subprocess.PIPE)
         self.stack.callback(end_process, self.server)
         self.server.stdout.readline()
         self.point_kernel(f"@@{path}")
 
     def peak_memory(self):
         return peak_resident(self.server.pid)
+
+
+class Reject(Discard):
+    """A coredump server that rejects each crash unseen."""
+
+    name = "reject"
+    only_if_named = True
 
 
 class Obit(Contender):
@@ -164,7 +171,7 @@ class ObitCounting(Obit):
 
     name = "obit-counting"
     only_if_named = True
-    config = Obit.config + "[crash_loop]\ncrashes = 20\nstorm = 0\n"
+    config = Obit.config + "[crash_loop]\ncores = 4\n"
     limits_loops = True
 
     def await_stored(self, count):
@@ -309,4 +316,4 @@ def end_process(process):
         process.stdout.close()
 
 
-ALL = (NoCore, KernelFile, Discard, ObitStream, ObitDirect, ObitCounting, SystemdCoredump, Gcore, KernelFileZstd)
+ALL = (NoCore, KernelFile, Discard, Reject, ObitStream, ObitDirect, ObitCounting, SystemdCoredump, Gcore, KernelFileZstd)

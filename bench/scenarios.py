@@ -37,7 +37,7 @@ ALL = (
     crasher("512 MiB shared", "shared", "512"),
     crasher("storm of 1,000", "storm", "1000", crashes=1000, without=("gcore", "file+zstd")),
     crasher("loop of 10,000, 4 at a time", "loop", "10000", "4", crashes=10000,
-            only=("no-core", "discard", "obit-counting")),
+            only=("no-core", "discard", "reject", "obit-counting")),
 )  # fmt: skip
 
 

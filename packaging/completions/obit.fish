@@ -4,7 +4,7 @@ function __obit_crashes
     obit list --json --last 200 2>/dev/null | sed -nE 's/^ *"(id|comm)": "([A-Za-z0-9._+-]+)",?$/\2/p' | sort -u
 end
 
-set -l verbs list show groups dump gdb lldb analyze import rm pin unpin reindex enable disable status doctor config
+set -l verbs list show groups dump gdb lldb analyze import rm vacuum pin unpin reindex enable disable status doctor config
 complete -c obit -f
 complete -c obit -l store -r -d 'The store, a folder'
 complete -c obit -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
@@ -12,8 +12,21 @@ complete -c obit -n "__fish_seen_subcommand_from list show dump gdb lldb analyze
 complete -c obit -n "__fish_seen_subcommand_from import" -F
 complete -c obit -n "__fish_seen_subcommand_from list" -l since -r -d 'Only crashes from then on'
 complete -c obit -n "__fish_seen_subcommand_from list groups show config status" -l json -d 'As JSON'
+complete -c obit -n "__fish_seen_subcommand_from list" -l all -d 'A line for each crash of a crash loop'
 complete -c obit -n "__fish_seen_subcommand_from dump" -s o -l output -r -F -d 'To this file'
+complete -c obit -n "__fish_seen_subcommand_from dump" -l minimal -d 'Only what shows the stacks'
 complete -c obit -n "__fish_seen_subcommand_from show" -l all-threads -d 'The stacks of all threads'
 complete -c obit -n "__fish_seen_subcommand_from rm" -l force -d 'Also those that are pinned'
+complete -c obit -n "__fish_seen_subcommand_from rm" -l program -x -d 'All crashes of this program'
+complete -c obit -n "__fish_seen_subcommand_from rm" -l group -x -d 'All crashes of this group'
+complete -c obit -n "__fish_seen_subcommand_from rm" -l unit -x -d 'All crashes of this unit'
+complete -c obit -n "__fish_seen_subcommand_from rm" -l user -x -a "(__fish_complete_users)" -d 'All crashes of this user'
+complete -c obit -n "__fish_seen_subcommand_from rm" -l before -x -d 'All crashes before then'
+complete -c obit -n "__fish_seen_subcommand_from rm" -l since -x -d 'All crashes from then on'
+complete -c obit -n "__fish_seen_subcommand_from rm" -l yes -d 'Do not ask'
+complete -c obit -n "__fish_seen_subcommand_from rm vacuum" -l dry-run -d 'Only say what would go'
+complete -c obit -n "__fish_seen_subcommand_from vacuum" -l size -x -d 'Of the whole store'
+complete -c obit -n "__fish_seen_subcommand_from vacuum" -l free -x -d 'Leave so much of the disk free'
+complete -c obit -n "__fish_seen_subcommand_from vacuum" -l age -x -d 'Remove older cores'
 complete -c obit -n "__fish_seen_subcommand_from enable" -l transport -x -a "auto request socket pipe"
 complete -c obit -n "__fish_seen_subcommand_from doctor" -l crash -d 'Also make a process crash'

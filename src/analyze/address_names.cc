@@ -4,6 +4,8 @@
 
 #include <elf.h>
 
+#include "base/text.h"
+
 namespace obit {
 namespace {
 
@@ -22,7 +24,7 @@ AddressNames::AddressNames(const CoreImage& image, const Modules& modules)
     : image_(image), modules_(modules) {
   main_stack_ = Auxiliary(image, AT_RANDOM);  // the kernel puts these bytes above the first frame
   for (const CoreNotes::Thread& thread : image.notes().threads) {
-    const CoreImage::Segment* segment = thread.sp ? image.Find(*thread.sp) : nullptr;
+    const CoreImage::Mapping* segment = thread.sp ? image.Find(*thread.sp) : nullptr;
     if (segment != nullptr && !modules.Find(*thread.sp))
       stacks_.push_back({segment->begin, segment->end, thread.tid});
   }
@@ -30,7 +32,7 @@ AddressNames::AddressNames(const CoreImage& image, const Modules& modules)
   const auto exe = modules.Find(Auxiliary(image, AT_PHDR));
   if (!exe) return;
   const std::uint64_t end = modules.files(*exe).module.end;
-  for (const CoreImage::Segment& segment : image.segments()) {
+  for (const CoreImage::Mapping& segment : image.mappings()) {
     if (segment.begin < end) continue;
     if (segment.begin - end > kHeapDistanceMax) break;
     // Next to the program: the end of its .bss.
@@ -44,7 +46,7 @@ std::string AddressNames::MappingName(std::uint64_t address) const {
   if (const auto module = modules_.Find(address)) return modules_.files(*module).module.path;
   for (const CoreNotes::File& file : image_.notes().files)
     if (address >= file.begin && address < file.end) return file.path;
-  const CoreImage::Segment* segment = image_.Find(address);
+  const CoreImage::Mapping* segment = image_.Find(address);
   if (segment == nullptr) return {};
   const auto holds = [&](std::uint64_t other) { return other >= segment->begin && other < segment->end; };
   if (holds(main_stack_)) return "[stack]";
@@ -58,7 +60,7 @@ std::string AddressNames::MappingName(std::uint64_t address) const {
 std::string AddressNames::Describe(std::uint64_t address) const {
   if (const auto module = modules_.Find(address)) {
     const std::string& path = modules_.files(*module).module.path;
-    return fmt::format("{} +{:#x}", path.substr(path.rfind('/') + 1), modules_.OffsetOf(*module, address));
+    return fmt::format("{} +{:#x}", FileNameOf(path), modules_.OffsetOf(*module, address));
   }
   if (image_.Find(address) == nullptr) return {};
   std::string name = MappingName(address);

@@ -85,6 +85,8 @@ class Reporter {
       UnwindThreads();
       DescribeCrashed();
     }
+    if (const auto& why = image_.unreadable(); why && report_.failure.empty())
+      report_.failure = "core.zst: " + why->what;
     for (const ModuleFiles& one : files_) report_.modules.push_back(DescribedModule(one));
     if (!report_.stacks.empty()) {
       const auto& frames = report_.stacks.front().frames;
@@ -211,9 +213,9 @@ class Reporter {
   }
 
   void ListMappings() {
-    report_.mappings_total = image_.segments().size();
-    for (const CoreImage::Segment& segment :
-         image_.segments().first(std::min(report_.mappings_total, Report::kMappingsMax)))
+    report_.mappings_total = image_.mappings().size();
+    for (const CoreImage::Mapping& segment :
+         image_.mappings().first(std::min(report_.mappings_total, Report::kMappingsMax)))
       report_.mappings.push_back(
           {segment.begin, segment.end, AccessOf(segment.flags), names_.MappingName(segment.begin)});
   }

@@ -5,6 +5,7 @@
 
 #include <seccomp.h>
 
+#include "base/text.h"
 #include "crash/plain_name.h"
 #include "crash/runtime_frames.h"
 
@@ -67,7 +68,7 @@ std::string InFunction(const CrashScene& scene) {
   if (!frame->function.empty()) return " in " + PlainName(frame->function);
   if (!frame->module) return "";
   const std::string& path = scene.modules.files(*frame->module).module.path;
-  return " in " + path.substr(path.rfind('/') + 1);
+  return " in " + std::string(FileNameOf(path));
 }
 
 Report::Cause FindCause(CrashScene& scene) {

@@ -53,6 +53,25 @@ TEST(Cause, CallsThatGoNowhere) {
             "call of unmapped memory at 0x12345000");
 }
 
+TEST(Cause, MemoryThatWasLeftOutWasThere) {
+  constexpr std::uint64_t kLeftOut = 0x12345000;
+  DeadProcess called;
+  called.registers().rip = kLeftOut + 8;
+  called.LeaveOut(kLeftOut, kPageBytes, PF_R | PF_W);
+  EXPECT_EQ(called.Signal(SIGSEGV, SEGV_ACCERR, kLeftOut + 8).Analyze().cause.sentence,
+            "execution of non-executable memory at 0x12345008");
+  DeadProcess read;
+  read.registers().rdi = kLeftOut;
+  read.LeaveOut(kLeftOut, kPageBytes, 0);
+  EXPECT_EQ(read.Code(kReadAtRdi).Signal(SIGSEGV, SEGV_ACCERR, kLeftOut + 0x18).Analyze().cause.sentence,
+            "read of protected memory at 0x12345018");
+  DeadProcess elsewhere;
+  elsewhere.registers().rdi = 0x5000000;
+  elsewhere.LeaveOut(kLeftOut, kPageBytes, PF_R | PF_W);
+  EXPECT_EQ(elsewhere.Code(kReadAtRdi).Signal(SIGSEGV, SEGV_MAPERR, 0x5000018).Analyze().cause.sentence,
+            "read of unmapped memory at 0x5000018");
+}
+
 TEST(Cause, UnmappedMemory) {
   DeadProcess dead;
   dead.registers().rdi = 0x5000000;

@@ -6,6 +6,8 @@
 #include <elf.h>
 
 #include "base/io.h"
+#include "elf/put_in_order.h"
+#include "store/recover.h"
 
 namespace obit {
 namespace {
@@ -16,10 +18,19 @@ constexpr std::uint64_t kNotesMax = 256 << 20;  // 65,536 threads with AVX-512 s
 constexpr std::uint64_t kBlockBytes = 32 * 1024;
 constexpr std::size_t kBlocksMax = 1024;
 
+template <class Part>
+const Part* PartAt(std::span<const Part> parts, std::uint64_t address) {
+  auto after = std::ranges::upper_bound(parts, address, {}, &Part::begin);
+  if (after == parts.begin() || address >= (--after)->end) return nullptr;
+  return &*after;
+}
+
 }  // namespace
 
 Result<CoreImage> CoreImage::Open(Fd core) {
-  CoreImage image(OBIT_TRY(CoreReader::Open(std::move(core))));
+  OpenedCore opened = OBIT_TRY(OpenStoredCore(std::move(core)));
+  CoreImage image(std::move(opened.reader));
+  image.unreadable_ = std::move(opened.unreadable);
   OBIT_TRY(image.ReadHead());
   return image;
 }
@@ -39,38 +50,51 @@ Result<void> CoreImage::ReadHead() {
         sizeof section)
       count = section.sh_info;
   }
-  std::vector<Elf64_Phdr> headers(std::min(count, kSegmentsMax));
+  // Only what is there takes memory, whatever the headers say.
+  const auto bytes_from = [&](std::uint64_t offset) { return core_.size() - std::min(offset, core_.size()); };
+  std::vector<Elf64_Phdr> headers(
+      std::min({count, kSegmentsMax, bytes_from(header.e_phoff) / sizeof(Elf64_Phdr)}));
   const auto got = OBIT_TRY(core_.ReadAt(header.e_phoff, std::as_writable_bytes(std::span(headers))));
   headers.resize(got / sizeof(Elf64_Phdr));
+  std::uint64_t notes_left = kNotesMax;  // of all segments: each may be the same bytes once more
   for (const Elf64_Phdr& one : headers) {
     if (one.p_type == PT_NOTE && notes_.threads.empty()) {
-      std::vector<std::byte> notes(std::min(one.p_filesz, kNotesMax));
+      std::vector<std::byte> notes(std::min({one.p_filesz, notes_left, bytes_from(one.p_offset)}));
       notes.resize(OBIT_TRY(core_.ReadAt(one.p_offset, notes)));
+      notes_left -= notes.size();
       notes_ = ParseCoreNotes(notes, ElfClass::k64, header.e_machine);
     } else if (one.p_type == PT_LOAD && one.p_memsz > 0 && one.p_vaddr <= UINT64_MAX - one.p_memsz) {
-      segments_.push_back({one.p_vaddr, one.p_vaddr + one.p_memsz, one.p_offset,
-                           std::min(one.p_filesz, one.p_memsz), one.p_flags});
+      const std::uint64_t end = one.p_vaddr + one.p_memsz;
+      segments_.push_back({one.p_vaddr, end, one.p_offset, std::min(one.p_filesz, one.p_memsz)});
+      mappings_.push_back({one.p_vaddr, end, one.p_flags});
     }
   }
-  std::ranges::stable_sort(segments_, {}, &Segment::begin);
-  std::uint64_t end = 0;
-  std::erase_if(segments_, [&](const Segment& segment) {
-    if (segment.begin < end) return true;
-    end = segment.end;
-    return false;
-  });
+  PutInOrder(segments_);
+  if (notes_.mappings) {
+    mappings_.clear();
+    for (const CoreNotes::Mapping& one : *notes_.mappings)
+      mappings_.push_back({one.begin, one.end, one.flags});
+  }
+  PutInOrder(mappings_);
   return {};
 }
 
-const CoreImage::Segment* CoreImage::Find(std::uint64_t address) const {
-  auto after = std::ranges::upper_bound(segments_, address, {}, &Segment::begin);
-  if (after == segments_.begin() || address >= (--after)->end) return nullptr;
-  return &*after;
+const CoreImage::Mapping* CoreImage::Find(std::uint64_t address) const {
+  return PartAt<Mapping>(mappings_, address);
+}
+
+const CoreImage::Segment* CoreImage::FindSegment(std::uint64_t address) const {
+  return PartAt<Segment>(segments_, address);
+}
+
+bool CoreImage::Promises(std::uint64_t address) const {
+  const Segment* segment = FindSegment(address);
+  return segment != nullptr && address - segment->begin < segment->bytes;
 }
 
 bool CoreImage::IsExecutable(std::uint64_t address) const {
-  const Segment* segment = Find(address);
-  return segment != nullptr && (segment->flags & PF_X) != 0;
+  const Mapping* mapping = Find(address);
+  return mapping != nullptr && (mapping->flags & PF_X) != 0;
 }
 
 void CoreImage::AddFile(std::uint64_t begin, std::uint64_t end, std::uint64_t offset, const Fd& file) {
@@ -115,7 +139,7 @@ std::size_t CoreImage::Read(std::uint64_t address, std::span<std::byte> out) {
     const std::uint64_t at = address + done;
     const auto wanted = out.subspan(done);
     std::size_t got = 0;
-    const Segment* segment = Find(at);
+    const Segment* segment = FindSegment(at);
     const bool in_core = segment != nullptr && at - segment->begin < segment->bytes &&
                          segment->offset <= INT64_MAX - segment->bytes;
     if (in_core) {
@@ -125,8 +149,14 @@ std::size_t CoreImage::Read(std::uint64_t address, std::span<std::byte> out) {
     }
     // A core that ends early lacks code that it should have: that is still what the file has. (Pages that are
     // read-only and no code were made so after they had been written: addresses in them were relocated.)
-    const bool is_code = segment != nullptr && (segment->flags & (PF_X | PF_W)) == PF_X;
+    const Mapping* mapping = Find(at);
+    const bool is_code = mapping != nullptr && (mapping->flags & (PF_X | PF_W)) == PF_X;
     if (got == 0 && (!in_core || is_code)) got = ReadFile(at, wanted);
+    // Memory of a minimal core that never held anything: zeros are all it had.
+    if (got == 0 && segment != nullptr && !in_core && is_minimal()) {
+      got = static_cast<std::size_t>(std::min<std::uint64_t>(wanted.size(), segment->end - at));
+      std::ranges::fill(wanted.first(got), std::byte{0});
+    }
     if (got == 0) break;
     done += got;
   }

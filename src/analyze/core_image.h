@@ -20,9 +20,9 @@ namespace obit {
 /// is untrusted. 64-bit only.
 class CoreImage {
  public:
-  /// A mapping: PT_LOAD. The core has its first `bytes` bytes, from `offset` on; the rest was not dumped.
-  struct Segment {
-    std::uint64_t begin = 0, end = 0, offset = 0, bytes = 0;
+  /// A mapping of the process; the core may have all, some or none of its bytes.
+  struct Mapping {
+    std::uint64_t begin = 0, end = 0;
     std::uint32_t flags = 0;  ///< PF_R, PF_W, PF_X
     [[nodiscard]] std::uint64_t size() const { return end - begin; }
   };
@@ -30,11 +30,18 @@ class CoreImage {
   /// Takes core.zst over. EBADMSG: not a core. EOPNOTSUPP: of a machine whose registers obit does not know.
   [[nodiscard]] static Result<CoreImage> Open(Fd core);
 
+  /// Why there may be more of the core than what is read: the disk does not give it.
+  [[nodiscard]] const std::optional<Error>& unreadable() const { return unreadable_; }
+
   [[nodiscard]] const CoreNotes& notes() const { return notes_; }
   /// By address, none overlaps another.
-  [[nodiscard]] std::span<const Segment> segments() const { return segments_; }
+  [[nodiscard]] std::span<const Mapping> mappings() const { return mappings_; }
+  /// Memory was left out that the process had.
+  [[nodiscard]] bool is_minimal() const { return notes_.mappings.has_value(); }
+  /// The core should have the byte at `address`, unless it ends early.
+  [[nodiscard]] bool Promises(std::uint64_t address) const;
   /// The mapping at `address`, or null.
-  [[nodiscard]] const Segment* Find(std::uint64_t address) const;
+  [[nodiscard]] const Mapping* Find(std::uint64_t address) const;
   [[nodiscard]] bool IsExecutable(std::uint64_t address) const;
 
   /// Bytes of `file`, from `offset` on, stand for [begin, end) where the core has none: program text is not
@@ -52,14 +59,21 @@ class CoreImage {
     std::uint64_t end, offset;
     const Fd* file;
   };
+  /// PT_LOAD. The core has its first `bytes` bytes, from `offset` on.
+  struct Segment {
+    std::uint64_t begin, end, offset, bytes;
+  };
   explicit CoreImage(CoreReader core) : core_(std::move(core)) {}
   Result<void> ReadHead();
+  [[nodiscard]] const Segment* FindSegment(std::uint64_t address) const;
   std::size_t ReadCore(std::uint64_t offset, std::span<std::byte> out);
   std::size_t ReadFile(std::uint64_t address, std::span<std::byte> out) const;
 
   CoreReader core_;
+  std::optional<Error> unreadable_;
   CoreNotes notes_;
-  std::vector<Segment> segments_;
+  std::vector<Mapping> mappings_;
+  std::vector<Segment> segments_;                                     // by address, too
   std::map<std::uint64_t, File> files_;                               // by begin
   std::unordered_map<std::uint64_t, std::vector<std::byte>> blocks_;  // by number
   std::uint64_t last_number_ = UINT64_MAX;

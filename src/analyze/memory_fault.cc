@@ -95,6 +95,8 @@ std::string Recursion(const CrashScene& scene) {
   std::string times = std::to_string(deepest->times);
   for (int at = static_cast<int>(times.size()) - 3; at > 0; at -= 3)
     times.insert(static_cast<std::size_t>(at), ",");
+  // A minimal core has the end of a deep stack only.
+  if (scene.image.is_minimal() && !scene.stack.end.empty()) times = "over " + times;
   if (names.size() == 1) return fmt::format(": {} calls deep in {}", times, names.front());
   return fmt::format(": {} times {}", times, fmt::join(names, " < "));
 }
@@ -104,11 +106,11 @@ bool IsStackOverflow(const CrashScene& scene, std::uint64_t address) {
   const std::uint64_t sp = scene.sp();
   const std::uint64_t distance = address > sp ? address - sp : sp - address;
   if (sp == 0 || distance > kStackReach) return false;
-  const CoreImage::Segment* hit = scene.image.Find(address);
+  const CoreImage::Mapping* hit = scene.image.Find(address);
   if (hit != nullptr && (hit->flags & PF_W) != 0) return false;
   // What lies above is the stack: the frames are there.
   for (const RawFrame& frame : scene.raw.frames) {
-    const CoreImage::Segment* stack = scene.image.Find(frame.sp);
+    const CoreImage::Mapping* stack = scene.image.Find(frame.sp);
     if (stack == nullptr || (stack->flags & PF_W) == 0) continue;
     return stack->begin > address && stack->begin - address <= kStackReach;
   }
@@ -124,7 +126,7 @@ Report::Cause StackOverflow(const CrashScene& scene) {
 }
 
 Report::Cause ProtectedMemory(const CrashScene& scene, std::uint64_t address, Access access) {
-  const CoreImage::Segment* segment = scene.image.Find(address);
+  const CoreImage::Mapping* segment = scene.image.Find(address);
   const std::string where = " at " + At(address) + InMapping(scene, address);
   if (access != Access::kRead && segment != nullptr && (segment->flags & PF_R) != 0 &&
       (segment->flags & PF_W) == 0)

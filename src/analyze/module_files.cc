@@ -50,7 +50,7 @@ std::vector<ModuleFiles> ListModules(const CoreImage& image) {
   // Data files have no code. (Code may be there without a file's name: a program that moved it to huge
   // pages.)
   std::erase_if(modules, [&](const ModuleFiles& one) {
-    return std::ranges::none_of(image.segments(), [&](const CoreImage::Segment& segment) {
+    return std::ranges::none_of(image.mappings(), [&](const CoreImage::Mapping& segment) {
       return (segment.flags & PF_X) != 0 && segment.begin < one.module.end && segment.end > one.module.begin;
     });
   });
@@ -83,7 +83,7 @@ Result<Fd> UnpackToMemory(Fd packed) {
 void AddVdso(CoreImage& image, std::vector<ModuleFiles>& modules) {
   const auto where = image.notes().auxv.find(AT_SYSINFO_EHDR);
   if (where == image.notes().auxv.end()) return;
-  const CoreImage::Segment* segment = image.Find(where->second);
+  const CoreImage::Mapping* segment = image.Find(where->second);
   if (segment == nullptr || segment->begin != where->second || segment->size() > kVdsoMax) return;
   std::vector<std::byte> bytes(segment->size());
   bytes.resize(image.Read(segment->begin, bytes));

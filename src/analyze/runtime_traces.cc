@@ -17,7 +17,7 @@ constexpr std::uint64_t kStackSearched = 256 * 1024;
 
 bool IsCLibrary(const Modules& modules, std::uint32_t index) {
   const std::string& path = modules.files(index).module.path;
-  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
+  const std::string_view name = FileNameOf(path);
   return name.starts_with("libc.so") || name.starts_with("libc-2.");
 }
 
@@ -97,7 +97,7 @@ std::vector<std::uint64_t> StackWords(CoreImage& image, std::uint64_t from, std:
 std::string FindPrintedPanic(CoreImage& image, const RawStack& raw) {
   if (raw.frames.empty()) return {};
   const std::uint64_t sp = raw.frames.front().sp;
-  const CoreImage::Segment* segment = image.Find(sp);
+  const CoreImage::Mapping* segment = image.Find(sp);
   if (segment == nullptr) return {};
   const std::uint64_t begin = std::max(segment->begin, sp - std::min(sp, kStackSearched));
   std::string memory(std::min(segment->end - begin, 2 * kStackSearched), '\0');

@@ -2,6 +2,7 @@
 
 // What the tests of the analysis share. Included by tests only.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -58,6 +59,11 @@ class DeadProcess {
   [[nodiscard]] CrashRecord& record() { return record_; }
   void AddThread(pid_t tid, const user_regs_struct& registers) { others_.emplace_back(tid, registers); }
 
+  /// The core is a minimal one: of this mapping there is nothing in it but the note that it was there.
+  void LeaveOut(std::uint64_t begin, std::uint64_t bytes, std::uint32_t flags) {
+    left_out_.push_back({begin, begin + bytes, flags});
+  }
+
   [[nodiscard]] std::vector<std::byte> Core() const {
     CoreBuilder builder(EM_X86_64);
     AddStatus(builder, 4711, user_);
@@ -68,6 +74,7 @@ class DeadProcess {
     builder.AddSegment(kReadOnly, PF_R, page, kPageBytes);
     builder.AddSegment(kNoAccess, 0, {}, kPageBytes);
     builder.AddSegment(kStack, PF_R | PF_W, stack_, kStackBytes);
+    if (!left_out_.empty()) AddMappings(builder);
     return builder.Build();
   }
 
@@ -96,11 +103,27 @@ class DeadProcess {
     builder.AddNote("CORE", NT_PRSTATUS, std::as_bytes(std::span(&status, 1)));
   }
 
+  void AddMappings(CoreBuilder& builder) const {
+    std::vector<CoreNotes::Mapping> mappings{{kCode, kCode + kPageBytes, PF_R | PF_X},
+                                             {kData, kData + kPageBytes, PF_R | PF_W},
+                                             {kReadOnly, kReadOnly + kPageBytes, PF_R},
+                                             {kNoAccess, kNoAccess + kPageBytes, 0},
+                                             {kStack, kStack + kStackBytes, PF_R | PF_W}};
+    mappings.insert(mappings.end(), left_out_.begin(), left_out_.end());
+    std::ranges::sort(mappings, {}, &CoreNotes::Mapping::begin);
+    Bytes note;
+    AppendMappingsNote(note, mappings);
+    Elf64_Nhdr header;
+    std::memcpy(&header, note.data(), sizeof header);
+    builder.AddNote("obit", header.n_type, std::span(note).subspan(sizeof header + 8));
+  }
+
   int signal_ = SIGSEGV;
   CrashRecord record_;
   user_regs_struct user_{};
   Bytes code_, stack_;
   std::vector<std::pair<pid_t, user_regs_struct>> others_;
+  std::vector<CoreNotes::Mapping> left_out_;
 };
 
 }  // namespace obit::testing

@@ -1,3 +1,29 @@
+// A stack is found one caller at a time: where has this function left its return address, and the registers
+// that it saved? The process has just broken, so its registers, stack and tables may hold anything, and
+// pages of it may be missing. A stack that ends at the first doubt hides the frame that matters; one that
+// takes guesses for facts accuses the wrong function.
+//
+// So each step takes the best evidence that there is, and the frame says which that was (FrameOrigin):
+//  1. Call frame information, which the compiler wrote. libdw finds the row of an address; its expressions
+//     are evaluated here, in bounded steps and with no other memory than the image's (analyze/expression.h).
+//  2. For the innermost frame, the word on top of the stack: a call to where no code is has just pushed it,
+//     and a function that makes no frame has left it there (which counts only if that call leads to a little
+//     before `pc`).
+//  3. The frame pointer, if it points into the segment of the stack, above the stack pointer.
+//  4. The first word in kScanBytes of stack that can be a return address: at most kScansMax times.
+// In 2 to 4 a word can be a return address only if it is behind a call instruction, by the bytes that are
+// there.
+//
+// A return address is behind its call, where another function may begin already. So a frame is looked up one
+// byte before (RawFrame::lookup), but for one that was interrupted: the innermost, and the one that a signal
+// came to, which the call frame information of the signal's trampoline tells.
+//
+// A reader can rely on this: Unwind() comes to an end whatever the core holds, since the stack pointer goes
+// up with each frame but a trampoline's (handlers may have a stack of their own) and frames are counted. A
+// deep recursion has a million frames at few addresses, so rows are kept. It does not fail: it gives the
+// frames that it found, and says why there are no more, unless the outermost was reached, whose row or
+// return address says so.
+
 #include "analyze/unwinder.h"
 
 #include <array>
@@ -128,7 +154,7 @@ bool Unwinder::StepOutOfLeaf(const Registers& callee, Registers& caller) const {
 bool Unwinder::StepByFramePointer(const Registers& callee, Registers& caller) const {
   const auto pointer = callee.Get(Registers::kRbp);
   if (!pointer || *pointer < callee.sp() || *pointer % sizeof(std::uint64_t) != 0) return false;
-  const CoreImage::Segment* stack = image_.Find(callee.sp());
+  const CoreImage::Mapping* stack = image_.Find(callee.sp());
   if (stack == nullptr || image_.Find(*pointer) != stack) return false;
   const auto saved = image_.ReadWord(*pointer), address = image_.ReadWord(*pointer + 8);
   if (!saved || !address || !IsReturnAddress(*address)) return false;
@@ -152,9 +178,10 @@ bool Unwinder::StepByScan(const Registers& callee, Registers& caller) const {
 }
 
 std::string Unwinder::WhyNot(const RawFrame& frame) const {
-  const CoreImage::Segment* segment = image_.Find(frame.sp);
-  if (segment == nullptr || frame.sp - segment->begin >= segment->bytes)
-    return fmt::format("the stack at {:#x} is not in the core", frame.sp);
+  if (!image_.Promises(frame.sp))
+    return fmt::format(
+        "the stack at {:#x} {} the core", frame.sp,
+        image_.is_minimal() && image_.Find(frame.sp) != nullptr ? "was left out of" : "is not in");
   if (!image_.ReadWord(frame.sp)) return fmt::format("the core ends before the stack at {:#x}", frame.sp);
   if (!image_.IsExecutable(frame.pc)) return fmt::format("{:#x} is not code: the stack is damaged", frame.pc);
   const auto index = modules_.Find(frame.pc);

@@ -22,6 +22,18 @@ Result<CapabilityData> ReadCapabilities() {
   return data;
 }
 
+/// With what is left of `kept`, of which `effective` are in effect.
+Result<void> SetCapabilities(Capabilities kept, Capabilities effective) {
+  CapabilityData data = OBIT_TRY(ReadCapabilities());
+  for (unsigned i = 0; i < kWords; ++i) {
+    data.words[i].permitted &= static_cast<std::uint32_t>(kept >> (32 * i));
+    data.words[i].effective = data.words[i].permitted & static_cast<std::uint32_t>(effective >> (32 * i));
+    data.words[i].inheritable = 0;  // and so none is ambient
+  }
+  if (::syscall(SYS_capset, &data.header, data.words) < 0) return Fail(errno, "drop capabilities");
+  return {};
+}
+
 }  // namespace
 
 Result<Capabilities> EffectiveCapabilities() {
@@ -31,16 +43,8 @@ Result<Capabilities> EffectiveCapabilities() {
   return effective;
 }
 
-Result<void> KeepCapabilities(Capabilities kept) {
-  CapabilityData data = OBIT_TRY(ReadCapabilities());
-  for (unsigned i = 0; i < kWords; ++i) {
-    data.words[i].permitted &= static_cast<std::uint32_t>(kept >> (32 * i));
-    data.words[i].effective = data.words[i].permitted;
-    data.words[i].inheritable = 0;  // and so none is ambient
-  }
-  if (::syscall(SYS_capset, &data.header, data.words) < 0) return Fail(errno, "drop capabilities");
-  return {};
-}
+Result<void> KeepCapabilities(Capabilities kept) { return SetCapabilities(kept, kept); }
+Result<void> LayDownCapabilities(Capabilities kept) { return SetCapabilities(kept, 0); }
 
 Result<void> ForbidNewPrivileges() {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return Fail(errno, "set no_new_privs");

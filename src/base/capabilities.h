@@ -15,8 +15,11 @@ using Capabilities = std::uint64_t;
 /// Those that the process can use now.
 [[nodiscard]] Result<Capabilities> EffectiveCapabilities();
 
-/// Keeps no more than these, and none that a program would inherit.
+/// Keeps no more than these, which are in effect then, and none that a program would inherit.
 [[nodiscard]] Result<void> KeepCapabilities(Capabilities kept);
+
+/// The same, but none is in effect: for a process whose children take theirs by KeepCapabilities().
+[[nodiscard]] Result<void> LayDownCapabilities(Capabilities kept);
 
 /// Takes away what an execve(2) could give: no_new_privs, no ambient capabilities, and an empty bounding set
 /// where the process may empty it.

@@ -100,6 +100,10 @@ Result<void> WriteAllAt(const Fd& fd, std::span<const std::byte> data, std::uint
   return {};
 }
 
+bool IsAbsence(const Error& error) {
+  return error.code == ENOENT || error.code == ENOTDIR || error.code == ELOOP;
+}
+
 Result<FileText> ReadText(const Fd& fd, const std::string& name, std::size_t max) {
   FileText file;
   // /proc files have no size to go by. Steps grow, since each byte of a step is written twice.
@@ -162,7 +166,7 @@ Result<std::string> ReadLinkAt(const Fd& dir, const std::string& name) {
 }
 
 Result<void> Sync(const Fd& fd) {
-  if (::fsync(fd.get()) < 0) return Fail(errno, "fsync");
+  if (RetryInterrupted([&] { return ::fsync(fd.get()); }) < 0) return Fail(errno, "fsync");
   return {};
 }
 

@@ -23,6 +23,10 @@ namespace obit {
 /// Opens `name` below `dir`, always O_CLOEXEC | O_NOFOLLOW; ELOOP means the last component is a symlink.
 [[nodiscard]] Result<Fd> OpenAt(const Fd& dir, const std::string& name, int flags, mode_t mode = 0);
 
+/// True if the error says that nothing is there under that name. Any other leaves it open: who would delete
+/// or replace what is not there has to try again.
+[[nodiscard]] bool IsAbsence(const Error& error);
+
 /// A second descriptor of the same open file, O_CLOEXEC.
 [[nodiscard]] Result<Fd> Duplicate(const Fd& fd);
 

@@ -31,6 +31,8 @@ constexpr std::uint64_t kReading = kReadFile | kReadDirectory;
 constexpr std::uint64_t kWriting =
     kWriteFile | kRemoveDirectory | kRemoveFile | kMakeDirectory | kMakeRegular | kRefer | kTruncate;
 
+constexpr std::uint64_t kSignals = 1 << 1;  // LANDLOCK_SCOPE_SIGNAL
+
 std::uint64_t Rights(FileAccess access) {
   switch (access) {
     case FileAccess::kNothing:
@@ -59,11 +61,13 @@ RulesetAttributes Everything(long version) {
 
 }  // namespace
 
-Result<bool> RestrictFiles(FileAccess everywhere, std::initializer_list<FolderAccess> beneath) {
+Result<bool> RestrictFiles(FileAccess everywhere, std::initializer_list<FolderAccess> beneath,
+                           OutsideSignals signals) {
   const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kCreateRulesetVersion);
   if (version < 1 && (errno == ENOSYS || errno == EOPNOTSUPP)) return false;
   if (version < 1) return Fail(errno, "ask for the version of Landlock");
   RulesetAttributes denied = Everything(version);
+  if (signals == OutsideSignals::kAllowed) denied.scoped &= ~kSignals;
   // What is not handled stays allowed. A rule could not say "anywhere": "/" is not the root of the files of
   // a container.
   denied.handled_access_fs &= ~Rights(everywhere);

@@ -1,8 +1,14 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <string>
 #include <string_view>
 
 #include <fmt/format.h>
+
+#include "base/fd.h"
+#include "base/result.h"
 
 namespace obit {
 
@@ -25,5 +31,35 @@ template <class... A>
 void Log(Severity severity, fmt::format_string<A...> text, A&&... args) {
   LogLine(severity, fmt::format(text, std::forward<A>(args)...));
 }
+
+// A process that must not wait for whoever reads its log: a full pipe, a terminal that is held.
+
+/// From here on a line is written only if standard error takes it at once. One that it does not take is
+/// dropped; the next that is written comes after one that says how many were. The flags of standard error
+/// stay as they are: other processes have it too.
+void NeverWaitToLog();
+/// The same for one line, of which the caller keeps what is not taken. False: not now.
+[[nodiscard]] bool TryLogLine(Severity severity, std::string_view text);
+
+// One process that writes the lines of others.
+
+/// Bytes of a line that is passed on; the rest is cut off.
+inline constexpr std::size_t kLogTextMax = 4096;
+
+/// From here on a line is a message to `socket` (SOCK_DGRAM), for ReceiveLogLine of another process. What
+/// does not fit is dropped, as above. An empty Fd: to standard error again.
+void SendLogTo(Fd socket);
+/// From here on lines are given to `writer`.
+void GiveLogTo(std::function<void(Severity, std::string_view)> writer);
+
+struct LogMessage {
+  Severity severity = Severity::kNotice;
+  std::string text;
+  std::uint64_t dropped = 0;  ///< not 0: the line only says that so many were dropped
+};
+/// The line for dropped ones.
+[[nodiscard]] LogMessage DroppedLines(std::uint64_t count);
+/// What SendLogTo sent from elsewhere. Never waits. EAGAIN: there is none; EBADMSG: what came is no line.
+[[nodiscard]] Result<LogMessage> ReceiveLogLine(const Fd& socket);
 
 }  // namespace obit

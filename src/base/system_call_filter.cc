@@ -116,7 +116,8 @@ constexpr int kDeadly[] = {
     SCMP_SYS(syslog),
 };
 
-std::uint32_t DefaultAction() {
+std::uint32_t DefaultAction(UnnamedCalls unnamed) {
+  if (unnamed == UnnamedCalls::kAllowed) return SCMP_ACT_ALLOW;
   const char* wanted = std::getenv("OBIT_SYSTEM_CALLS");
   return wanted != nullptr && std::string_view(wanted) == "kill" ? SCMP_ACT_KILL_PROCESS
                                                                  : SCMP_ACT_ERRNO(ENOSYS);
@@ -124,10 +125,12 @@ std::uint32_t DefaultAction() {
 
 }  // namespace
 
-SystemCallFilter::SystemCallFilter() : context_(nullptr, seccomp_release), default_action_(DefaultAction()) {
+SystemCallFilter::SystemCallFilter(UnnamedCalls unnamed)
+    : context_(nullptr, seccomp_release), default_action_(DefaultAction(unnamed)) {
   context_.reset(seccomp_init(default_action_));
   Note(seccomp_attr_set(context_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
-  Note(seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_NNP, 0));  // it is set already
+  Note(seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_NNP, 0));       // it is set already
+  Note(seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2));  // as a binary tree
 }
 
 void SystemCallFilter::Add(std::uint32_t action, int call, std::initializer_list<scmp_arg_cmp> arguments) {

@@ -12,12 +12,18 @@
 
 namespace obit {
 
-/// A seccomp(2) filter that is being put together. A system call that it does not name fails with ENOSYS:
-/// libraries take that for a kernel without it. With OBIT_SYSTEM_CALLS=kill in the environment it ends the
-/// process by SIGSYS instead: so tests find what is missing. The first error stays, and Load() tells it.
+/// What becomes of a system call that a filter does not name.
+enum class UnnamedCalls : std::uint8_t {
+  /// It fails with ENOSYS: libraries take that for a kernel without it. With OBIT_SYSTEM_CALLS=kill in the
+  /// environment it ends the process by SIGSYS instead: so tests find what is missing.
+  kRefused,
+  kAllowed,
+};
+
+/// A seccomp(2) filter that is being put together. The first error stays, and Load() tells it.
 class SystemCallFilter {
  public:
-  SystemCallFilter();
+  explicit SystemCallFilter(UnnamedCalls unnamed = UnnamedCalls::kRefused);
 
   void Allow(std::span<const int> calls) { AddAll(SCMP_ACT_ALLOW, calls); }
   void Allow(std::initializer_list<int> calls) { AddAll(SCMP_ACT_ALLOW, {calls.begin(), calls.size()}); }

@@ -35,4 +35,9 @@ namespace obit {
 /// All of `text` as an unsigned number in `base`, nothing else around it; nothing on overflow.
 [[nodiscard]] std::optional<std::uint64_t> ParseUnsigned(std::string_view text, int base = 10);
 
+/// What stands behind the last slash of a path; all of it where it has none.
+[[nodiscard]] constexpr std::string_view FileNameOf(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
 }  // namespace obit

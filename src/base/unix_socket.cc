@@ -59,7 +59,8 @@ Result<SocketPair> MakeSocketPair(int type) {
   return SocketPair{Fd(ends[0]), Fd(ends[1])};
 }
 
-Result<void> SendMessage(const Fd& socket, std::span<const std::byte> bytes, std::span<const int> fds) {
+Result<void> SendMessage(const Fd& socket, std::span<const std::byte> bytes, std::span<const int> fds,
+                         int flags) {
   if (fds.size() > kMaxPassedFds) return Fail(EINVAL, "pass {} descriptors", fds.size());
   iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxPassedFds)> control{};
@@ -76,7 +77,7 @@ Result<void> SendMessage(const Fd& socket, std::span<const std::byte> bytes, std
     std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
   }
   ssize_t sent;
-  do sent = ::sendmsg(socket.get(), &header, MSG_NOSIGNAL);
+  do sent = ::sendmsg(socket.get(), &header, MSG_NOSIGNAL | flags);
   while (sent < 0 && errno == EINTR);
   if (sent < 0) return Fail(errno, "send a message");
   if (static_cast<std::size_t>(sent) != bytes.size())
@@ -84,10 +85,12 @@ Result<void> SendMessage(const Fd& socket, std::span<const std::byte> bytes, std
   return {};
 }
 
-Result<Message> ReceiveMessage(const Fd& socket, std::size_t max, int flags) {
+Result<Message> ReceiveMessage(const Fd& socket, std::size_t max, int flags, LostFds lost) {
   Message message;
-  message.bytes.resize(max);
-  iovec part{message.bytes.data(), max};
+  // Not the message's own: it would be cleared, all of it, for a few bytes.
+  thread_local std::vector<std::byte> buffer;
+  if (buffer.size() < max) buffer.resize(max);
+  iovec part{buffer.data(), max};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxPassedFds)> control{};
   msghdr header{};
   header.msg_iov = &part;
@@ -104,9 +107,22 @@ Result<Message> ReceiveMessage(const Fd& socket, std::size_t max, int flags) {
     std::memcpy(fds.data(), CMSG_DATA(rights), fds.size() * sizeof(int));
     for (const int fd : fds) message.fds.emplace_back(fd);
   }
-  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return Fail(EMSGSIZE, "receive a message");
-  message.bytes.resize(static_cast<std::size_t>(got));
+  if ((header.msg_flags & MSG_TRUNC) != 0) return Fail(EMSGSIZE, "receive a message");
+  if ((header.msg_flags & MSG_CTRUNC) != 0) {
+    if (lost == LostFds::kFail) return Fail(EMSGSIZE, "receive a message with descriptors");
+    message.fds.clear();
+    message.lost_fds = true;
+  }
+  message.bytes.assign(buffer.begin(), buffer.begin() + got);
   return message;
+}
+
+Result<void> RefuseDescriptors(const Fd& socket) {
+  constexpr int kPassRights = 83;  // SO_PASSRIGHTS of include/uapi/asm-generic/socket.h
+  const int pass = 0;
+  if (::setsockopt(socket.get(), SOL_SOCKET, kPassRights, &pass, sizeof pass) < 0 && errno != ENOPROTOOPT)
+    return Fail(errno, "refuse descriptors");
+  return {};
 }
 
 Result<std::string> PathOf(const Fd& socket) {

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/io.h"
@@ -203,6 +204,28 @@ TEST(ReceiveMessage, RefusesTooManyDescriptorsAndClosesThem) {
   ASSERT_EQ(::sendmsg(pair->first.get(), &header, 0), 1);
   pipe.writer.Reset();
   EXPECT_THAT(ReceiveMessage(pair->second, 10, 0), FailsWith(EMSGSIZE));
+  EXPECT_TRUE(pipe.WriterClosed());
+}
+
+TEST(ReceiveMessage, TakesTheBytesWhereDescriptorsDoNotFit) {
+  const auto pair = MakeSocketPair(SOCK_SEQPACKET);
+  Pipe pipe;
+  const std::array fds{pipe.writer.get()};
+  ASSERT_THAT(SendMessage(pair->first, BytesOf("first"), fds), Succeeds());
+  ASSERT_THAT(SendMessage(pair->first, BytesOf("second"), fds), Succeeds());
+  pipe.writer.Reset();
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit none{0, limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto first = ReceiveMessage(pair->second, 100, 0);
+  const auto second = ReceiveMessage(pair->second, 100, 0, LostFds::kTell);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_THAT(first, FailsWith(EMSGSIZE));
+  ASSERT_THAT(second, Succeeds());
+  EXPECT_EQ(TextOf(second->bytes), "second");
+  EXPECT_TRUE(second->lost_fds);
+  EXPECT_TRUE(second->fds.empty());
   EXPECT_TRUE(pipe.WriterClosed());
 }
 

@@ -6,16 +6,23 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/file_time.h"
+#include "base/inside.h"
 #include "base/io.h"
 #include "base/processors.h"
+#include "base/try_twice.h"
+#include "capture/answer.h"
 #include "capture/direct.h"
 #include "capture/executable.h"
 #include "capture/facts.h"
+#include "capture/minimal.h"
 #include "capture/stored_head.h"
 #include "capture/verify.h"
+#include "capture/write_record.h"
 #include "crash/record_json.h"
 #include "elf/core_head.h"
 #include "elf/core_notes.h"
+#include "kernel/coredump_exchange.h"
 #include "store/recover.h"
 #include "store/store.h"
 
@@ -25,25 +32,12 @@ namespace {
 /// Answers the kernel's offer and waits for its verdict.
 Result<void> AskForCore(const Fd& connection, const CoredumpRequest& offer, Detail detail,
                         std::int64_t deadline) {
-  Handshake handshake(offer);
-  const CoredumpAck ack = OBIT_TRY(handshake.Answer(detail));
-  // In one piece: the kernel drops a dump whose answer begins with fewer than 4 bytes.
-  if (::send(connection.get(), &ack, sizeof ack, MSG_NOSIGNAL) != sizeof ack)
-    return Refuse(EPIPE, "the process was gone before its dump began");
-  while (handshake.state() == Handshake::State::kMark) {
-    std::array<std::byte, sizeof(CoredumpMark)> mark{};
-    const auto room = std::span(mark).first(handshake.wanted());
-    const ssize_t n = ::recv(connection.get(), room.data(), room.size(), MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-      if (WaitReadable(connection, deadline)) continue;
+  CoredumpExchange exchange(connection, offer);
+  OBIT_TRY(exchange.Send(WishOf(detail)));
+  while (OBIT_TRY(exchange.Receive()) == CoredumpExchange::Step::kMore)
+    if (!WaitReadable(connection, deadline))
       return Refuse(ETIMEDOUT, "the kernel did not react to the answer");
-    }
-    if (n <= 0) return Refuse(EPIPE, "the process was gone before its dump began");
-    OBIT_TRY(handshake.Receive(room.first(static_cast<std::size_t>(n))));
-  }
-  if (handshake.state() == Handshake::State::kRefused)
-    return Refuse(EPROTO, "the kernel refused the answer: {}", Describe(handshake.mark()));
-  return {};
+  return exchange.Verdict();
 }
 
 /// What is left of a core after its head that makes it worth to be read directly, bytes. The kernel is then
@@ -61,11 +55,15 @@ Result<void> CopyStream(std::uint64_t end, CoreStream& stream, CoreWriter& write
   return stream.Copy(end, writer);
 }
 
+CoreHead HeadFor(Detail detail) { return detail == Detail::kMinimal ? HeadForMinimal() : CoreHead(); }
+
 /// Gets the core into `writer`, by the best way there is. An error says why it ends early.
 Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
                      std::optional<DirectCapture>& direct, std::uint64_t max, CrashRecord::Capture& capture) {
   capture.method = CaptureMethod::kStream;
-  OBIT_TRY(stream.ReadHead(head, writer, max));
+  const auto read = stream.ReadHead(head, writer, max);
+  capture.promised_bytes = head.core_bytes();
+  OBIT_TRY(read);
   const std::uint64_t end = std::min(head.core_bytes().value_or(0), max);
   const std::uint64_t least = std::max(kDirectMin, head.segments().size() * kDirectMinPerSegment);
   // A limit may lie in a hole, of which the kernel sends nothing until it has walked through.
@@ -90,25 +88,33 @@ Result<void> Verify(const Fd& file, const CoreHead& head, CoreStream& stream, co
   return {};
 }
 
+Error IsLimited(std::uint64_t core_max) { return Refuse(EFBIG, "RLIMIT_CORE is {} bytes", core_max).error(); }
+
+/// A begun.json is synced beside a core that takes so much longer to be synced itself, bytes as stored: the
+/// core of a small crash is on the disk as soon as its record is, and one more flush would make that later.
+constexpr std::uint64_t kSyncBegunMin = 16 << 20;
+
 /// Gets the core into core.zst, and lets the process go. The record gets sizes, outcome and reason.
 Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
                          std::atomic<std::uint64_t>& progress, const std::function<void()>& released) {
   CrashRecord::Capture& capture = record.capture;
-  const Fd file = OBIT_TRY(OpenAt(job.dir, kCoreFile, O_RDWR | O_CREAT | O_EXCL, 0600));
-  CoreWriter writer(file, job.writer);
+  CoreWriter writer(job.core, job.writer);
   CoreStream stream(job.connection, job.deadlines, progress);
   std::optional<DirectCapture> direct;
   if (job.memory) direct.emplace(*job.memory, head, stream, writer, progress, job.core_max);
   capture.stream_reason = job.stream_reason;
-  auto acquired = Acquire(head, stream, writer, direct, job.core_max, capture);
-  if (acquired && head.core_bytes().value_or(0) > job.core_max)
-    acquired = Refuse(EFBIG, "RLIMIT_CORE is {} bytes", job.core_max);
+  const bool minimal = capture.detail == Detail::kMinimal;
+  auto acquired = minimal ? CaptureMinimal(head, stream, writer, job.memory ? &*job.memory : nullptr,
+                                           job.core_max, progress, capture)
+                          : Acquire(head, stream, writer, direct, job.core_max, capture);
+  if (acquired && capture.promised_bytes.value_or(0) > job.core_max)
+    acquired = std::unexpected(IsLimited(job.core_max));
   const auto release = [&] {
     ReleaseConnection(job.connection);
     capture.held_seconds = static_cast<double>(MonotonicNow() - job.accepted) / 1e9;
     released();
   };
-  const bool verify = job.verify && acquired && capture.method == CaptureMethod::kDirect;
+  const bool verify = job.verify && !minimal && acquired && capture.method == CaptureMethod::kDirect;
   if (!verify) release();
 
   const StoredCore core = OBIT_TRY(writer.Finish());
@@ -116,24 +122,27 @@ Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
   if (capture.reason.empty())
     if (const auto failure = writer.failure()) capture.reason = failure->what;
   if (verify) {
-    if (const auto verified = Verify(file, head, stream, *direct, capture);
-        !verified && capture.reason.empty())
-      capture.reason = verified.error().what;
+    // Whatever comes of that, the core is what it is.
+    if (const auto verified = Verify(job.core, head, stream, *direct, capture); !verified)
+      capture.verify_reason = verified.error().what;
     release();
   }
-  capture.promised_bytes = head.core_bytes();
   if (core.plain == 0 || !head.invalid().empty()) {
     ::unlinkat(job.dir.get(), kCoreFile, 0);
     capture.method = CaptureMethod::kNone;
     capture.outcome = CrashOutcome::kFailed;
     return {};
   }
-  capture.outcome = capture.reason.empty() ? CrashOutcome::kFull : CrashOutcome::kTruncated;
+  capture.outcome = !capture.reason.empty()          ? CrashOutcome::kTruncated
+                    : capture.full_bytes.has_value() ? CrashOutcome::kMinimal
+                                                     : CrashOutcome::kFull;
   capture.core_bytes = core.plain;
   capture.stored_bytes = core.stored;
   capture.omitted_bytes = core.omitted;
   record.files.core = kCoreFile;
-  return Sync(file);
+  if (core.stored >= kSyncBegunMin) (void)Sync(job.begun);
+  if (const auto synced = Sync(job.core); !synced) NoteUnsynced(capture, "the core", synced.error());
+  return {};
 }
 
 /// The record of a crash whose core cannot be kept: what there is of the file is removed, to make room for
@@ -144,30 +153,89 @@ void GiveUpCore(const Fd& dir, CrashRecord& record, const Error& why) {
   record.capture.method = CaptureMethod::kNone;
   record.capture.core_bytes = record.capture.stored_bytes = record.capture.omitted_bytes = 0;
   record.capture.outcome = CrashOutcome::kFailed;
+  record.capture.synced = true;
   record.capture.reason = why.what;
 }
 
+/// There is nothing of a core. What else goes wrong may go well next time.
+bool SaysThereIsNoCore(const Error& error) { return error.code == ENOENT || error.code == ENODATA; }
+
+/// Nobody will ever read it.
+bool IsUnreadable(const Error& error) {
+  return error.code == EBADMSG || error.code == EPROTONOSUPPORT || error.code == EPERM || IsAbsence(error);
+}
+
+Result<CoreHead> HeadOf(const Fd& file, Detail detail) {
+  OpenedCore opened = OBIT_TRY(OpenStoredCore(OBIT_TRY(Duplicate(file))));
+  return ReadStoredHead(opened.reader, HeadFor(detail));
+}
+
 /// Makes core.zst good and learns from its head. It may even be whole: only the record was still to be
-/// written.
-Result<void> RecoverStoredCore(const Fd& dir, CrashRecord& record) {
-  const Fd file = OBIT_TRY(OpenAt(dir, kCoreFile, O_RDWR));
-  const StoredCore core = OBIT_TRY(RecoverCore(file));
+/// written. A damaged one is kept: what is behind the damage can be read by other means.
+Result<void> RecoverStoredCore(const Fd& dir, FrameCheck check, CrashRecord& record,
+                               std::atomic<std::uint64_t>* progress) {
+  const Fd file = OBIT_TRY(OpenInside(dir, kCoreFile, O_RDWR));
+  const RecoveredCore core = OBIT_TRY(RecoverCore(file, check, progress));
   if (core.plain == 0) return Refuse(ENODATA, "no part of the core had been stored");
-  CoreReader reader = OBIT_TRY(CoreReader::Open(OBIT_TRY(Duplicate(file))));
-  const CoreHead head = OBIT_TRY(ReadStoredHead(reader));
-  ApplyCoreNotes(ParseCoreNotes(head.notes(), head.elf_class(), head.machine()), record);
+  const auto read = HeadOf(file, record.capture.detail);
+  if (!read && read.error().code != EBADMSG) return std::unexpected(read.error());
+  const CoreHead head = read.value_or(CoreHead());
+  const CoreNotes notes = ParseCoreNotes(head.notes(), head.elf_class(), head.machine());
+  ApplyCoreNotes(notes, record);
   CrashRecord::Capture& capture = record.capture;
   if (capture.method == CaptureMethod::kNone) capture.method = CaptureMethod::kStream;
   capture.promised_bytes = head.core_bytes();
   const bool whole = head.complete() && core.plain >= capture.promised_bytes;
-  capture.outcome = whole ? CrashOutcome::kFull : CrashOutcome::kTruncated;
-  if (whole) capture.reason.clear();
+  const bool sound = read && !core.damaged;
+  const CrashOutcome complete =
+      capture.detail == Detail::kMinimal && notes.mappings ? CrashOutcome::kMinimal : CrashOutcome::kFull;
+  capture.outcome = whole && sound && core.has_table ? complete : CrashOutcome::kTruncated;
+  if (whole)
+    capture.reason.clear();
+  else if (capture.core_max && core.plain >= *capture.core_max)
+    capture.reason = IsLimited(*capture.core_max).what;
+  if (!sound)
+    AddReason(capture, fmt::format("its core is damaged, and is kept: {}",
+                                   (core.damaged ? *core.damaged : read.error()).what));
+  if (core.unreadable)
+    AddReason(capture, core.unreadable->what);
+  else if (!core.has_table)
+    AddReason(capture, "the disk did not take its seek table");
   capture.core_bytes = core.plain;
   capture.stored_bytes = core.stored;
   capture.omitted_bytes = core.omitted;
-  OBIT_TRY(CheckNotShifted(capture));
+  if (const auto fits = CheckNotShifted(capture); !fits) {
+    capture.outcome = CrashOutcome::kTruncated;
+    AddReason(capture, fits.error().what);
+  }
   record.files.core = kCoreFile;
-  return Sync(file);
+  if (const auto synced = Sync(file); !synced) NoteUnsynced(capture, "the core", synced.error());
+  return {};
+}
+
+/// False: it is gone, or a power cut has left nothing in it.
+Result<bool> HasCore(const Fd& dir) {
+  struct stat status{};
+  if (::fstatat(dir.get(), kCoreFile, &status, AT_SYMLINK_NOFOLLOW) == 0) return status.st_size > 0;
+  auto failed = Fail(errno, "look at {}", kCoreFile);
+  if (IsAbsence(failed.error())) return false;
+  return failed;
+}
+
+/// The record so far. A power cut may have left nothing in begun.json, and a full disk may have taken none:
+/// then the core is all there is, and its last change the time. ENOENT: there is none.
+Result<CrashRecord> LoadBegun(const Fd& dir, const std::string& id) {
+  auto begun = LoadRecord(dir, kBegunFile);
+  if (begun || !IsUnreadable(begun.error())) return begun;
+  struct stat status{};
+  if (::fstatat(dir.get(), kCoreFile, &status, AT_SYMLINK_NOFOLLOW) < 0)
+    return Fail(errno, "look at {}", kCoreFile);
+  if (status.st_size == 0) return Refuse(ENOENT, "nothing of it was stored: {}", begun.error().what);
+  CrashRecord record;
+  record.id = id;
+  record.time = NanosecondsOf(status.st_mtim);
+  record.process.privileged = true;
+  return record;
 }
 
 }  // namespace
@@ -178,16 +246,15 @@ void ReleaseConnection(Fd& connection) {
   connection.Reset();
 }
 
-Result<void> WriteRecord(const Fd& dir, const CrashRecord& record) {
-  OBIT_TRY(WriteFileAtomically(dir, kRecordFile, RecordToJson(record), 0600));
-  ::unlinkat(dir.get(), kBegunFile, 0);
-  return Sync(dir);
-}
-
 Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress,
                             const std::function<void()>& released) {
-  CrashRecord record = OBIT_TRY(LoadRecord(job.dir, kBegunFile));
-  CoreHead head;
+  CrashRecord record = std::move(job.record);
+  job.writer.written = &progress;
+  if (job.core_max != UINT64_MAX) record.capture.core_max = job.core_max;
+  // Only Recover needs it: a capture that is not killed does without, and so can Recover.
+  const std::string begun = RecordToJson(record);
+  (void)TryTwice([&] { return WriteAllAt(job.begun, std::as_bytes(std::span(begun)), 0); });
+  CoreHead head = HeadFor(record.capture.detail);
   Result<void> captured;
   if (job.offer)
     captured = AskForCore(job.connection, *job.offer, record.capture.detail,
@@ -202,32 +269,35 @@ Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress
   ApplyCoreNotes(ParseCoreNotes(head.notes(), head.elf_class(), head.machine()), record);
   if (job.exe) KeepExecutable(job.exe, job.exe_reachable, job.dir, job.writer, record);
 
-  if (auto written = WriteRecord(job.dir, record); !written) {
-    if (written.error().code != ENOSPC && written.error().code != EDQUOT)
-      return std::unexpected(written.error());
-    // A full disk: the record is worth more than the core.
-    GiveUpCore(job.dir, record, written.error());
-    ::unlinkat(job.dir.get(), kExeFile, 0);
-    record.files.exe.clear();
-    OBIT_TRY(WriteRecord(job.dir, record));
-  }
+  OBIT_TRY(StoreRecord(job.dir, record));
   return record;
 }
 
-Result<CrashRecord> Recover(const Fd& dir, const std::string& reason) {
-  if (auto complete = LoadRecord(dir, kRecordFile)) {
+Result<CrashRecord> Recover(const Fd& dir, const RecoveryJob& job) {
+  auto complete = LoadRecord(dir, kRecordFile);
+  if (!complete && !IsUnreadable(complete.error())) return complete;
+  if (complete) {
+    if (!complete->files.core.empty() && !OBIT_TRY(HasCore(dir))) {
+      GiveUpCore(dir, *complete, Refuse(ENODATA, "what was stored of the core is gone").error());
+      OBIT_TRY(StoreRecord(dir, *complete));
+    }
     ::unlinkat(dir.get(), kBegunFile, 0);
     return complete;
   }
-  CrashRecord record = OBIT_TRY(LoadRecord(dir, kBegunFile));
-  ::unlinkat(dir.get(), kExeFile, 0);  // may be half-written
-  record.capture.reason = reason;
-  if (const auto recovered = RecoverStoredCore(dir, record); !recovered) {
+  CrashRecord record = OBIT_TRY(LoadBegun(dir, job.id));
+  record.capture.reason = job.reason;
+  // It was not synced, and the machine may have lost its power.
+  const bool same_boot = !job.boot_id.empty() && record.host.boot_id == job.boot_id;
+  const auto check = same_boot ? FrameCheck::kShape : FrameCheck::kContent;
+  if (auto recovered = RecoverStoredCore(dir, check, record, job.progress); !recovered) {
+    if (!SaysThereIsNoCore(recovered.error())) return std::unexpected(std::move(recovered).error());
     GiveUpCore(dir, record, recovered.error());
-    record.capture.reason = reason;
-    if (recovered.error().code == EBADMSG) record.capture.reason += "; " + recovered.error().what;
+    record.capture.reason = job.reason;
   }
-  OBIT_TRY(WriteRecord(dir, record));
+  // A power cut may have taken any part of it.
+  if (check == FrameCheck::kContent) ::unlinkat(dir.get(), kExeFile, 0);
+  OBIT_TRY(TakeStoredExecutable(dir, record));
+  OBIT_TRY(StoreRecord(dir, record));
   return record;
 }
 

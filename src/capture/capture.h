@@ -7,9 +7,9 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "capture/handshake.h"
 #include "capture/stream.h"
 #include "crash/record.h"
+#include "kernel/coredump_socket.h"
 #include "kernel/process_memory.h"
 #include "store/core_writer.h"
 
@@ -17,8 +17,12 @@ namespace obit {
 
 /// One connection to one stored core. The descriptors are the capture's own.
 struct CaptureJob {
-  Fd dir;                      ///< incoming/ID; holds begun.json
-  Fd connection;               ///< to the kernel: a coredump socket, or the pipe
+  CrashRecord record;  ///< what is known so far
+  // What Capture() needs until the release is open before: opening a file may wait.
+  Fd dir;                      ///< the crash folder
+  Fd core;                     ///< core.zst in it: empty, for reading and writing
+  Fd begun;                    ///< begun.json in it: empty, for writing
+  Fd connection;               ///< to the kernel, non-blocking: a coredump socket, or what a pump fills
   Fd exe;                      ///< the program, for reading; may be empty
   bool exe_reachable = false;  ///< its path leads to it on this host: no copy is needed
   /// The crashed process' memory, for direct capture; none: by stream, and `stream_reason` says why if that
@@ -35,19 +39,36 @@ struct CaptureJob {
   CoreWriter::Options writer;
 };
 
-/// Captures: handshake, core.zst, release of the process, exe.zst where the program has no name on this host,
-/// crash.json. On success incoming/ID is complete and synced, ready for Store::Commit, whatever came of the
-/// core: the record says. `released` is called once, as soon as the process may exit. Fails only if not even
-/// a record can be written.
+/// Captures: begun.json, handshake, core.zst, release of the process, exe.zst where the program has no name
+/// on this host, crash.json. On success the folder is complete, ready for Store::Commit, and synced as far as
+/// the disk does that, whatever came of the core: the record says. A frame that was written stays, with two
+/// exceptions: a full disk may take no table unless frames make room for it (CoreWriter::Finish), and what
+/// came may be no core. `released` is called once, as soon as the process may exit; until then nothing is
+/// opened, made, renamed or removed, only what is open is written. `progress` grows by what is read and by
+/// what is written. Fails only if not even a record can be written; what there is of the core then stays, for
+/// Recover.
 [[nodiscard]] Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress,
                                           const std::function<void()>& released);
 
-/// Completes incoming/ID that a killed capture left behind: the core as far as its frames are whole. Outcome
-/// full if that is all that its head promises, else truncated, or failed without any; then `reason` says why.
-/// One whose crash.json was already written stays as it is. ENOENT: there is no record in it at all.
-[[nodiscard]] Result<CrashRecord> Recover(const Fd& dir, const std::string& reason);
+/// What is left in incoming/ID, and what is known of it.
+struct RecoveryJob {
+  std::string id;       ///< of the crash
+  std::string reason;   ///< why it was left: that of a core that is not whole
+  std::string boot_id;  ///< the present boot: what was captured in another one, or where that is not known,
+                        ///< is unpacked, to see what is whole
+  std::atomic<std::uint64_t>* progress = nullptr;  ///< if any, grows by what is read: that may take long
+};
 
-/// Writes the record as crash.json and syncs it and `dir`: the last step before Store::Commit.
+/// Completes incoming/ID that a killed capture left behind: the core as far as its frames are whole. Outcome
+/// full if that is all that its head promises, else truncated, or failed without any; then the reason says
+/// why. One whose crash.json was already written stays as it is. Where begun.json says nothing, as after a
+/// power cut, the core tells what it can, and nobody is its owner. ENOENT: there is neither record nor core.
+/// Other errors are of the disk, or of what obitd may have. What is stored is there then as before, but for
+/// what is no whole frame; so it can be tried again, and whoever gives up keeps it.
+[[nodiscard]] Result<CrashRecord> Recover(const Fd& dir, const RecoveryJob& job);
+
+/// Writes the record as crash.json and syncs it and `dir`: the last step before Store::Commit. Where the disk
+/// does not sync it, it is written all the same, and says so.
 [[nodiscard]] Result<void> WriteRecord(const Fd& dir, const CrashRecord& record);
 
 /// Lets the process go: ends both directions of a socket, then closes. A copy that another process holds does

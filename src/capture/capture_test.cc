@@ -3,49 +3,74 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <random>
 
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "capture/fake_kernel.h"
+#include "capture/test_sync.h"
 #include "crash/record_json.h"
 #include "store/core_reader.h"
+#include "store/prepared.h"
+#include "store/recover.h"
 #include "store/store.h"
+#include "store/test_cores.h"
+#include "store/test_disk.h"
+
+using obit::unsyncable;
+
+/// In the place of the C library's: no disk fails on demand.
+extern "C" int fsync(int fd) {
+  std::error_code failed;
+  const auto name = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), failed).string();
+  if (unsyncable.empty() || !name.ends_with(unsyncable)) return static_cast<int>(::syscall(SYS_fsync, fd));
+  errno = EIO;
+  return -1;
+}
 
 namespace obit {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Bytes;
+using testing::Content;
+using testing::DiskFault;
+using testing::FailsWith;
+using testing::Succeeds;
 
 constexpr const char* kId = "0123456789abcdef";
 
 /// One crash against a fake kernel: a store, and the capture as a worker runs it.
-class CaptureTest : public testing::Test {
+class CaptureTest : public ::testing::Test {
  protected:
   CaptureTest() {
     std::string name = "/dev/shm/obit-capture-test.XXXXXX";
     path_ = ::mkdtemp(name.data());
     store_ = *Store::Create(path_);
   }
-  ~CaptureTest() override { std::filesystem::remove_all(path_); }
+  ~CaptureTest() override {
+    unsyncable.clear();
+    std::filesystem::remove_all(path_);
+  }
 
   /// Captures what `crash` sends. With `offer` the exchange of "@@" comes first (its request was read by the
   /// manager).
   Result<CrashRecord> Run(std::function<void(Fd&)> crash, bool with_offer, CaptureDeadlines deadlines = {},
                           std::uint64_t core_max = UINT64_MAX) {
     FakeKernel kernel(std::move(crash));
-    IncomingCrash incoming = *store_.Begin(kId);
-    CrashRecord record;
-    record.id = kId;
-    record.time = RealtimeNow();
-    record.capture.transport = with_offer ? "socket-request" : "socket";
-    {
-      const Fd begun = *OpenAt(incoming.dir, kBegunFile, O_WRONLY | O_CREAT, 0600);
-      EXPECT_TRUE(WriteAll(begun, RecordToJson(record)));
-    }
+    const Fd incoming = *Open(path_ + "/incoming", O_RDONLY | O_DIRECTORY);
+    PreparedCrash prepared = *PrepareCrash(incoming);
     CaptureJob job;
-    job.dir = *Duplicate(incoming.dir);
+    job.record.id = kId;
+    job.record.time = RealtimeNow();
+    job.record.capture.transport = with_offer ? "socket-request" : "socket";
+    job.dir = *Duplicate(prepared.dir);
+    job.core = std::move(prepared.core);
+    job.begun = std::move(prepared.begun);
     job.connection = kernel.TakeServer();
     if (with_offer) {
       std::array<std::byte, 16> request{};
@@ -56,7 +81,13 @@ class CaptureTest : public testing::Test {
     job.accepted = MonotonicNow();
     job.deadlines = deadlines;
     job.core_max = core_max;
-    auto captured = Capture(std::move(job), progress_, [this] { ++released_; });
+    auto captured = Capture(std::move(job), progress_, [&] {
+      ++released_;
+      const auto begun = LoadRecord(prepared.dir, kBegunFile);
+      EXPECT_TRUE(begun && begun->id == kId) << "for who has to recover it";
+      EXPECT_EQ(begun->capture.core_max.value_or(UINT64_MAX), core_max);
+      EXPECT_TRUE(NamePrepared(incoming, prepared, kId));
+    });
     if (captured) {
       EXPECT_TRUE(store_.Commit(kId, captured->time));
     }
@@ -65,10 +96,10 @@ class CaptureTest : public testing::Test {
 
   std::vector<std::byte> StoredCoreOf(const CrashRecord& record) {
     const CrashLocation location{FormatDay(record.time), record.id};
-    auto reader = CoreReader::Open(*store_.OpenFile(location, kCoreFile));
-    EXPECT_TRUE(reader) << reader.error().what;
-    std::vector<std::byte> core(reader->size());
-    EXPECT_EQ(*reader->ReadAt(0, core), core.size());
+    auto opened = OpenStoredCore(*store_.OpenFile(location, kCoreFile));
+    EXPECT_TRUE(opened) << opened.error().what;
+    std::vector<std::byte> core(opened->reader.size());
+    EXPECT_EQ(*opened->reader.ReadAt(0, core), core.size());
     return core;
   }
 
@@ -101,6 +132,25 @@ TEST_F(CaptureTest, StoresTheCoreOfARequestConnection) {
   EXPECT_EQ(agreed.mask, kCoredumpKernel | kCoredumpWait);
   EXPECT_EQ(released_, 1);
   EXPECT_EQ(StoredCoreOf(*record), core);
+}
+
+/// Bytes of no pattern: what is stored of them is as long as they are.
+std::vector<std::byte> NoiseCore(std::size_t memory_bytes) {
+  CoreBuilder builder(EM_X86_64);
+  std::vector<std::byte> memory(memory_bytes);
+  std::mt19937 noise(1);
+  for (std::byte& byte : memory) byte = static_cast<std::byte>(noise());
+  builder.AddSegment(0x400000, PF_R, memory, memory.size());
+  return builder.Build();
+}
+
+TEST_F(CaptureTest, CountsWhatItReadsAndWhatItWrites) {
+  const auto core = NoiseCore(1 << 20);
+  const auto record = Run(Dumping(core), true);
+  ASSERT_TRUE(record) << record.error().what;
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull) << record->capture.reason;
+  EXPECT_GT(record->capture.stored_bytes, 1u << 20);
+  EXPECT_GT(progress_, core.size() + (1 << 20)) << "a slow disk is progress, too";
 }
 
 TEST_F(CaptureTest, StoresTheCoreOfAPlainConnection) {
@@ -293,70 +343,51 @@ TEST_F(CaptureTest, EndsADripAtTheWholeDeadline) {
   EXPECT_NE(record->capture.reason.find("longer than 300 ms"), std::string::npos) << record->capture.reason;
 }
 
-TEST_F(CaptureTest, RecoversWhatAKilledWorkerLeft) {
-  const auto core = SmallCore(2'000'000);
-  {
-    IncomingCrash incoming = *store_.Begin(kId);
-    CrashRecord record;
-    record.id = kId;
-    record.time = RealtimeNow();
-    EXPECT_TRUE(WriteAll(*OpenAt(incoming.dir, kBegunFile, O_WRONLY | O_CREAT, 0600), RecordToJson(record)));
-    const Fd file = *OpenAt(incoming.dir, kCoreFile, O_RDWR | O_CREAT, 0600);
-    CoreWriter writer(file, {});
-    ASSERT_TRUE(writer.Append(std::span(core).first(1'500'000)));
-  }  // no Finish
-  auto abandoned = store_.TakeAbandoned();
-  ASSERT_EQ(abandoned->size(), 1u);
-  const auto record = Recover(abandoned->front().dir, "killed in a test");
-  ASSERT_TRUE(record) << record.error().what;
-  EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated);
-  EXPECT_EQ(record->capture.reason, "killed in a test");
-  ASSERT_TRUE(store_.Commit(kId, record->time));
-  const auto stored = StoredCoreOf(*record);
-  EXPECT_GT(stored.size(), 0u);
-  EXPECT_TRUE(std::equal(stored.begin(), stored.end(), core.begin()));
-}
-
-TEST_F(CaptureTest, RecoversAWholeCoreAsFull) {
+TEST_F(CaptureTest, KeepsACoreThatTheDiskDoesNotSync) {
+  unsyncable = kCoreFile;
   const auto core = SmallCore(600'000);
-  IncomingCrash incoming = *store_.Begin(kId);
-  CrashRecord begun;
-  begun.id = kId;
-  begun.time = RealtimeNow();
-  ASSERT_TRUE(WriteAll(*OpenAt(incoming.dir, kBegunFile, O_WRONLY | O_CREAT, 0600), RecordToJson(begun)));
-  const Fd file = *OpenAt(incoming.dir, kCoreFile, O_RDWR | O_CREAT, 0600);
-  CoreWriter writer(file, {});
-  ASSERT_TRUE(writer.Append(core));
-  ASSERT_TRUE(writer.Finish());
-  const auto record = Recover(incoming.dir, "killed in a test");
+  const auto record = Run(Dumping(core), true);
   ASSERT_TRUE(record) << record.error().what;
   EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull);
-  EXPECT_EQ(record->capture.reason, "");
-  EXPECT_EQ(record->signal.number, 11) << "from the notes";
+  EXPECT_FALSE(record->capture.synced);
+  EXPECT_EQ(record->capture.reason, "the core may not survive a power cut: fsync: Input/output error");
+  EXPECT_EQ(StoredCoreOf(*record), core);
+  EXPECT_FALSE(store_.Load({FormatDay(record->time), kId})->capture.synced);
 }
 
-TEST_F(CaptureTest, KeepsNoCoreThatIsLongerThanItsHead) {
-  auto core = SmallCore(600'000);
-  core.resize(core.size() + 4096, std::byte{1});  // as a hole of it that was stored too long makes it
-  IncomingCrash incoming = *store_.Begin(kId);
-  CrashRecord begun;
-  begun.id = kId;
-  begun.time = RealtimeNow();
-  ASSERT_TRUE(WriteAll(*OpenAt(incoming.dir, kBegunFile, O_WRONLY | O_CREAT, 0600), RecordToJson(begun)));
-  const Fd file = *OpenAt(incoming.dir, kCoreFile, O_RDWR | O_CREAT, 0600);
-  CoreWriter writer(file, {});
-  ASSERT_TRUE(writer.Append(core));
-  ASSERT_TRUE(writer.Finish());
-  const auto record = Recover(incoming.dir, "killed in a test");
+TEST_F(CaptureTest, WritesARecordThatTheDiskDoesNotSync) {
+  constexpr const char* kWhy =
+      "the record may not survive a power cut: write crash.json: fsync: Input/output error";
+  unsyncable = "crash.json.new";
+  const auto core = SmallCore(600'000);
+  const auto record = Run(Dumping(core), true);
   ASSERT_TRUE(record) << record.error().what;
-  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFailed);
-  EXPECT_EQ(record->files.core, "");
-  EXPECT_NE(record->capture.reason.find("shifted"), std::string::npos) << record->capture.reason;
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull);
+  EXPECT_EQ(record->capture.reason, kWhy);
+  EXPECT_EQ(StoredCoreOf(*record), core);
+  const auto stored = store_.Load({FormatDay(record->time), kId});
+  EXPECT_FALSE(stored->capture.synced);
+  EXPECT_EQ(stored->capture.reason, kWhy);
 }
 
-TEST_F(CaptureTest, RecoversNothingWithoutARecord) {
-  IncomingCrash incoming = *store_.Begin(kId);
-  EXPECT_EQ(Recover(incoming.dir, "x").error().code, ENOENT);
+TEST_F(CaptureTest, SaysThatTheDiskDoesNotSyncTheFolderOfACrash) {
+  unsyncable = std::string("/") + kId;
+  const auto record = Run(Dumping(SmallCore(1000)), true);
+  ASSERT_TRUE(record) << record.error().what;
+  const auto stored = store_.Load({FormatDay(record->time), kId});
+  EXPECT_FALSE(stored->capture.synced);
+  EXPECT_EQ(stored->capture.reason, "the record may not survive a power cut: fsync: Input/output error");
+}
+
+TEST_F(CaptureTest, KeepsAllFramesOfACoreWhoseTableTheDiskDoesNotTake) {
+  const auto core = SmallCore(600'000);
+  const DiskFault fault({.refuses_tables = true});
+  const auto record = Run(Dumping(core), true);
+  ASSERT_TRUE(record) << record.error().what;
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated);
+  EXPECT_NE(record->capture.reason.find("seek table"), std::string::npos) << record->capture.reason;
+  EXPECT_EQ(record->capture.core_bytes, core.size());
+  EXPECT_EQ(StoredCoreOf(*record), core);
 }
 
 }  // namespace

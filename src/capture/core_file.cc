@@ -16,6 +16,7 @@
 
 #include "base/io.h"
 #include "capture/file_kind.h"
+#include "capture/packed_source.h"
 #include "store/core_reader.h"
 #include "store/recover.h"
 
@@ -39,8 +40,7 @@ bool IsPacked(std::span<const std::byte> begin) {
   using namespace std::string_view_literals;
   // lz4's, its older one's, and what zstd and lz4 have in common: skippable frames.
   return BeginsWith(begin, "\x28\xb5\x2f\xfd"sv) || BeginsWith(begin, "\x04\x22\x4d\x18"sv) ||
-         BeginsWith(begin, "\x02\x21\x4c\x18"sv) || BeginsWith(begin, "\xfd\x37zXZ\0"sv) ||
-         BeginsWith(begin, "\x1f\x8b"sv) ||
+         BeginsWith(begin, "\x02\x21\x4c\x18"sv) || IsXz(begin) || IsGzip(begin) ||
          (begin.size() > 4 && (begin[0] & std::byte{0xf0}) == std::byte{0x50} &&
           BeginsWith(begin.subspan(1), "\x2a\x4d\x18"sv));
 }
@@ -83,12 +83,13 @@ Result<void> ReadPlain(const Fd& file, std::uint64_t size, CoreFileSink& sink,
 /// out.
 Result<std::optional<CoreReader>> OpenStored(const Fd& file) {
   if (auto whole = CoreReader::Open(OBIT_TRY(Duplicate(file)))) return std::move(*whole);
-  const FoundFrames found = OBIT_TRY(FindFrames(file));
+  CoreFrames found = OBIT_TRY(FindFrames(file));
   if (found.holes.empty()) return std::nullopt;  // anybody's: libarchive gives the bytes of half a frame, too
-  return OBIT_TRY(CoreReader::OpenFrames(OBIT_TRY(Duplicate(file)), found.frames, found.holes));
+  return OBIT_TRY(
+      CoreReader::OpenFrames(OBIT_TRY(Duplicate(file)), std::move(found.frames), std::move(found.holes)));
 }
 
-Result<std::string> ReadStored(CoreReader& core, std::uint64_t size, CoreFileSink& sink,
+Result<CoreFileEnd> ReadStored(CoreReader& core, std::uint64_t size, CoreFileSink& sink,
                                const std::function<void(std::uint64_t)>& progress) {
   sink.Expect(core.omitted());
   bool refused = false;  // by the sink
@@ -99,9 +100,9 @@ Result<std::string> ReadStored(CoreReader& core, std::uint64_t size, CoreFileSin
     progress(static_cast<std::uint64_t>(part * static_cast<double>(size)));
     return taken;
   });
-  if (walked) return std::string();
+  if (walked) return CoreFileEnd{};
   if (refused || walked.error().code != EBADMSG) return std::unexpected(walked.error());
-  return walked.error().what;
+  return CoreFileEnd{walked.error().what};
 }
 
 using Archive = std::unique_ptr<archive, decltype(&archive_read_free)>;
@@ -111,18 +112,27 @@ std::string Complaint(archive* reader) {
   return text != nullptr ? text : "it is damaged";
 }
 
+/// What libarchive reads from. It takes errors as texts.
+la_ssize_t GiveMore(archive* reader, void* source, const void** bytes) {
+  const auto more = static_cast<PackedSource*>(source)->Next();
+  if (!more) {
+    archive_set_error(reader, more.error().code, "%s", more.error().what.c_str());
+    return -1;
+  }
+  *bytes = more->data();
+  return static_cast<la_ssize_t>(more->size());
+}
+
 /// Only filters that libarchive has built in: others would start a program by its name.
-Result<Archive> OpenArchive(const Fd& file) {
+Result<Archive> OpenArchive(PackedSource& source) {
   Archive reader(archive_read_new(), &archive_read_free);
   if (!reader) return Fail(ENOMEM, "unpack");
   archive_read_support_format_raw(reader.get());
   archive_read_support_format_empty(reader.get());
   archive_read_support_filter_zstd(reader.get());
   archive_read_support_filter_lz4(reader.get());
-  archive_read_support_filter_xz(reader.get());
-  archive_read_support_filter_gzip(reader.get());
   archive_entry* entry = nullptr;
-  if (archive_read_open_fd(reader.get(), file.get(), kStep) != ARCHIVE_OK)
+  if (archive_read_open(reader.get(), &source, nullptr, &GiveMore, nullptr) != ARCHIVE_OK)
     return Refuse(EBADMSG, "it cannot be unpacked: {}", Complaint(reader.get()));
   const int begun = archive_read_next_header(reader.get(), &entry);
   if (begun == ARCHIVE_EOF) return Refuse(EBADMSG, "{}", DescribeNoCore({}));
@@ -132,7 +142,7 @@ Result<Archive> OpenArchive(const Fd& file) {
 
 }  // namespace
 
-Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink,
+Result<CoreFileEnd> ReadCoreFile(const Fd& file, CoreFileSink& sink,
                                  const std::function<void(std::uint64_t)>& progress) {
   struct stat status{};
   if (::fstat(file.get(), &status) < 0) return Fail(errno, "look at the file");
@@ -144,12 +154,17 @@ Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink,
       const std::uint64_t there = static_cast<std::uint64_t>(status.st_blocks) * 512;
       sink.Expect(size - std::min(size, there));
       OBIT_TRY(ReadPlain(file, size, sink, progress));
-      return std::string();
+      return CoreFileEnd{};
     }
     if (!IsPacked(begin)) return Refuse(EBADMSG, "{}", DescribeNoCore(begin));
     if (auto stored = OBIT_TRY(OpenStored(file))) return ReadStored(*stored, size, sink, progress);
   }
-  const Archive reader = OBIT_TRY(OpenArchive(file));
+  PackedSource source(file);
+  const auto begin = OBIT_TRY(source.Begin());
+  if (IsXz(begin)) return ReadXz(source, sink, progress);
+  if (IsZstd(begin)) return ReadZstd(source, sink, progress);
+  if (IsGzip(begin)) return ReadGzip(source, sink, progress);
+  const Archive reader = OBIT_TRY(OpenArchive(source));
   for (;;) {
     const void* block = nullptr;
     std::size_t bytes = 0;
@@ -157,9 +172,9 @@ Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink,
     const int got = archive_read_data_block(reader.get(), &block, &bytes, &offset);
     if (got == ARCHIVE_EOF) {
       progress(static_cast<std::uint64_t>(status.st_size));  // libarchive counts some filters' bytes late
-      return std::string();
+      return CoreFileEnd{};
     }
-    if (got != ARCHIVE_OK) return Complaint(reader.get());
+    if (got != ARCHIVE_OK) return CoreFileEnd{Complaint(reader.get())};
     OBIT_TRY(sink.Data(std::span(static_cast<const std::byte*>(block), bytes)));
     progress(static_cast<std::uint64_t>(std::max<la_int64_t>(archive_filter_bytes(reader.get(), -1), 0)));
   }

@@ -21,11 +21,18 @@ class CoreFileSink {
   virtual Result<void> Hole(std::uint64_t length) = 0;
 };
 
+/// How a core file ended.
+struct CoreFileEnd {
+  /// Why there is no more of its content, or why that may not be what was packed; empty if nothing is wrong.
+  std::string complaint;
+  bool follows = false;  ///< the content is whole, and the complaint is of what follows it
+};
+
 /// Passes a core file, plain or packed, unpacked to `sink`; `progress` gets the bytes of the file itself that
-/// are done. Returns why the file ends before its content does (a cut compressed file); empty if it does not.
-/// Fails with what reading or the sink fails with. EBADMSG: it is nothing that a core may be in, with the
-/// reason.
-[[nodiscard]] Result<std::string> ReadCoreFile(const Fd& file, CoreFileSink& sink,
+/// are done. A file that is cut or damaged is no failure: it ends with a complaint, also where a checksum at
+/// its end is the first to tell. Fails with what reading or the sink fails with. EBADMSG: it is nothing that
+/// a core may be in, with the reason.
+[[nodiscard]] Result<CoreFileEnd> ReadCoreFile(const Fd& file, CoreFileSink& sink,
                                                const std::function<void(std::uint64_t)>& progress);
 
 }  // namespace obit

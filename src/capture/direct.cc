@@ -94,7 +94,7 @@ Result<bool> DirectCapture::HasManyHoles() {
 Result<PageScan> DirectCapture::ScanSegment(std::uint64_t begin, std::uint64_t end) {
   const std::uint64_t page = PageBytes();
   progress_.fetch_add(1, std::memory_order_relaxed);  // many windows without a page are progress, too
-  return ScanPages(memory_.pagemap, begin / page * page, (end + page - 1) / page * page);
+  return ScanPages(memory_.pagemap, PageKind::kFilled, begin / page * page, (end + page - 1) / page * page);
 }
 
 Result<void> DirectCapture::CaptureSegments(std::size_t first) {
@@ -194,7 +194,7 @@ Result<void> DirectCapture::CaptureEnd() {
 Result<void> DirectCapture::SkipTo(std::uint64_t offset) {
   if (offset <= at_) return {};
   OBIT_TRY(writer_.Skip(offset - at_));
-  progress_.fetch_add(offset - at_, std::memory_order_relaxed);
+  progress_.fetch_add(1, std::memory_order_relaxed);  // however large: who is slow is judged by bytes
   at_ = offset;
   return {};
 }

@@ -1,11 +1,13 @@
 #include "capture/direct.h"
 
 #include <cstring>
+#include <optional>
 
 #include <sys/mman.h>
-#include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/io.h"
+#include "capture/capture.h"
 #include "capture/fake_kernel.h"
 #include "capture/verify.h"
 #include "store/core_reader.h"
@@ -37,21 +39,18 @@ class Parked {
         std::memcpy(static_cast<char*>(memory) + page, content.data(), content.size());
     }
     address_ = reinterpret_cast<std::uintptr_t>(memory);
-    pid_ = ::fork();
-    if (pid_ == 0)
+    process_.emplace(::fork());
+    if (process_->pid() == 0)
       for (;;) ::pause();
     ::munmap(memory, kSize);
   }
   Parked(Parked&&) = delete;
-  ~Parked() { End(); }
   void End() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
+    ::kill(process_->pid(), SIGKILL);
+    process_->Wait();
   }
   [[nodiscard]] ProcessMemory Open() const {
-    const Fd dir = *obit::Open(fmt::format("/proc/{}", pid_), O_RDONLY | O_DIRECTORY);
+    const Fd dir = *obit::Open(fmt::format("/proc/{}", process_->pid()), O_RDONLY | O_DIRECTORY);
     return *OpenProcessMemory(dir);
   }
   [[nodiscard]] std::uint64_t address() const { return address_; }
@@ -60,7 +59,7 @@ class Parked {
  private:
   Bytes content_;
   std::uint64_t address_ = 0;
-  pid_t pid_ = -1;
+  std::optional<testing::Child> process_;
 };
 
 /// The core that a kernel would send of it, its memory being `memory`.
@@ -211,6 +210,37 @@ TEST(DirectCapture, EndsWithTheProcess) {
   const std::size_t from = captured.came_by_stream();
   const Bytes core = captured.Finish();
   EXPECT_EQ(core.size(), from) << "memory that is gone is no hole";
+}
+
+TEST(DirectCapture, AComparisonThatFailsTakesNothingFromTheCore) {
+  const Parked process;
+  const Bytes sent = CoreOf(process, process.content());
+  FakeKernel kernel([&](Fd& server) {
+    (void)WriteAll(server, std::span(sent).first(kSize / 2));  // and no more
+    AwaitRelease(server);
+  });
+  const testing::TemporaryFolder folder;
+  CaptureJob job;
+  job.record.id = NewCrashId();
+  job.dir = *Duplicate(folder.fd());
+  job.core = *OpenAt(job.dir, kCoreFile, O_RDWR | O_CREAT, 0600);
+  job.begun = *OpenAt(job.dir, kBegunFile, O_WRONLY | O_CREAT, 0600);
+  job.connection = kernel.TakeServer();
+  job.memory = process.Open();
+  job.verify = true;
+  job.accepted = MonotonicNow();
+  job.deadlines.progress = std::chrono::milliseconds(200);
+  std::atomic<std::uint64_t> progress = 0;
+  int released = 0;
+  const auto record = Capture(std::move(job), progress, [&] { ++released; });
+  ASSERT_THAT(record, Succeeds());
+  EXPECT_EQ(released, 1);
+  EXPECT_EQ(record->capture.method, CaptureMethod::kDirect);
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull) << record->capture.reason;
+  EXPECT_EQ(record->capture.core_bytes, sent.size());
+  EXPECT_FALSE(record->capture.verified);
+  EXPECT_NE(record->capture.verify_reason.find("no byte came"), std::string::npos)
+      << record->capture.verify_reason;
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "capture/facts.h"
 
+#include <algorithm>
+#include <climits>
+
 #include <elf.h>
 
 #include "base/text.h"
@@ -7,12 +10,20 @@
 namespace obit {
 namespace {
 
+/// A path from the notes, bytes. The kernel writes longer ones than PATH_MAX there, of programs deep down;
+/// but whoever makes a core for an import may claim any, and a record has to hold it.
+constexpr std::size_t kPathMax = 4 * PATH_MAX;
 constexpr std::size_t kArgumentsMax = 79;  // of NT_PRPSINFO: ELF_PRARGSZ is 80 with the NUL
 
 /// The notes have the whole of a path that is too long for /proc; but they do not tell a file without a name
 /// from one that is called so.
 void TakeExecutable(std::string path, CrashRecord::Process& process) {
   if (path.empty()) return;
+  if (path.size() > kPathMax) {
+    if (std::ranges::find(process.too_long, "exe") == process.too_long.end())
+      process.too_long.emplace_back("exe");
+    return;
+  }
   constexpr std::string_view kDeleted = " (deleted)";
   if (path.ends_with(kDeleted)) {
     path.resize(path.size() - kDeleted.size());

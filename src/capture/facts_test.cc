@@ -213,5 +213,19 @@ TEST(ApplyCoreNotes, KnowsAPrivilegedProcessByItsAuxiliaryVector) {
   EXPECT_EQ(FromNotes(notes).process.privileged, true);
 }
 
+TEST(ApplyCoreNotes, TakesNoPathThatNoProgramHas) {
+  CoreNotes notes;
+  notes.auxv[AT_PHDR] = 0x1040;
+  notes.files = {{0x1000, 0x2000, 0, "/" + std::string(5000, 'x')}};
+  CrashRecord record;
+  ApplyCoreNotes(notes, record);
+  EXPECT_EQ(record.process.exe, notes.files[0].path) << "the kernel writes longer ones than PATH_MAX";
+  notes.files[0].path.assign(1 << 20, '\xff');
+  record = {};
+  ApplyCoreNotes(notes, record);
+  EXPECT_EQ(record.process.exe, "");
+  EXPECT_THAT(record.process.too_long, ElementsAre("exe"));
+}
+
 }  // namespace
 }  // namespace obit

@@ -5,14 +5,17 @@
 #include <optional>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_time.h"
+#include "base/inside.h"
 #include "base/io.h"
-#include "capture/capture.h"
 #include "capture/core_file.h"
 #include "capture/facts.h"
 #include "capture/file_kind.h"
+#include "capture/write_record.h"
 #include "elf/core_head.h"
 #include "elf/core_notes.h"
 #include "store/access.h"
@@ -95,29 +98,42 @@ class Importer final : public CoreFileSink {
   CoreWriter* writer_ = nullptr;
   bool by_length_ = false;
   std::vector<std::byte> held_;
-  CoreHead head_;
+  /// As much as most callers need, and obit's own note behind it: that makes a core a minimal one.
+  CoreHead head_{NoteKeeper(CoreHead::kNotesKept, CoreHead::kNotesKept)};
   std::vector<std::byte> begin_;  // at most kKindBytes
 };
-
-std::int64_t TimeOf(const struct stat& status) {
-  return status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec;
-}
-
-/// Files that root makes in the store of another user belong to that user, so that its server can handle
-/// them.
-Result<void> GiveFilesToOwner(const Store& store, const Fd& dir) {
-  for (const std::string& name : OBIT_TRY(ListDirectory(dir)))
-    OBIT_TRY_IN(GiveToOwner(store.root(), OBIT_TRY(OpenAt(dir, name, O_RDONLY))), "{}", name);
-  return {};
-}
 
 /// Where a core goes.
 struct Place {
   Store store;
-  IncomingCrash incoming;
+  std::optional<IncomingCrash> incoming;  // made once the core is whole
   Fd core;
   std::optional<CoreWriter> writer;
 };
+
+/// A core without a name takes no room once whoever writes it is killed. Where root makes it in the store of
+/// another user it is that user's from the beginning: whenever root is killed, the server can go on with what
+/// is left. And never by its name, where that user may have put a file of somebody else.
+Result<void> OpenCore(Place& place, const std::string& id) {
+  auto nameless = OpenInside(place.store.root(), "incoming", O_TMPFILE | O_RDWR, kPrivateFile);
+  if (nameless) {
+    place.core = std::move(*nameless);
+    return GiveToOwner(place.store.root(), place.core);
+  }
+  if (nameless.error().code != EOPNOTSUPP) return std::unexpected(std::move(nameless).error());
+  place.incoming = OBIT_TRY(place.store.Begin(id));
+  place.core = OBIT_TRY(MakePrivateFile(place.incoming->dir, kCoreFile, O_RDWR | O_EXCL));
+  return {};
+}
+
+Result<void> NameCore(Place& place, const std::string& id) {
+  if (place.incoming) return {};
+  place.incoming = OBIT_TRY(place.store.Begin(id));
+  const std::string nameless = fmt::format("/proc/self/fd/{}", place.core.get());
+  if (::linkat(AT_FDCWD, nameless.c_str(), place.incoming->dir.get(), kCoreFile, AT_SYMLINK_FOLLOW) < 0)
+    return Fail(errno, "name the core");
+  return {};
+}
 
 /// Why nothing is made of a file that ended, or that could not be unpacked any further (`cut`).
 std::unexpected<Error> NoCore(const Importer& importer, const std::string& cut) {
@@ -134,9 +150,9 @@ std::unexpected<Error> NoCore(const Importer& importer, const std::string& cut) 
 Result<CrashRecord> WriteCore(const Fd& file, std::optional<Place>& place, const Importer::Begin& begin,
                               CrashRecord record, const std::function<void(std::uint64_t)>& progress) {
   Importer importer(begin);
-  const std::string cut = OBIT_TRY(ReadCoreFile(file, importer, progress));
+  const CoreFileEnd end = OBIT_TRY(ReadCoreFile(file, importer, progress));
   const CoreHead& head = importer.head();
-  if (!place || !head.core_bytes()) return NoCore(importer, cut);
+  if (!place || !head.core_bytes()) return NoCore(importer, end.complaint);
   const StoredCore stored = OBIT_TRY(place->writer->Finish());
   if (auto failure = place->writer->failure()) return std::unexpected(std::move(*failure));
   OBIT_TRY(Sync(place->core));
@@ -153,18 +169,29 @@ Result<CrashRecord> WriteCore(const Fd& file, std::optional<Place>& place, const
   if (stored.plain < *capture.promised_bytes) {
     capture.outcome = CrashOutcome::kTruncated;
     capture.reason = fmt::format("the file ends after {} of {} bytes", stored.plain, *capture.promised_bytes);
-    if (!cut.empty()) capture.reason += ": " + cut;
+    if (!end.complaint.empty()) capture.reason += ": " + end.complaint;
+  } else if (end.follows) {
+    capture.reason = end.complaint;
+  } else if (!end.complaint.empty()) {
+    capture.outcome = CrashOutcome::kTruncated;
+    capture.reason =
+        fmt::format("all {} bytes are there, but not as they were packed: {}", stored.plain, end.complaint);
   }
   record.files.core = kCoreFile;
-  ApplyCoreNotes(ParseCoreNotes(head.notes(), head.elf_class(), head.machine()), record);
+  const CoreNotes notes = ParseCoreNotes(head.notes(), head.elf_class(), head.machine());
+  if (notes.mappings) {  // "obit dump" wrote it
+    capture.detail = Detail::kMinimal;
+    if (capture.outcome == CrashOutcome::kFull) capture.outcome = CrashOutcome::kMinimal;
+  }
+  ApplyCoreNotes(notes, record);
   return record;
 }
 
 }  // namespace
 
-Result<Committed> ImportCore(const std::function<Result<Store>()>& store, const std::string& path,
-                             const CoreWriter::Options& options,
-                             const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+Result<ImportedCrash> ImportCore(const ImportTarget& target, const std::string& path,
+                                 const CoreWriter::Options& options,
+                                 const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const Fd file = OBIT_TRY(Open(path, O_RDONLY));
   struct stat status{};
   if (::fstat(file.get(), &status) < 0) return Fail(errno, "look at {}", path);
@@ -172,30 +199,35 @@ Result<Committed> ImportCore(const std::function<Result<Store>()>& store, const 
 
   CrashRecord record;
   record.id = NewCrashId();
-  record.time = TimeOf(status);
+  record.time = NanosecondsOf(status.st_mtim);
   std::optional<Place> place;
   const auto begin = [&]() -> Result<CoreWriter*> {
-    Store opened = OBIT_TRY(store());
+    Store opened = OBIT_TRY(target.store());
     place.emplace().store = std::move(opened);
-    place->incoming = OBIT_TRY(place->store.Begin(record.id));
-    place->core = OBIT_TRY(OpenAt(place->incoming.dir, kCoreFile, O_RDWR | O_CREAT | O_EXCL, 0600));
+    OBIT_TRY(OpenCore(*place, record.id));
     return &place->writer.emplace(place->core, options);
   };
-  const auto written = [&]() -> Result<Committed> {
+  std::optional<Error> unsynced;
+  auto written = [&]() -> Result<Committed> {
     const auto count = [&](std::uint64_t done) { progress(done, size); };
     record = OBIT_TRY_IN(WriteCore(file, place, begin, record, count), "{}", path);
-    const auto& [store_now, incoming, core, writer] = *place;
-    StoreNumbers numbers = OpenNumbers(store_now, 1, true);
-    record.number = OBIT_TRY(numbers.accepted.Take());
-    OBIT_TRY(WriteRecord(incoming.dir, record));
-    OBIT_TRY(GiveFilesToOwner(store_now, incoming.dir));
-    (void)OBIT_TRY(ShareCrash(incoming.dir, record));  // it has no owner: for the group only
+    const Store& store_now = place->store;
+    StoreNumbers numbers = target.numbers(store_now);
+    // As a range, which is on the disk before it is given: so is this crash.
+    record.number = OBIT_TRY(numbers.accepted.TakeRange()).first;
+    OBIT_TRY(NameCore(*place, record.id));
+    const Fd& dir = place->incoming->dir;
+    OBIT_TRY(StoreRecord(dir, record, [&](const Fd& made) { return GiveToOwner(store_now.root(), made); }));
+    (void)OBIT_TRY(ShareCrash(dir, record));  // it has no owner: for the group only
     Committed done = OBIT_TRY(CommitNumbered(store_now, numbers.committed, record));
-    OBIT_TRY(store_now.SyncDay(done.location.day));
+    // It is there: only a power cut can still take it.
+    if (auto synced = store_now.SyncDay(done.location.day); !synced) unsynced = std::move(synced).error();
     return done;
   }();
-  if (!written && place) (void)place->store.Discard(record.id);  // the first error is the one to tell
-  return written;
+  if (!written && place && place->incoming)
+    (void)place->store.Discard(record.id);  // the first error is the one to tell
+  if (!written) return std::unexpected(std::move(written).error());
+  return ImportedCrash{std::move(record), std::move(*written), std::move(unsynced)};
 }
 
 }  // namespace obit

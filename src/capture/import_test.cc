@@ -1,122 +1,27 @@
-#include "capture/import.h"
-
-#include <csignal>
-#include <cstring>
-#include <memory>
-
-#include <archive.h>
-#include <archive_entry.h>
-#include <elf.h>
-#include <sys/procfs.h>
 #include <sys/stat.h>
 
-#include "base/test_support.h"
-#include "elf/core_builder.h"
-#include "store/core_reader.h"
-#include "store/index.h"
+#include "capture/test_import.h"
+#include "capture/test_sync.h"
 
 namespace obit {
 namespace {
 
+using testing::Compressed;
+using testing::Core;
 using testing::FailsWith;
 using ::testing::HasSubstr;
+using testing::kMachine;
+using testing::Raw;
 using testing::Succeeds;
+using testing::TargetOf;
 
-constexpr std::size_t kMemory = 3 << 20;  // more than one frame
-constexpr std::uint16_t kMachine =
-#if defined(__x86_64__)
-    EM_X86_64;
-#elif defined(__aarch64__)
-    EM_AARCH64;
-#else
-    EM_NONE;
-#endif
-
-template <class T>
-std::span<const std::byte> Raw(const T& value) {
-  return std::as_bytes(std::span(&value, 1));
-}
-
-/// The core of a process 4711 named "imgproxy" that died of SIGSEGV, with `memory`.
-std::string Core(std::span<const std::byte> memory) {
-  CoreBuilder builder(kMachine);
-  elf_prstatus thread{};
-  thread.pr_pid = 4712;
-  thread.pr_cursig = SIGSEGV;
-  builder.AddNote("CORE", NT_PRSTATUS, Raw(thread));
-  elf_prpsinfo process{};
-  process.pr_pid = 4711;
-  process.pr_uid = 33;
-  std::strcpy(process.pr_fname, "imgproxy");
-  std::strcpy(process.pr_psargs, "imgproxy --port 8080");
-  builder.AddNote("CORE", NT_PRPSINFO, Raw(process));
-  builder.AddSegment(0x10000, PF_R | PF_W, memory, memory.size());
-  const auto core = builder.Build();
-  return std::string(testing::TextOf(core));
-}
-
-/// Memory that compresses, but not to nothing.
-std::string Core() {
-  std::vector<std::byte> memory(kMemory);
-  std::uint32_t state = 1;
-  for (std::byte& byte : memory) byte = static_cast<std::byte>((state = state * 1664525 + 1013904223) >> 29);
-  return Core(memory);
-}
-
-std::string Compressed(const std::string& plain, const char* filter) {
-  const std::unique_ptr<archive, decltype(&archive_write_free)> writer(archive_write_new(),
-                                                                       &archive_write_free);
-  const std::unique_ptr<archive_entry, decltype(&archive_entry_free)> entry(archive_entry_new(),
-                                                                            &archive_entry_free);
-  archive_write_set_format_raw(writer.get());
-  archive_write_add_filter_by_name(writer.get(), filter);
-  std::string out(plain.size() + (1 << 20), '\0');
-  std::size_t used = 0;
-  archive_write_open_memory(writer.get(), out.data(), out.size(), &used);
-  archive_entry_set_filetype(entry.get(), AE_IFREG);
-  archive_write_header(writer.get(), entry.get());
-  EXPECT_EQ(archive_write_data(writer.get(), plain.data(), plain.size()),
-            static_cast<la_ssize_t>(plain.size()));
-  archive_write_close(writer.get());
-  out.resize(used);
-  return out;
-}
-
-class ImportCore : public ::testing::Test {
+class ImportCoreTest : public testing::ImportCoreTest {
  protected:
-  std::string Write(const std::string& name, std::string_view content) {
-    const std::string path = folder_ / name;
-    const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    EXPECT_THAT(WriteAll(file, content), Succeeds());
-    return path;
-  }
-  Result<CrashLocation> Import(const std::string& path) {
-    const Committed done = OBIT_TRY(obit::ImportCore([&] { return Store::Open(store_.path()); }, path, {},
-                                                     [&](std::uint64_t bytes, std::uint64_t total) {
-                                                       done_ = bytes;
-                                                       total_ = total;
-                                                     }));
-    EXPECT_FALSE(done.unnumbered);
-    return done.location;
-  }
-  /// What is stored of a crash, unpacked.
-  std::string Stored(const CrashLocation& crash) {
-    auto reader = CoreReader::Open(*store_.OpenFile(crash, kCoreFile));
-    std::string plain(reader->size(), '\0');
-    EXPECT_THAT(reader->ReadAt(0, std::as_writable_bytes(std::span(plain))), Succeeds());
-    return plain;
-  }
-  void ExpectNothingLeft() {
-    EXPECT_TRUE(ListFolders(store_)->crashes.empty());
-    EXPECT_TRUE(std::filesystem::is_empty(store_.path() + "/incoming"));
-  }
-
-  testing::TemporaryFolder folder_;
-  Store store_ = *Store::Create(folder_ / "store");
-  std::uint64_t done_ = 0, total_ = 0;
+  void ImportBeside(const std::function<void(const Fd& incoming, const std::string& id)>& what,
+                    const std::function<bool()>& enough);
 };
 
-TEST_F(ImportCore, OpensNoStoreForWhatIsNoCore) {
+TEST_F(ImportCoreTest, OpensNoStoreForWhatIsNoCore) {
   const auto store = []() -> Result<Store> {
     ADD_FAILURE() << "it is no core";
     return Refuse(ENOENT, "none");
@@ -124,11 +29,12 @@ TEST_F(ImportCore, OpensNoStoreForWhatIsNoCore) {
   for (const std::string_view text : {"", "junk",
                                       "\x7f"
                                       "ELF"})
-    EXPECT_THAT(obit::ImportCore(store, Write("file", text), {}, [](std::uint64_t, std::uint64_t) {}),
-                FailsWith(EBADMSG));
+    EXPECT_THAT(
+        obit::ImportCore(TargetOf(store), Write("file", text), {}, [](std::uint64_t, std::uint64_t) {}),
+        FailsWith(EBADMSG));
 }
 
-TEST_F(ImportCore, MakesTheRecordFromTheNotes) {
+TEST_F(ImportCoreTest, MakesTheRecordFromTheNotes) {
   const std::string path = Write("core.4711", Core());
   const timespec when[2] = {{1'700'000'000, 5}, {1'700'000'000, 5}};
   ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), when, 0), 0);
@@ -152,17 +58,23 @@ TEST_F(ImportCore, MakesTheRecordFromTheNotes) {
   EXPECT_EQ(Stored(*crash), Core());
 }
 
-TEST_F(ImportCore, UnpacksByContentNotByName) {
-  for (const char* filter : {"zstd", "lz4", "xz", "gzip"}) {
-    const auto crash = Import(Write("core", Compressed(Core(), filter)));
-    ASSERT_THAT(crash, Succeeds()) << filter;
-    EXPECT_EQ(store_.Load(*crash)->capture.outcome, CrashOutcome::kFull) << filter;
-    EXPECT_EQ(Stored(*crash), Core()) << filter;
-    EXPECT_EQ(done_, total_) << filter;
-  }
+TEST_F(ImportCoreTest, KnowsAMinimalCoreOfManyThreads) {
+  CoreBuilder builder(kMachine);
+  builder.AddNote("CORE", NT_PRSTATUS, Raw(elf_prstatus{}));
+  for (int i = 0; i < 200; ++i) builder.AddNote("LINUX", NT_X86_XSTATE, std::vector<std::byte>(12 << 10));
+  const std::uint64_t mapping[] = {0x10000, 0x20000, PF_R | PF_W};
+  builder.AddNote("obit", 0x6f626974, Raw(mapping));
+  const std::vector<std::byte> memory(4096);
+  builder.AddSegment(0x10000, PF_R | PF_W, memory, memory.size());
+  const auto core = builder.Build();
+  const auto crash = Import(Write("core", std::string(testing::TextOf(core))));
+  ASSERT_THAT(crash, Succeeds());
+  const auto record = store_.Load(*crash);
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kMinimal);
+  EXPECT_EQ(record->capture.detail, Detail::kMinimal);
 }
 
-TEST_F(ImportCore, TakesAStoredCoreWithItsSeekTable) {
+TEST_F(ImportCoreTest, TakesAStoredCoreWithItsSeekTable) {
   const auto first = Import(Write("core", Core()));
   ASSERT_THAT(first, Succeeds());
   const auto second = Import(store_.PathOf(*first) + "/" + kCoreFile);
@@ -170,7 +82,7 @@ TEST_F(ImportCore, TakesAStoredCoreWithItsSeekTable) {
   EXPECT_EQ(Stored(*second), Core());
 }
 
-TEST_F(ImportCore, HolesCostNothing) {
+TEST_F(ImportCoreTest, HolesCostNothing) {
   const std::string path = Write("core", Core(std::vector<std::byte>(64, std::byte{7})));
   // A core of 64 GiB, nearly all of it a hole.
   constexpr std::uint64_t kSize = 64ULL << 30;
@@ -187,7 +99,7 @@ TEST_F(ImportCore, HolesCostNothing) {
   EXPECT_LT(record->capture.stored_bytes, 4u << 20);
 }
 
-TEST_F(ImportCore, KeepsATruncatedCoreAndSaysSo) {
+TEST_F(ImportCoreTest, KeepsATruncatedCoreAndSaysSo) {
   const auto crash = Import(Write("core", Core().substr(0, 2 << 20)));
   ASSERT_THAT(crash, Succeeds());
   const auto record = store_.Load(*crash);
@@ -198,18 +110,121 @@ TEST_F(ImportCore, KeepsATruncatedCoreAndSaysSo) {
   EXPECT_EQ(record->process.comm, "imgproxy");
 }
 
-TEST_F(ImportCore, KeepsWhatUnpacksOfACutCompressedFile) {
-  for (const char* filter : {"zstd", "xz", "gzip"}) {  // lz4 has blocks of 4 MiB: half of one is nothing
-    const std::string whole = Compressed(Core(), filter);
-    const auto crash = Import(Write("core", whole.substr(0, whole.size() / 2)));
-    ASSERT_THAT(crash, Succeeds()) << filter;
-    const auto record = store_.Load(*crash);
-    EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated) << filter;
-    EXPECT_THAT(record->capture.reason, HasSubstr("the file ends after")) << filter;
+TEST_F(ImportCoreTest, LeavesNothingWhenItIsKilled) {
+  const std::string path = Write("core", Core());
+  testing::Child import(::fork());
+  if (import.pid() == 0) {
+    (void)obit::ImportCore(TargetOf([&] { return Store::Open(store_.path()); }), path, {},
+                           [](std::uint64_t done, std::uint64_t) {
+                             if (done > (1 << 20)) ::raise(SIGKILL);
+                           });
+    ::_exit(0);
+  }
+  ASSERT_EQ(import.Wait(), SIGKILL);
+  ExpectNothingLeft();
+  EXPECT_THAT(Import(path), Succeeds());
+}
+
+/// A store of another user, who looks for what root puts into incoming/ and does `what` with it, and imports
+/// of root into it until `enough`.
+void ImportCoreTest::ImportBeside(const std::function<void(const Fd& incoming, const std::string& id)>& what,
+                                  const std::function<bool()>& enough) {
+  ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
+  for (const char* name : {"", "/crashes", "/incoming"})
+    ASSERT_EQ(::chown((store_.path() + name).c_str(), 61000, 61000), 0);
+  const std::string path = Write("core", Core(std::vector<std::byte>(1 << 16)));
+  const testing::Child user(::fork());
+  if (user.pid() == 0)
+    for (const Fd incoming = *OpenAt(store_.root(), "incoming", O_RDONLY | O_DIRECTORY);;)
+      for (const std::string& id : ListDirectory(incoming).value_or(std::vector<std::string>()))
+        what(incoming, id);
+  testing::Child importer(::fork());
+  if (importer.pid() == 0) {
+    ::alarm(60);
+    for (int i = 0; i < 30 || (i < 300 && !enough()); ++i)
+      if (const auto done = Import(path); !done && done.error().code != EPERM) ::_exit(done.error().code);
+    ::_exit(0);
+  }
+  EXPECT_EQ(importer.Wait(), 0);
+}
+
+TEST_F(ImportCoreTest, WhatTheUserOfTheStorePutsThereIsNotWaitedFor) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  ImportBeside([](const Fd& incoming,
+                  const std::string& id) { ::mkfifoat(incoming.get(), (id + "/fifo").c_str(), 0600); },
+               [] { return true; });
+}
+
+TEST_F(ImportCoreTest, GivesNoFileAwayThatItHasNotMade) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  constexpr uid_t kThird = 61002;
+  std::filesystem::create_directory(folder_ / "thirds");
+  for (int i = 0; i < 1000; ++i)
+    ASSERT_EQ(::chown(Write(fmt::format("thirds/{}", i), "secret").c_str(), kThird, kThird), 0);
+  const auto left = [&] {
+    const auto all = std::filesystem::directory_iterator(folder_ / "thirds");
+    return std::distance(begin(all), end(all));
+  };
+  ImportBeside(
+      [&, next = 0](const Fd& incoming, const std::string& id) mutable {
+        const std::string from = fmt::format("{}/{}", folder_ / "thirds", next % 1000);
+        if (::renameat2(AT_FDCWD, from.c_str(), incoming.get(), (id + "/planted").c_str(),
+                        RENAME_NOREPLACE) == 0)
+          ++next;
+      },
+      [&] { return left() < 1000; });
+  int planted = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(store_.path())) {
+    struct stat status{};
+    if (entry.path().filename() != "planted" || ::lstat(entry.path().c_str(), &status) < 0) continue;
+    ++planted;
+    EXPECT_EQ(status.st_uid, kThird);
+    EXPECT_EQ(status.st_mode & 0777, 0600u);
+  }
+  EXPECT_GT(planted, 0) << "nothing was tried";
+}
+
+TEST_F(ImportCoreTest, LeavesTheUserOfTheStoreNothingThatOnlyRootCanRead) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  // Killed at any time, it leaves what that user's server can complete.
+  ImportBeside(
+      [&](const Fd& incoming, const std::string& id) {
+        for (const char* name : {kCoreFile, kRecordFile}) {
+          struct stat status{};
+          if (::fstatat(incoming.get(), (id + "/" + name).c_str(), &status, 0) == 0 && status.st_uid == 0)
+            (void)OpenAt(store_.root(), std::string("roots-") + name, O_WRONLY | O_CREAT, 0600);
+        }
+      },
+      [] { return true; });
+  for (const char* name : {kCoreFile, kRecordFile})
+    EXPECT_FALSE(std::filesystem::exists(store_.path() + "/roots-" + name)) << name;
+}
+
+TEST_F(ImportCoreTest, TakesAFileOfAnyTime) {
+  const std::string path = Write("core", Core(std::vector<std::byte>(1 << 16)));
+  for (const auto& [seconds, day] : {std::pair<time_t, const char*>{9'223'372'037, "2262-04-11"},
+                                     {13'569'465'600, "2262-04-11"},
+                                     {-2'000'000'000, "1906-08-16"}}) {
+    const timespec when[2] = {{seconds, 5}, {seconds, 5}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), when, 0), 0);
+    struct stat status{};
+    ASSERT_EQ(::stat(path.c_str(), &status), 0);
+    if (status.st_mtim.tv_sec != seconds) continue;  // the file system has no such times
+    const auto crash = Import(path);
+    ASSERT_THAT(crash, Succeeds()) << seconds;
+    EXPECT_EQ(crash->day, day) << seconds;
+    EXPECT_EQ(store_.CrashesOf(crash->day)->back().id.size(), crash->id.size()) << seconds;
   }
 }
 
-TEST_F(ImportCore, RefusesWhatIsNoCore) {
+TEST_F(ImportCoreTest, IsDoneAlsoWhereTheDiskDoesNotSyncTheDay) {
+  unsyncable = "/crashes";
+  const auto crash = Import(Write("core", Core(std::vector<std::byte>(1 << 16))));
+  unsyncable.clear();
+  EXPECT_THAT(crash, Succeeds());
+}
+
+TEST_F(ImportCoreTest, RefusesWhatIsNoCore) {
   EXPECT_THAT(Import(Write("empty", "")), FailsWith(EBADMSG));
   EXPECT_THAT(Import(Write("text", "hello\n")), FailsWith(EBADMSG));
   EXPECT_THAT(Import(Write("long", std::string(1 << 20, 'x'))), FailsWith(EBADMSG));
@@ -221,7 +236,7 @@ TEST_F(ImportCore, RefusesWhatIsNoCore) {
   ExpectNothingLeft();
 }
 
-TEST_F(ImportCore, SaysWhatAFileIsThatIsNoCore) {
+TEST_F(ImportCoreTest, SaysWhatAFileIsThatIsNoCore) {
   std::string text;
   while (text.size() < 1441) text += "some words of text\n";
   std::string tar(2048, '\0');
@@ -264,7 +279,7 @@ TEST_F(ImportCore, SaysWhatAFileIsThatIsNoCore) {
   ExpectNothingLeft();
 }
 
-TEST_F(ImportCore, AHoleOfTebibytesCostsNothingAndIsThereAfterAnotherImport) {
+TEST_F(ImportCoreTest, AHoleOfTebibytesCostsNothingAndIsThereAfterAnotherImport) {
   constexpr std::uint64_t kSize = 3ULL << 40;
   const std::string path = Write("core", Core(std::vector<std::byte>(64, std::byte{7})));
   std::string bytes = ReadFile(path, 1 << 20)->text;
@@ -295,7 +310,7 @@ TEST_F(ImportCore, AHoleOfTebibytesCostsNothingAndIsThereAfterAnotherImport) {
   }
 }
 
-TEST_F(ImportCore, RefusesEveryCutOfTheHead) {
+TEST_F(ImportCoreTest, RefusesEveryCutOfTheHead) {
   const std::string core = Core(std::vector<std::byte>(64, std::byte{7}));
   const std::size_t table_ends = sizeof(Elf64_Ehdr) + 2 * sizeof(Elf64_Phdr);
   for (std::size_t n = 0; n < table_ends; n += 7)
@@ -303,7 +318,7 @@ TEST_F(ImportCore, RefusesEveryCutOfTheHead) {
   ExpectNothingLeft();
 }
 
-TEST_F(ImportCore, RefusesAHeadThatIsAHole) {
+TEST_F(ImportCoreTest, RefusesAHeadThatIsAHole) {
   std::string bytes = Core({});
   auto* program_headers = reinterpret_cast<Elf64_Phdr*>(bytes.data() + sizeof(Elf64_Ehdr));
   program_headers[0].p_filesz = 1ULL << 60;  // notes without end

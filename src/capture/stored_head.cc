@@ -6,8 +6,7 @@
 
 namespace obit {
 
-Result<CoreHead> ReadStoredHead(CoreReader& core) {
-  CoreHead head;
+Result<CoreHead> ReadStoredHead(CoreReader& core, CoreHead head) {
   std::vector<std::byte> buffer(kFrameBytes);
   for (std::uint64_t at = 0; at < core.size() && !head.complete() && head.invalid().empty();) {
     const auto got = OBIT_TRY(core.ReadAt(at, buffer));

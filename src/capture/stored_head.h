@@ -8,6 +8,7 @@ namespace obit {
 
 /// Follows a stored core from its beginning to the end of its notes, or of itself: look at complete() and
 /// invalid().
-[[nodiscard]] Result<CoreHead> ReadStoredHead(CoreReader& core);
+/// `head` is what is to be kept of it.
+[[nodiscard]] Result<CoreHead> ReadStoredHead(CoreReader& core, CoreHead head = {});
 
 }  // namespace obit

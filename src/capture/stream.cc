@@ -88,6 +88,23 @@ Result<void> CoreStream::ReadHead(CoreHead& head, CoreWriter& writer, std::uint6
   return {};
 }
 
+Result<std::vector<std::byte>> CoreStream::ReadHeadAside(CoreHead& head, std::uint64_t small) {
+  std::vector<std::byte> room(64 * 1024), come;
+  while (!head.complete()) {
+    const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), head.at_least()));
+    const std::size_t n = OBIT_TRY(ReadSome(std::span(room).first(want)));
+    if (n == 0) return EndedEarly(head.core_bytes());
+    head.Feed(std::span(room).first(n));
+    if (!head.invalid().empty()) return Refuse(EBADMSG, "what arrived is not a core: {}", head.invalid());
+    promised_ = head.core_bytes();
+    if (promised_ && *promised_ > small)
+      come = {};
+    else
+      come.insert(come.end(), room.begin(), room.begin() + static_cast<std::ptrdiff_t>(n));
+  }
+  return come;
+}
+
 Result<std::span<const std::byte>> CoreStream::Read(std::span<std::byte> room, std::uint64_t end) {
   room = room.first(std::min<std::uint64_t>(room.size(), end - position_));
   const std::size_t n = OBIT_TRY(ReadSome(room));

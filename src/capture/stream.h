@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -34,6 +35,9 @@ class CoreStream {
   /// Reads from the start until `head` is complete, and perhaps some memory behind it, into `writer`, which
   /// gets no more than the first `max` bytes.
   [[nodiscard]] Result<void> ReadHead(CoreHead& head, CoreWriter& writer, std::uint64_t max = UINT64_MAX);
+  /// Reads the head and nothing behind it, and without a writer. Returns what came, of a core of at most
+  /// `small` bytes; of a larger one that is gone.
+  [[nodiscard]] Result<std::vector<std::byte>> ReadHeadAside(CoreHead& head, std::uint64_t small);
   /// Reads on up to `end`, an offset in the core, into `writer`.
   [[nodiscard]] Result<void> Copy(std::uint64_t end, CoreWriter& writer);
   /// Reads on up to `end` and keeps nothing.

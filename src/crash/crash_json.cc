@@ -8,10 +8,12 @@
 
 namespace obit {
 
-std::string CrashToJson(const CrashRecord& record, const Report* report, const Repeats* repeats) {
+std::string CrashToJson(const CrashRecord& record, const Report* report, const Repeats* repeats,
+                        const RemovedCore* removed) {
   std::string text = fmt::format("{{\n\"record\": {}", Trim(RecordToJson(record)));
   if (report != nullptr) text += fmt::format(",\n\"report\": {}", Trim(ReportToJson(*report)));
   if (repeats != nullptr) text += fmt::format(",\n\"repeats\": {}", Trim(RepeatsToJson(*repeats)));
+  if (removed != nullptr) text += fmt::format(",\n\"removed\": {}", Trim(RemovedCoreToJson(*removed)));
   return text + "\n}\n";
 }
 

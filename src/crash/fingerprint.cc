@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "crash/plain_name.h"
 #include "crash/runtime_frames.h"
 
@@ -37,7 +38,7 @@ std::string_view ClassOf(CauseKind kind) {
 
 /// "libfoo.so" of "/usr/lib/libfoo.so.1.2": versions and folders differ where the code does not.
 std::string ShortName(const Module& module) {
-  std::string name = module.path.substr(module.path.rfind('/') + 1);
+  std::string name(FileNameOf(module.path));
   if (const std::size_t at = name.find(".so."); at != std::string::npos) name.resize(at + 3);
   constexpr std::string_view kDeleted = " (deleted)";
   if (name.ends_with(kDeleted)) name.resize(name.size() - kDeleted.size());

@@ -102,21 +102,33 @@ Identity IdentityOf(std::string_view cgroup) {
   Identity identity;
   TakeSuffix(cgroup, " (deleted)");
   std::string_view before;
+  bool in_service = false;
+  const auto note = [&](const std::string& name) {
+    if (in_service || !identity.container.empty())
+      identity.nested = true;
+    else if (identity.outermost.empty())
+      identity.outermost = name;
+  };
   for (const std::string_view component : Split(cgroup, '/')) {
     if (component.empty()) continue;
     if (auto container = ContainerOf(before, component)) {
+      note(container->name);
       // What comes below is the container's own; what is around it only runs containers.
       identity.unit.clear();
       identity.user_unit.clear();
       identity.runtime = std::move(container->runtime);
       identity.container = std::move(container->name);
     } else if (std::string pod = PodUid(component); !pod.empty()) {
+      note(pod);
       identity.pod = std::move(pod);
     } else if (component.ends_with(".slice")) {
       identity.slice = UnitName(component);
     } else if (IsUnit(component)) {
       std::string& unit = identity.unit.starts_with("user@") ? identity.user_unit : identity.unit;
       unit = UnitName(component);
+      if (!component.ends_with(".service")) continue;
+      if (in_service && identity.container.empty() && identity.pod.empty()) identity.nested = true;
+      in_service = true;
     }
     before = component;
   }

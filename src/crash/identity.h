@@ -16,6 +16,8 @@ struct Identity {
       runtime;  ///< "docker", "podman", "containerd", "cri-o", "lxc", "systemd-nspawn"; empty if unclear
   std::string container;  ///< its id, or its name where the runtime goes by names
   std::string pod;        ///< uid of the Kubernetes pod
+  std::string outermost;  ///< the first container or pod, if no service has it: nobody inside chose this name
+  bool nested = false;    ///< a service, container or pod lies in another one, which can choose its name
 };
 
 /// Reads a path such as "/system.slice/imgproxy.service". Systemd's escapes are decoded: "\x2d" is "-".

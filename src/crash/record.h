@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/result.h"
+#include "base/signal_name.h"
 
 namespace obit {
 
@@ -33,7 +36,7 @@ enum class CrashOutcome {
   kFull,
   kMinimal,
   kEvent,
-  kTruncated,  ///< the core ends early; the reason says why
+  kTruncated,  ///< the core ends early, or is known to be damaged; the reason says why
   kFailed,     ///< a core was wanted and there is none; the reason says why
 };
 
@@ -120,10 +123,16 @@ struct CrashRecord {
     std::string reason;            ///< why it is less than was asked for, or why only an event was asked for
     std::uint64_t core_bytes = 0;  ///< of the plain core as stored
     std::optional<std::uint64_t> promised_bytes;  ///< what its program headers say
-    std::uint64_t stored_bytes = 0;               ///< of core.zst
+    /// What the kernel's core would have been, bytes, where a smaller one was made instead: a minimal one.
+    std::optional<std::uint64_t> full_bytes;
+    /// So much of it was to be kept at most, bytes: RLIMIT_CORE, where that counts and is a limit.
+    std::optional<std::uint64_t> core_max;
+    std::uint64_t stored_bytes = 0;   ///< of core.zst
     std::uint64_t omitted_bytes = 0;  ///< of holes that core.zst has by their length alone: zstd omits them
     double held_seconds = 0;          ///< from the connection until the process could exit
+    bool synced = true;  ///< false: the disk refused to say that the core is on it; the reason says more
     std::string stream_reason;  ///< why a core, or a part of it, came by stream though direct was wanted
+    std::string exe_reason;     ///< why there is no copy of a program that has no name on this host
 
     static constexpr std::size_t kRangesMax = 32;
     /// What direct capture could not read: zeros in the core, where the kernel may have had bytes.
@@ -131,6 +140,7 @@ struct CrashRecord {
     std::uint64_t unread_bytes = 0;   ///< of all
 
     std::optional<Verification> verified;
+    std::string verify_reason;  ///< why it was not compared though that was wanted
   } capture;
 
   struct Files {
@@ -146,11 +156,6 @@ struct CrashRecord {
 [[nodiscard]] std::optional<Detail> DetailNamed(std::string_view name);
 [[nodiscard]] std::optional<CaptureMethod> MethodNamed(std::string_view name);
 
-/// "SIGSEGV"; "SIGRTMIN+2"; "signal 99" for a number without a name.
-[[nodiscard]] std::string SignalName(int number);
-/// "SEGV_MAPERR", "SI_TKILL", ...; the number in decimal where it has no name.
-[[nodiscard]] std::string SignalCodeName(int signal, int code);
-
 /// The process sent itself the signal that killed it: it gave up.
 [[nodiscard]] bool IsSentByItself(const CrashRecord& record);
 
@@ -160,6 +165,16 @@ struct CrashRecord {
 
 /// 16 random hex digits.
 [[nodiscard]] std::string NewCrashId();
+/// Such ids, of which it has some ahead: getrandom(2) for each would count in a crash loop. Two processes
+/// must not share one (fork(2)).
+class CrashIds {
+ public:
+  [[nodiscard]] std::string Next();
+
+ private:
+  std::array<std::uint64_t, 32> random_{};
+  std::size_t left_ = 0;
+};
 /// Exactly 16 lower-case hex digits.
 [[nodiscard]] bool IsCrashId(std::string_view text);
 

@@ -84,10 +84,14 @@ Json CaptureJson(const CrashRecord::Capture& capture) {
   Put(out, "reason", capture.reason);
   out["core_bytes"] = capture.core_bytes;
   Put(out, "promised_bytes", capture.promised_bytes);
+  Put(out, "full_bytes", capture.full_bytes);
+  Put(out, "core_max", capture.core_max);
   out["stored_bytes"] = capture.stored_bytes;
   if (capture.omitted_bytes > 0) out["omitted_bytes"] = capture.omitted_bytes;
   out["held_seconds"] = capture.held_seconds;
+  if (!capture.synced) out["synced"] = false;
   Put(out, "stream_reason", capture.stream_reason);
+  Put(out, "exe_reason", capture.exe_reason);
   if (capture.unread_bytes > 0) {
     out["unread"] = UnreadJson(capture.unread);
     out["unread_bytes"] = capture.unread_bytes;
@@ -99,6 +103,7 @@ Json CaptureJson(const CrashRecord::Capture& capture) {
     verified["differences"] = UnreadJson(capture.verified->differences);
     out["verified"] = std::move(verified);
   }
+  Put(out, "verify_reason", capture.verify_reason);
   return out;
 }
 
@@ -170,10 +175,14 @@ void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
   in.Get("reason", capture.reason);
   in.Get("core_bytes", capture.core_bytes);
   in.Get("promised_bytes", capture.promised_bytes);
+  in.Get("full_bytes", capture.full_bytes);
+  in.Get("core_max", capture.core_max);
   in.Get("stored_bytes", capture.stored_bytes);
   in.Get("omitted_bytes", capture.omitted_bytes);
   in.Get("held_seconds", capture.held_seconds);
+  in.Get("synced", capture.synced);
   in.Get("stream_reason", capture.stream_reason);
+  in.Get("exe_reason", capture.exe_reason);
   ReadUnread(in, "unread", capture.unread);
   in.Get("unread_bytes", capture.unread_bytes);
   if (in.Find("verified") != nullptr) {
@@ -183,6 +192,7 @@ void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
     verified.Get("different_bytes", capture.verified->different_bytes);
     ReadUnread(verified, "differences", capture.verified->differences);
   }
+  in.Get("verify_reason", capture.verify_reason);
   if (capture.held_seconds < 0) in.Wrong("held_seconds", "a time of 0 or more");
 }
 

@@ -72,10 +72,14 @@ class Generator : testing::RandomValues {
     capture.reason = Text();
     capture.core_bytes = Number<std::uint64_t>();
     Fill(capture.promised_bytes);
+    Fill(capture.core_max);
     capture.stored_bytes = Number<std::uint64_t>();
     capture.omitted_bytes = Number<std::uint64_t>();
     capture.held_seconds = static_cast<double>(random_() % 1'000'000'007) / 1e6;
+    capture.synced = Coin();
     capture.stream_reason = Text();
+    capture.exe_reason = Text();
+    capture.verify_reason = Text();
     if (Coin()) {
       capture.unread = Ranges();
       capture.unread_bytes = 1 + random_() % 1000;
@@ -129,7 +133,8 @@ std::string Dump(const CrashRecord& record) {
       text += fmt::format("{} {} {}:{},", part.address, part.bytes, part.name.size(), part.name);
     return text;
   };
-  return fmt::format("{}|{}|{}|{}\n", c.stream_reason, ranges(c.unread), c.unread_bytes,
+  return fmt::format("{}|{}|{}|{}|{}|{}|{}|{}\n", c.verify_reason, optional(c.core_max), c.synced,
+                     c.stream_reason, c.exe_reason, ranges(c.unread), c.unread_bytes,
                      c.verified ? fmt::format("{} {} {}", c.verified->bytes, ranges(c.verified->differences),
                                               c.verified->different_bytes)
                                 : "-") +

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/text.h"
 #include "crash/plain_name.h"
 
 namespace obit {
@@ -96,7 +97,7 @@ bool IsRuntimeFunction(std::string_view name) {
 }
 
 bool IsRuntimeLibrary(std::string_view path) {
-  const std::string_view name = path.substr(path.rfind('/') + 1);
+  const std::string_view name = FileNameOf(path);
   return std::ranges::any_of(kLibraries, [&](std::string_view library) { return name.starts_with(library); });
 }
 

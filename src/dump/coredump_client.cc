@@ -64,8 +64,8 @@ Result<CoredumpAgreement> Negotiate(const Fd& server, const CoredumpOffer& offer
     agreement.mark = Judge(ack, offer.mask);
     agreement.mask = ack.mask;
   }
-  if (!Send(server, std::as_bytes(std::span(&*agreement.mark, 1)))) return CoredumpAgreement{};
-  return agreement;
+  const bool sent = Send(server, std::as_bytes(std::span(&*agreement.mark, 1))).has_value();
+  return sent || agreement.rejected() ? agreement : CoredumpAgreement{};
 }
 
 Result<void> SendCore(const Fd& server, std::span<const std::byte> core) {

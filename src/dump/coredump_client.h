@@ -23,14 +23,18 @@ struct CoredumpOffer {
 
 /// How the negotiation ended for the dumping side.
 struct CoredumpAgreement {
-  /// The mark that was sent; none if the server hung up or its answer came in pieces.
+  /// The mark that was sent; none if the server hung up or its answer came in pieces. A server that rejects
+  /// may hang up before the mark: the dump ends the same.
   std::optional<CoredumpMark> mark;
   std::uint64_t mask = 0;  ///< what the server asked for, if the mark is kAccepted
   [[nodiscard]] bool dumps() const {
     return mark == CoredumpMark::kAccepted && (mask & kCoredumpKernel) != 0;
   }
+  [[nodiscard]] bool rejected() const {
+    return mark == CoredumpMark::kAccepted && (mask & kCoredumpReject) != 0;
+  }
   [[nodiscard]] bool waits() const {
-    return mark == CoredumpMark::kAccepted && (mask & kCoredumpWait) != 0 && (mask & kCoredumpReject) == 0;
+    return mark == CoredumpMark::kAccepted && (mask & kCoredumpWait) != 0 && !rejected();
   }
 };
 

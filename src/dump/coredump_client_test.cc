@@ -53,6 +53,25 @@ TEST(Negotiate, RejectNeverWaits) {
   EXPECT_FALSE(Judged({kSize, 0, kCoredumpUserspace}).dumps());
 }
 
+TEST(Negotiate, AServerThatRejectsNeedNotWaitForTheMark) {
+  for (const std::uint64_t mask : {kCoredumpReject, kCoredumpKernel}) {
+    SocketPair pair = *MakeSocketPair(SOCK_STREAM);
+    std::jthread server([&pair, mask] {
+      CoredumpRequest request;
+      const Fd end = std::move(pair.first);
+      ASSERT_TRUE(ReadFull(end, std::as_writable_bytes(std::span(&request, 1))));
+      const CoredumpAck ack{kSize, 0, mask};
+      // Nothing reaches it from here on, not even before it has closed.
+      ASSERT_EQ(::shutdown(end.get(), SHUT_RD), 0);
+      ASSERT_TRUE(WriteAll(end, std::as_bytes(std::span(&ack, 1))));
+    });
+    const auto agreement = Negotiate(pair.second, {});
+    ASSERT_TRUE(agreement);
+    EXPECT_EQ(agreement->rejected(), mask == kCoredumpReject);
+    EXPECT_EQ(agreement->mark.has_value(), mask == kCoredumpReject);
+  }
+}
+
 TEST(EncodeCoredumpRequest, PadsALongerRequestWithZeros) {
   const auto wire = EncodeCoredumpRequest({.size = 32, .size_ack = 24, .mask = 0x7f});
   ASSERT_EQ(wire.size(), 32u);

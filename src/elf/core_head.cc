@@ -27,14 +27,14 @@ Header Widen(const Ehdr& h) {
 }
 
 struct ProgramHeader {
-  std::uint32_t type = 0;
-  std::uint64_t offset = 0, address = 0, file_size = 0;
+  std::uint32_t type = 0, flags = 0;
+  std::uint64_t offset = 0, address = 0, file_size = 0, memory_size = 0;
 };
 template <class Phdr>
 ProgramHeader Widen(const Phdr& p)
   requires requires { p.p_offset; }
 {
-  return {p.p_type, p.p_offset, p.p_vaddr, p.p_filesz};
+  return {p.p_type, p.p_flags, p.p_offset, p.p_vaddr, p.p_filesz, p.p_memsz};
 }
 
 std::size_t HeaderSize(ElfClass c) { return c == ElfClass::k64 ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr); }
@@ -104,8 +104,12 @@ std::size_t CoreHead::Consume(std::span<const std::byte> bytes) {
     case State::kNotes: {
       if (at_ < notes_begin_) return skip_to(notes_begin_);
       const std::size_t n = skip_to(notes_end_);
-      const std::size_t kept = std::min(n, kNotesKept - notes_.size());
-      notes_.insert(notes_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(kept));
+      if (note_keeper_) {
+        note_keeper_->Feed(bytes.first(n));
+      } else {
+        const std::size_t kept = std::min(n, kNotesKept - notes_.size());
+        notes_.insert(notes_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(kept));
+      }
       if (at_ + n == notes_end_) state_ = State::kComplete;
       return n;
     }
@@ -114,6 +118,22 @@ std::size_t CoreHead::Consume(std::span<const std::byte> bytes) {
       break;
   }
   return bytes.size();
+}
+
+std::uint64_t CoreHead::at_least() const {
+  switch (state_) {
+    case State::kHeader:
+      return (gathered_.size() < EI_NIDENT ? EI_NIDENT : HeaderSize(class_)) - gathered_.size();
+    case State::kProgramHeaders:
+      return next_program_header_ - std::min(at_, next_program_header_) +
+             program_headers_left_ * ProgramHeaderSize(class_) - gathered_.size();
+    case State::kNotes:
+      return notes_end_ - at_;
+    case State::kComplete:
+    case State::kInvalid:
+      break;
+  }
+  return 0;
 }
 
 void CoreHead::ReadHeader() {
@@ -161,6 +181,13 @@ void CoreHead::ReadProgramHeader() {
   if (header.type == PT_LOAD && header.file_size != 0) {
     if (segments_.size() < kSegmentsKept)
       segments_.push_back({header.address, header.offset, header.file_size});
+    else
+      has_all_segments_ = false;
+  }
+  if (header.type == PT_LOAD && note_keeper_) {
+    if (mappings_.size() < kSegmentsKept)
+      mappings_.push_back(
+          {header.address, header.memory_size, header.offset, header.file_size, header.flags});
     else
       has_all_segments_ = false;
   }

@@ -317,5 +317,24 @@ TEST(CoreHead, StaysRefusedWhateverFollows) {
   EXPECT_FALSE(head.complete());
 }
 
+TEST(CoreHead, KnowsHowManyBytesAreItsOwn) {
+  CoreBuilder builder(EM_X86_64);
+  builder.AddNote("CORE", NT_PRSTATUS, std::vector<std::byte>(336));
+  for (std::uint64_t i = 0; i < 20; ++i)
+    builder.AddSegment(i << 20, PF_R, std::vector<std::byte>(4096, std::byte{1}), 4096);
+  const auto core = builder.Build();
+  CoreHead head;
+  std::size_t at = 0;
+  while (!head.complete()) {
+    ASSERT_GT(head.at_least(), 0U) << at;
+    const auto n = static_cast<std::size_t>(head.at_least());
+    ASSERT_LE(n, core.size() - at);
+    head.Feed(std::span(core).subspan(at, n));
+    at += n;
+  }
+  EXPECT_EQ(at, 64 + 21 * sizeof(Elf64_Phdr) + 336 + 20) << "the header, the table and the notes, no padding";
+  EXPECT_EQ(head.at_least(), 0U);
+}
+
 }  // namespace
 }  // namespace obit

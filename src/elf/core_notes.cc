@@ -1,7 +1,9 @@
 #include "elf/core_notes.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <string_view>
 
 #include <elf.h>
 
@@ -10,7 +12,19 @@
 namespace obit {
 namespace {
 
-constexpr std::size_t kThreadsMax = 1 << 16, kFilesMax = 1 << 17, kAuxvMax = 256;
+constexpr std::size_t kThreadsMax = 1 << 16, kFilesMax = 1 << 17, kAuxvMax = 256, kMappingsMax = 1 << 18;
+
+/// The note of the mappings: its name, with its NUL, and its type, "obit" as ASCII. BFD, and so gdb, goes by
+/// the type of a note and not by its name: 1 would be a thread to it.
+constexpr std::string_view kObitName("obit\0", 5);
+constexpr std::uint32_t kMappingsType = 0x6f626974;
+
+constexpr std::string_view kKernelName("CORE\0", 5);
+
+/// One mapping there, whatever the class of the core.
+struct NotedMapping {
+  std::uint64_t begin, end, flags;
+};
 
 /// Offsets in the structures of one architecture's notes, bytes. Sizes measured on Linux 6.18 (x86-64) or
 /// from the headers.
@@ -39,15 +53,16 @@ class NoteParser {
       if (!name || !reader.AlignTo(4)) break;
       const auto payload = reader.Take(header->n_descsz);
       if (!payload) break;
-      if (IsFromKernel(*name)) Note(header->n_type, *payload);
+      if (IsNamed(*name, kKernelName)) Note(header->n_type, *payload);
+      if (IsNamed(*name, kObitName) && header->n_type == kMappingsType) Mappings(*payload);
       if (!reader.AlignTo(4)) break;
     }
     return std::move(notes_);
   }
 
  private:
-  static bool IsFromKernel(std::span<const std::byte> name) {
-    return name.size() == 5 && std::memcmp(name.data(), "CORE", 5) == 0;
+  static bool IsNamed(std::span<const std::byte> name, std::string_view wanted) {
+    return name.size() == wanted.size() && std::memcmp(name.data(), wanted.data(), wanted.size()) == 0;
   }
 
   std::optional<std::uint64_t> Word(ByteReader& reader) const {  // a `long` of the crashed program
@@ -178,6 +193,20 @@ class NoteParser {
     notes_.files = std::move(files);
   }
 
+  /// Those that are in order, up to the first that is not.
+  void Mappings(std::span<const std::byte> payload) {
+    if (notes_.mappings) return;
+    ByteReader reader(payload);
+    std::vector<CoreNotes::Mapping>& mappings = notes_.mappings.emplace();
+    std::uint64_t end = 0;
+    while (mappings.size() < kMappingsMax) {
+      const auto one = reader.Read<NotedMapping>();
+      if (!one || one->begin < end || one->end <= one->begin) return;
+      end = one->end;
+      mappings.push_back({one->begin, one->end, static_cast<std::uint32_t>(one->flags)});
+    }
+  }
+
   bool wide_;
   const Layout* layout_ = nullptr;
   CoreNotes notes_;
@@ -191,6 +220,22 @@ std::string CoreNotes::ExecutablePath() const {
   for (const File& file : files)
     if (headers->second >= file.begin && headers->second < file.end) return file.path;
   return {};
+}
+
+void AppendMappingsNote(std::vector<std::byte>& notes, std::span<const CoreNotes::Mapping> mappings) {
+  const auto append = [&](std::span<const std::byte> bytes) {
+    notes.insert(notes.end(), bytes.begin(), bytes.end());
+    notes.resize((notes.size() + 3) / 4 * 4);
+  };
+  const std::size_t count = std::min(mappings.size(), kMappingsMax);
+  const Elf64_Nhdr header{static_cast<Elf64_Word>(kObitName.size()),
+                          static_cast<Elf64_Word>(count * sizeof(NotedMapping)), kMappingsType};
+  append(std::as_bytes(std::span(&header, 1)));
+  append(std::as_bytes(std::span(kObitName)));
+  for (const CoreNotes::Mapping& mapping : mappings.first(count)) {
+    const NotedMapping one{mapping.begin, mapping.end, mapping.flags};
+    append(std::as_bytes(std::span(&one, 1)));
+  }
 }
 
 CoreNotes ParseCoreNotes(std::span<const std::byte> bytes, ElfClass elf_class, std::uint16_t machine) {

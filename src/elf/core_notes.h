@@ -58,9 +58,22 @@ struct CoreNotes {
   };
   std::vector<File> files;
 
+  /// A mapping of the process, whether the core has any of it or not.
+  struct Mapping {
+    std::uint64_t begin = 0, end = 0;
+    std::uint32_t flags = 0;  ///< PF_R, PF_W, PF_X
+    bool operator==(const Mapping&) const = default;
+  };
+  /// Every mapping, by address: the note of a minimal core, of which memory may be left out that the process
+  /// had. Nothing: the core's segments are the mappings.
+  std::optional<std::vector<Mapping>> mappings;
+
   /// The program: the mapped file that holds its program headers (AT_PHDR). Empty if the notes do not tell.
   [[nodiscard]] std::string ExecutablePath() const;
 };
+
+/// Appends the note of obit that has `mappings`.
+void AppendMappingsNote(std::vector<std::byte>& notes, std::span<const CoreNotes::Mapping> mappings);
 
 /// Reads the notes in `bytes`, the beginning of a PT_NOTE segment. Stops without complaint where they are cut
 /// or odd.

@@ -52,15 +52,15 @@ TEST_F(FilePlaceTest, ElsewhereThereIsNone) {
   EXPECT_EQ(PlaceOf(UINT64_MAX), FilePlace{});
 }
 
-TEST(CrashPlace, OfAProcessThatDumpsNothing) {
+TEST(CrashPlaces, OfAProcessThatDumpsNothing) {
   const Fd proc = *Open("/proc", O_RDONLY | O_DIRECTORY);
-  EXPECT_THAT(ReadCrashPlace(proc, *Open("/proc/self", O_RDONLY | O_DIRECTORY), ::getpid()),
-              FailsWith(ENOENT));
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(0);
-  const Fd dir = *Open(fmt::format("/proc/{}", child), O_RDONLY | O_DIRECTORY);
-  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
-  EXPECT_THAT(ReadCrashPlace(proc, dir, child), FailsWith(ENOENT));
+  CrashPlaces places(proc);
+  EXPECT_THAT(places.Read({.pid = ::getpid()}), FailsWith(ENOENT));
+  testing::Child child(::fork());
+  if (child.pid() == 0) ::_exit(0);
+  const pid_t pid = child.pid();
+  child.Wait();
+  EXPECT_THAT(places.Read({.pid = pid}), FailsWith(ENOENT));
 }
 
 }  // namespace

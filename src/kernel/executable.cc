@@ -11,6 +11,8 @@
 namespace obit {
 namespace {
 
+constexpr std::string_view kDeleted = " (deleted)";  // d_path(): appended to a name that is gone
+
 std::string Link(const Fd& dir, const std::string& name) { return ReadLinkAt(dir, name).value_or(""); }
 
 /// The mount namespace of the first process, else of this one, whose services have their own.
@@ -47,7 +49,7 @@ int LookUp(const Fd& root, const std::string& path, const struct statx& file) {
 
 }  // namespace
 
-ExecutableName ReadExecutableName(const Fd& proc, const Fd& dir) {
+ExecutableName ReadExecutableLink(const Fd& dir) {
   ExecutableName name;
   auto target = ReadLinkAt(dir, "exe");
   if (!target) {
@@ -55,18 +57,24 @@ ExecutableName ReadExecutableName(const Fd& proc, const Fd& dir) {
     return name;
   }
   name.path = std::move(*target);
-  constexpr std::string_view kDeleted = " (deleted)";  // d_path(): appended to a name that is gone
   if (!name.path.ends_with(kDeleted)) return name;
+  name.path.resize(name.path.size() - kDeleted.size());
+  name.deleted = true;
+  return name;
+}
+
+ExecutableName ReadExecutableName(const Fd& proc, const Fd& dir) {
+  ExecutableName name = ReadExecutableLink(dir);
+  if (!name.deleted) return name;
   // A file can be called so. If it is, its name leads to it.
+  std::string whole = name.path + std::string(kDeleted);
   struct statx running{};
   if (::statx(dir.get(), "exe", AT_STATX_DONT_SYNC, STATX_INO | STATX_NLINK, &running) == 0 &&
       running.stx_nlink > 0) {
     const Fd root =
         IsOfFirstNamespace(proc, dir) ? FirstRoot(proc) : Fd(::openat(dir.get(), "root", O_PATH | O_CLOEXEC));
-    if (root && LookUp(root, name.path, running) == 0) return name;
+    if (root && LookUp(root, whole, running) == 0) return {.path = std::move(whole)};
   }
-  name.path.resize(name.path.size() - kDeleted.size());
-  name.deleted = true;
   return name;
 }
 

@@ -13,7 +13,13 @@ struct ExecutableName {
   bool deleted = false;   ///< the file has this name no more: nothing, or another file, is there
   bool too_long = false;  ///< longer than the kernel tells: PATH_MAX
 };
-/// Reads it below `dir`, /proc/TID of the process; `proc` is a descriptor of /proc. Asks no file system.
+/// Reads it below `dir`, /proc/TID of the process, as the link says: what ends in " (deleted)" is taken for a
+/// file that is gone. Waits for nothing: the kernel takes the file from the process by a spin lock, not its
+/// mmap lock (get_task_exe_file() of kernel/fork.c), and makes the name of what it has in memory (d_path()).
+[[nodiscard]] ExecutableName ReadExecutableLink(const Fd& dir);
+/// The same, and looks whether a file that is called so is there. `proc` is a descriptor of /proc. Asks no
+/// file system as far as that is up to the caller; but the kernel may, of one on a network, on its way
+/// through the link (d_weak_revalidate).
 [[nodiscard]] ExecutableName ReadExecutableName(const Fd& proc, const Fd& dir);
 
 /// The file itself, whatever became of its name: an O_PATH descriptor, made without asking its file system.

@@ -65,8 +65,7 @@ Result<std::vector<MappedFile>> OpenMappedFiles(const Fd& dir) {
     }
     if (!may_ask) file = OpenByName(root, mapping);
     if (!file) continue;
-    if (auto readable = mounts.OpenForReading(file)) file = std::move(*readable);
-    files.push_back({mapping.begin, std::move(file)});
+    if (auto readable = mounts.OpenForReading(file)) files.push_back({mapping.begin, std::move(*readable)});
   }
   return files;
 }

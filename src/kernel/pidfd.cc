@@ -1,5 +1,6 @@
 #include "kernel/pidfd.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
@@ -8,6 +9,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+
+#include "kernel/ioctl_request.h"
 
 namespace obit {
 namespace {
@@ -28,10 +31,12 @@ struct PidfdInfoWire {
 };
 static_assert(sizeof(PidfdInfoWire) == 88 && offsetof(PidfdInfoWire, coredump_mask) == 64);
 
-constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfoWire);
+constexpr unsigned long kPidfdGetInfo = kAskPidfdInfo.With<PidfdInfoWire>();
 
 enum : std::uint64_t {
   kMaskPid = 1 << 0,
+  kMaskCreds = 1 << 1,  // of the first thread; answered with kMaskPid, also unasked
+  kMaskCgroup = 1 << 2,
   kMaskExit = 1 << 3,  // asked for, it answers also about a process that was reaped (6.15)
   kMaskCoredump = 1 << 4,
   kMaskCoredumpSignal = 1 << 6,
@@ -43,10 +48,19 @@ enum : std::uint32_t { kCoredumped = 1, kCoredumpUser = 4, kCoredumpRoot = 8 };
 
 Result<PidfdInfo> GetPidfdInfo(const Fd& pidfd) {
   PidfdInfoWire wire{};
-  wire.mask = kMaskPid | kMaskExit | kMaskCoredump;
+  wire.mask = kMaskPid | kMaskCreds | kMaskCgroup | kMaskExit | kMaskCoredump;
   if (::ioctl(pidfd.get(), kPidfdGetInfo, &wire) < 0) return Fail(errno, "ask about a process by pidfd");
   PidfdInfo info;
   if ((wire.mask & kMaskPid) != 0) info.pid = static_cast<pid_t>(wire.tgid);
+  if ((wire.mask & kMaskCreds) != 0) {
+    info.uid = wire.ruid;
+    const auto are = [](std::uint32_t id, std::initializer_list<std::uint32_t> others) {
+      return std::ranges::all_of(others, [id](std::uint32_t other) { return other == id; });
+    };
+    info.one_identity = are(wire.ruid, {wire.euid, wire.suid, wire.fsuid}) &&
+                        are(wire.rgid, {wire.egid, wire.sgid, wire.fsgid});
+  }
+  if ((wire.mask & kMaskCgroup) != 0) info.cgroup = wire.cgroupid;
   // 6.16 to 6.18 set the bit also for a process that never dumped, with an empty coredump_mask.
   info.coredump_known = (wire.mask & kMaskCoredump) != 0;
   if (info.coredump_known) {

@@ -23,6 +23,9 @@ struct PidfdInfo {
   bool coredump_known = false;  ///< this kernel reports core dumps (6.16)
   bool coredumped = false;  ///< it is dumping core, or has: the only proof that the kernel made a connection
   DumpMode dump_mode = DumpMode::kUnknown;
+  std::optional<uid_t> uid;   ///< the real one, in the caller's user namespace; nothing: it was reaped
+  bool one_identity = false;  ///< real, effective, saved and file system ids are the same, of user and group
+  std::uint64_t cgroup = 0;   ///< the id of its cgroup in the unified hierarchy; 0: unknown
   std::optional<int> signal;  ///< the fatal signal (6.19)
   std::optional<int> code;    ///< its si_code (7.1)
 };

@@ -33,6 +33,44 @@ TEST(GetPidfdInfo, SaysThatALiveProcessHasNotDumpedCore) {
   EXPECT_FALSE(info->coredumped);
 }
 
+TEST(GetPidfdInfo, TellsTheRealUserOfAProcessThatIsThere) {
+  if (Running() < kFirstWithInfo) GTEST_SKIP() << "needs Linux 6.13";
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const Fd reader(ends[0]), writer(ends[1]);
+  const bool is_root = ::geteuid() == 0;
+  Child child(::fork());
+  if (child.pid() == 0) {
+    const bool changed = !is_root || ::setresuid(21, 22, 23) == 0;
+    (void)!::write(writer.get(), changed ? "y" : "n", 1);
+    for (;;) ::pause();
+  }
+  char changed = 0;
+  ASSERT_EQ(::read(reader.get(), &changed, 1), 1);
+  ASSERT_EQ(changed, 'y');
+  const auto pidfd = OpenPidfd(child.pid());
+  ASSERT_THAT(pidfd, Succeeds());
+  const auto info = GetPidfdInfo(*pidfd);
+  ASSERT_THAT(info, Succeeds());
+  EXPECT_EQ(info->uid, is_root ? 21 : ::getuid());
+  EXPECT_EQ(info->one_identity, !is_root);
+  ::kill(child.pid(), SIGKILL);
+  child.Wait();
+  const auto gone = GetPidfdInfo(*pidfd);
+  EXPECT_FALSE(gone && gone->uid);
+}
+
+TEST(GetPidfdInfo, TellsWhatAProcessSharesWithOthersOfItsUser) {
+  if (Running() < kFirstWithInfo) GTEST_SKIP() << "needs Linux 6.13";
+  const Child child = Sleeper();
+  const auto info = GetPidfdInfo(*OpenPidfd(child.pid())), own = GetPidfdInfo(*OpenPidfd(::getpid()));
+  ASSERT_THAT(info, Succeeds());
+  ASSERT_THAT(own, Succeeds());
+  EXPECT_TRUE(info->one_identity);
+  EXPECT_NE(info->cgroup, 0u);
+  EXPECT_EQ(info->cgroup, own->cgroup);
+}
+
 TEST(GetPidfdInfo, SaysThatAConnectedProcessIsNotTheKernel) {
   const testing::TemporaryFolder folder;
   const auto listener = ListenUnix(folder / "s", SOCK_STREAM, 1);

@@ -1,5 +1,6 @@
 #include "kernel/pipe_message.h"
 
+#include <cstring>
 #include <optional>
 
 #include "base/text.h"
@@ -12,7 +13,7 @@ Result<std::string> PipeCorePattern(std::string_view helper, std::string_view so
     if (!path.starts_with('/') || path.find_first_of(" \t\n%") != std::string_view::npos)
       return Refuse(EINVAL, "\"{}\" cannot stand in a core pattern: an absolute path without space or % can",
                     path);
-  std::string pattern = fmt::format("|{} {} F%F P%P I%I s%s t%t d%d c%c", helper, socket);
+  std::string pattern = fmt::format("|{} {} F%F P%P I%I s%s t%t d%d c%c U%u", helper, socket);
   if (pattern.size() > kCorePatternMax)
     return Refuse(ENAMETOOLONG, "core pattern \"{}\" has {} bytes; the kernel takes {}: use shorter paths",
                   pattern, pattern.size(), kCorePatternMax);
@@ -45,6 +46,10 @@ Result<PipeMessage> ParsePipeArguments(int count, const char* const* arguments) 
       case 't':
         message.time = value.value_or(0);
         break;
+      case 'U':
+        message.has_uid = value && *value <= UINT32_MAX ? 1 : 0;
+        message.uid = message.has_uid != 0 ? static_cast<std::uint32_t>(*value) : 0;
+        break;
       case 'c':
         message.core_limit = value.value_or(UINT64_MAX);
         break;
@@ -53,6 +58,17 @@ Result<PipeMessage> ParsePipeArguments(int count, const char* const* arguments) 
     }
   }
   if (message.pid <= 0) return Refuse(EINVAL, "no pid (P%P) among the arguments");
+  return message;
+}
+
+Result<PipeMessage> DecodePipeMessage(std::span<const std::byte> bytes, std::size_t descriptors) {
+  PipeMessage message;
+  if (bytes.size() != sizeof message || descriptors < 1 || descriptors > 2)
+    return Refuse(EBADMSG, "a message that is not of obit-pipe");
+  std::memcpy(&message, bytes.data(), sizeof message);
+  if (message.version != PipeMessage::kVersion || message.pid <= 0 ||
+      (message.has_pidfd != 0) != (descriptors == 2))
+    return Refuse(EPROTO, "obit-pipe is of another version than obitd");
   return message;
 }
 

@@ -74,36 +74,31 @@ std::optional<To> As(std::optional<std::uint64_t> number) {
   return number ? std::optional<To>(static_cast<To>(*number)) : std::nullopt;
 }
 
-std::optional<std::uint64_t> SoftCoreLimit(std::string_view limits) {
-  constexpr std::string_view kName = "Max core file size";
-  const std::size_t at = limits.find(kName);
-  if (at == std::string_view::npos) return std::nullopt;
-  const std::string_view rest = Trim(limits.substr(at + kName.size()));
-  const std::string_view soft = rest.substr(0, rest.find(' '));
-  return soft == "unlimited" ? std::optional<std::uint64_t>(UINT64_MAX) : ParseUnsigned(soft);
-}
+struct Cgroup {
+  std::string path;
+  bool unified = false, truncated = false;
+};
 
-/// The unified hierarchy's path, else that of the first one ("name=systemd" on old hosts).
-void ReadCgroup(const Fd& dir, ProcessFacts& facts) {
-  const FileText file = WholeLines(dir, "cgroup", kCgroupMax);
+/// The unified hierarchy's, else that of the first one ("name=systemd" on old hosts).
+Cgroup CgroupIn(const FileText& file) {
   std::string_view found, of_systemd;
   for (const std::string_view line : Split(file.text, '\n')) {
     const std::size_t first = line.find(':');
     const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
     if (second == std::string_view::npos) continue;
-    if (line.starts_with("0::")) {
-      facts.cgroup = line.substr(3);
-      return;
-    }
+    if (line.starts_with("0::")) return {.path = std::string(line.substr(3)), .unified = true};
     if (found.empty()) found = line.substr(second + 1);
     if (line.substr(first + 1, second - first - 1) == "name=systemd") of_systemd = line.substr(second + 1);
   }
   // The one that counts may stand behind the cut.
-  if (file.truncated) {
-    facts.too_long.emplace_back("cgroup");
-    return;
-  }
-  facts.cgroup = of_systemd.empty() ? found : of_systemd;
+  if (file.truncated) return {.truncated = true};
+  return {.path = std::string(of_systemd.empty() ? found : of_systemd)};
+}
+
+void ReadCgroup(const Fd& dir, ProcessFacts& facts) {
+  Cgroup cgroup = CgroupIn(WholeLines(dir, "cgroup", kCgroupMax));
+  facts.cgroup = std::move(cgroup.path);
+  if (cgroup.truncated) facts.too_long.emplace_back("cgroup");
 }
 
 /// The target of a link below `dir`, or nothing.
@@ -116,13 +111,6 @@ void ReadPath(const Fd& dir, const char* name, std::string& path, ProcessFacts& 
     path = std::move(*target);
   else if (target.error().code == ENAMETOOLONG)
     facts.too_long.emplace_back(name);
-}
-
-void ReadExecutable(const Fd& proc, const Fd& dir, ProcessFacts& facts) {
-  ExecutableName name = ReadExecutableName(proc, dir);
-  facts.exe = std::move(name.path);
-  facts.exe_deleted = name.deleted;
-  if (name.too_long) facts.too_long.emplace_back("exe");
 }
 
 void ReadCmdline(const Fd& dir, ProcessFacts& facts) {
@@ -186,12 +174,29 @@ void AddCredentialsOfFirst(const Fd& proc, ProcessFacts& facts) {
 
 }  // namespace
 
-std::optional<bool> IsCapable(std::string_view permitted) {
-  const auto set = ParseUnsigned(permitted, 16);
-  if (!set) return std::nullopt;
+bool IsCapable(std::uint64_t permitted) {
   // systemd gives it to every local login since version 254. It wakes the machine, and shows nothing.
   constexpr std::uint64_t kOfLogins = std::uint64_t{1} << CAP_WAKE_ALARM;
-  return (*set & ~kOfLogins) != 0;
+  return (permitted & ~kOfLogins) != 0;
+}
+
+std::optional<bool> IsCapable(std::string_view permitted) {
+  const auto set = ParseUnsigned(permitted, 16);
+  return set ? std::optional(IsCapable(*set)) : std::nullopt;
+}
+
+std::optional<std::string> UnifiedCgroup(const Fd& dir) {
+  Cgroup cgroup = CgroupIn(WholeLines(dir, "cgroup", kCgroupMax));
+  return cgroup.unified ? std::optional(std::move(cgroup.path)) : std::nullopt;
+}
+
+std::optional<std::uint64_t> SoftCoreLimit(std::string_view limits) {
+  constexpr std::string_view kName = "Max core file size";
+  const std::size_t at = limits.find(kName);
+  if (at == std::string_view::npos) return std::nullopt;
+  const std::string_view rest = Trim(limits.substr(at + kName.size()));
+  const std::string_view soft = rest.substr(0, rest.find(' '));
+  return soft == "unlimited" ? std::optional<std::uint64_t>(UINT64_MAX) : ParseUnsigned(soft);
 }
 
 std::optional<bool> SecureOfAuxv(std::string_view auxv) {
@@ -205,8 +210,7 @@ ProcessFacts ReadBriefFacts(const Fd& proc, const Fd& dir, pid_t pid) {
   auto stat = ReadProcessStat(dir, "stat");
   if (stat) {
     facts.parent = stat->parent;
-    // A dumping group has group_exit_code set to the fatal signal before any server is asked.
-    if (const int signal = stat->exit_code & 0x7f; signal != 0) facts.signal = signal;
+    if (const int signal = stat->fatal_signal(); signal != 0) facts.signal = signal;
     if (stat->dumps_core()) facts.crashing = ProcessFacts::Thread{stat->id, stat->comm, stat->sp, stat->pc};
   }
   const bool is_first = !stat || stat->id == pid;
@@ -235,16 +239,41 @@ ProcessFacts ReadBriefFacts(const Fd& proc, const Fd& dir, pid_t pid) {
   return facts;
 }
 
-ProcessFacts ReadProcessFacts(const Fd& proc, const Fd& dir, pid_t pid) {
+// Why none of these waits (fs/proc/, Linux 6.1 to 6.18):
+// * stat, status, limits: task and signal spin locks, RCU; sizes are counters of the mm, read without its
+//   lock. The reference to the mm that they hold is not the last one while the process dumps.
+// * auxv: opening takes signal->exec_update_lock (mm_access()), which only exec takes for writing, and a
+//   process that dumps executes nothing; the words are kept in the mm itself (saved_auxv), not in user
+//   memory.
+// * cgroup: css_set_lock, a spin lock; before 6.8 also cgroup_mutex, which waits for no process.
+// * cwd, root: fs->lock, a spin lock, and d_path() of what is in memory: it asks no file system.
+// * exe: task_lock and RCU, then d_path().
+// * ns/*: task_lock.
+// Each checks for the right to look (ptrace_may_access()), which takes spin locks.
+// Against that, cmdline takes the mmap lock and faults pages in (access_remote_vm()), and maps takes the mmap
+// lock: who has it may wait for a page of FUSE. A walk through exe, cwd or root, other than readlink(2), may
+// ask a file system on a network whether it still knows the file (d_weak_revalidate).
+ProcessFacts ReadSafeFacts(const Fd& proc, const Fd& dir, pid_t pid) {
   ProcessFacts facts = ReadBriefFacts(proc, dir, pid);
   ReadPath(dir, "cwd", facts.cwd, facts);
   ReadPath(dir, "root", facts.root, facts);
   facts.pid_namespace = Link(dir, "ns/pid");
   facts.mount_namespace = Link(dir, "ns/mnt");
   facts.network_namespace = Link(dir, "ns/net");
-  ReadExecutable(proc, dir, facts);
-  ReadCmdline(dir, facts);
+  ExecutableName name = ReadExecutableLink(dir);
+  facts.exe = std::move(name.path);
+  facts.exe_deleted = name.deleted;
+  if (name.too_long) facts.too_long.emplace_back("exe");
   return facts;
+}
+
+void ReadRiskyFacts(const Fd& proc, const Fd& dir, ProcessFacts& facts) {
+  if (facts.exe_deleted) {
+    ExecutableName name = ReadExecutableName(proc, dir);
+    facts.exe = std::move(name.path);
+    facts.exe_deleted = name.deleted;
+  }
+  ReadCmdline(dir, facts);
 }
 
 }  // namespace obit

@@ -57,18 +57,33 @@ inline constexpr std::size_t kCmdlineMax = 32 * 1024;  ///< bytes of the command
 /// True if a capability set of /proc/PID/status (hex) holds more than every login may have. Nothing: it is
 /// none.
 [[nodiscard]] std::optional<bool> IsCapable(std::string_view permitted);
+[[nodiscard]] bool IsCapable(std::uint64_t permitted);
+
+/// Soft RLIMIT_CORE of a limits file: bytes, or UINT64_MAX for "unlimited". Nothing: there is none.
+[[nodiscard]] std::optional<std::uint64_t> SoftCoreLimit(std::string_view limits);
+
+/// The path in the unified hierarchy of the cgroup of a process or thread below `dir`. Nothing: there is
+/// none.
+[[nodiscard]] std::optional<std::string> UnifiedCgroup(const Fd& dir);
 
 /// A capability set is at the end of a status file, after up to 65,536 groups of ten digits.
 inline constexpr std::size_t kStatusMax = 1 << 20;  ///< bytes of a status file that are read
 
-/// Reads what is cheap: names, signal, ids and rights, sizes, limit, cgroup, user namespace. Else as
-/// ReadProcessFacts.
+// Facts of the crashing process `pid` below `dir`, /proc/TID of the thread that dumps core (OpenThread);
+// `proc` is a descriptor of /proc. Small, bounded reads. The caller holds a pidfd and checks it after each
+// call: only then do the facts belong to that process.
+
+/// Reads what is cheap: names, signal, ids and rights, sizes, limit, cgroup, user namespace. Waits for no
+/// more than ReadSafeFacts.
 [[nodiscard]] ProcessFacts ReadBriefFacts(const Fd& proc, const Fd& dir, pid_t pid);
 
-/// Reads all it can of the crashing process `pid` below `dir`, /proc/TID of the thread that dumps core
-/// (OpenThread); `proc` is a descriptor of /proc. Small, bounded reads that ask no file system but /proc, so
-/// that a dead NFS or FUSE server behind the process cannot hold the caller. The caller holds a pidfd and
-/// checks it after the call: only then do the facts belong to that process.
-[[nodiscard]] ProcessFacts ReadProcessFacts(const Fd& proc, const Fd& dir, pid_t pid);
+/// Those and the paths and namespaces: all that can be had without a wait for anybody. No file system but
+/// /proc is asked, the process' mmap lock is not taken and its memory is not read: whoever serves them may be
+/// dead, or the very process that crashed. Names are as the kernel has them (ReadExecutableLink).
+[[nodiscard]] ProcessFacts ReadSafeFacts(const Fd& proc, const Fd& dir, pid_t pid);
+
+/// Adds what may wait for ever: the command line, which lies in the memory of the process; and the program's
+/// name as it is (ReadExecutableName).
+void ReadRiskyFacts(const Fd& proc, const Fd& dir, ProcessFacts& facts);
 
 }  // namespace obit

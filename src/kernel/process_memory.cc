@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "base/io.h"
+#include "kernel/ioctl_request.h"
 
 namespace obit {
 namespace {
@@ -18,11 +19,12 @@ struct PagemapScanArgument {
   std::uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
   std::uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
-constexpr unsigned long kPagemapScan = _IOWR('f', 16, PagemapScanArgument);
-constexpr std::uint64_t kPageIsPresent = 1 << 3, kPageIsSwapped = 1 << 4, kPageIsZeroPage = 1 << 5;
+constexpr unsigned long kPagemapScan = kScanPagemap.With<PagemapScanArgument>();
+constexpr std::uint64_t kPageIsFile = 1 << 2, kPageIsPresent = 1 << 3, kPageIsSwapped = 1 << 4,
+                        kPageIsZeroPage = 1 << 5;
 
 // Bits of an entry in /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst).
-constexpr std::uint64_t kEntryPresent = 1ULL << 63, kEntrySwapped = 1ULL << 62;
+constexpr std::uint64_t kEntryPresent = 1ULL << 63, kEntrySwapped = 1ULL << 62, kEntryOfFile = 1ULL << 61;
 
 constexpr std::size_t kRunsMax = 1024;          // of one scan
 constexpr std::size_t kEntriesMax = 16 * 1024;  // of one scan: 64 MiB of addresses
@@ -80,7 +82,7 @@ bool HasMemory(const Fd& mem, std::uint64_t some_address) {
   return ::pread(mem.get(), &byte, 1, static_cast<off_t>(some_address)) != 0;  // also if it may not be read
 }
 
-Result<PageScan> ScanPages(const Fd& pagemap, std::uint64_t begin, std::uint64_t end) {
+Result<PageScan> ScanPages(const Fd& pagemap, PageKind kind, std::uint64_t begin, std::uint64_t end) {
   std::array<PageRegion, kRunsMax> regions{};
   PagemapScanArgument argument{};
   argument.size = sizeof argument;
@@ -88,14 +90,15 @@ Result<PageScan> ScanPages(const Fd& pagemap, std::uint64_t begin, std::uint64_t
   argument.end = end;
   argument.vec = reinterpret_cast<std::uintptr_t>(regions.data());
   argument.vec_len = regions.size();
-  argument.category_inverted = argument.category_mask = kPageIsZeroPage;  // not it, and
-  argument.category_anyof_mask = kPageIsPresent | kPageIsSwapped;         // one of these
+  if (kind == PageKind::kFilled) argument.category_inverted = argument.category_mask = kPageIsZeroPage;
+  if (kind == PageKind::kChanged) argument.category_inverted = argument.category_mask = kPageIsFile;
+  argument.category_anyof_mask = kPageIsPresent | (kind == PageKind::kPresent ? 0 : kPageIsSwapped);
   argument.return_mask = kPageIsPresent;
   int found = 0;
   do {
     found = ::ioctl(pagemap.get(), kPagemapScan, &argument);
   } while (found < 0 && errno == EINTR);
-  if (found < 0 && errno == ENOTTY) return ScanPagemapEntries(pagemap, begin, end);
+  if (found < 0 && errno == ENOTTY) return ScanPagemapEntries(pagemap, kind, begin, end);
   if (found < 0) return Fail(errno, "scan pages from {:#x}", begin);
   if (argument.walk_end <= begin || argument.walk_end > end) return Refuse(EIO, "PAGEMAP_SCAN stood still");
   PageScan scan{{}, argument.walk_end};
@@ -107,7 +110,8 @@ Result<PageScan> ScanPages(const Fd& pagemap, std::uint64_t begin, std::uint64_t
   return scan;
 }
 
-Result<PageScan> ScanPagemapEntries(const Fd& pagemap, std::uint64_t begin, std::uint64_t end) {
+Result<PageScan> ScanPagemapEntries(const Fd& pagemap, PageKind kind, std::uint64_t begin,
+                                    std::uint64_t end) {
   const std::uint64_t page = PageBytes();
   std::vector<std::uint64_t> entries(std::min<std::uint64_t>((end - begin) / page, kEntriesMax));
   const auto bytes = std::as_writable_bytes(std::span(entries));
@@ -115,9 +119,12 @@ Result<PageScan> ScanPagemapEntries(const Fd& pagemap, std::uint64_t begin, std:
       bytes.size())
     return Refuse(ESRCH, "the process is gone");
   PageScan scan{{}, begin + entries.size() * page};
+  const auto is_wanted = [&](std::uint64_t entry) {
+    if (kind == PageKind::kChanged && (entry & kEntryOfFile) != 0) return false;
+    return (entry & (kEntryPresent | (kind == PageKind::kPresent ? 0 : kEntrySwapped))) != 0;
+  };
   for (std::size_t i = 0; i < entries.size(); ++i)
-    if ((entries[i] & (kEntryPresent | kEntrySwapped)) != 0)
-      Append(scan.runs, {begin + i * page, begin + (i + 1) * page});
+    if (is_wanted(entries[i])) Append(scan.runs, {begin + i * page, begin + (i + 1) * page});
   return scan;
 }
 

@@ -36,12 +36,20 @@ struct PageScan {
   std::vector<MemoryRun> runs;  ///< in order, apart from each other
   std::uint64_t end = 0;        ///< how far was looked: perhaps not all, for bounded memory
 };
-/// The pages from `begin` to `end` that are in memory or in swap and are not the zero page, by PAGEMAP_SCAN
-/// (Linux 6.7) or, where the kernel lacks it, by the entries of pagemap (which do not tell zero pages). Of
-/// anonymous private memory these are all that hold something. Works in a process without rights.
-[[nodiscard]] Result<PageScan> ScanPages(const Fd& pagemap, std::uint64_t begin, std::uint64_t end);
+/// Which pages a scan is for.
+enum class PageKind {
+  kFilled,   ///< in memory or in swap, and not the zero page: what anonymous private memory holds
+  kChanged,  ///< in memory or in swap, and no page of the file behind it: what was written to a private
+             ///< mapping
+  kPresent,  ///< in memory: reading them waits for no file and for no other process
+};
+/// The pages of that kind from `begin` to `end`, by PAGEMAP_SCAN (Linux 6.7) or, where the kernel lacks it,
+/// by the entries of pagemap (which do not tell zero pages). Works in a process without rights.
+[[nodiscard]] Result<PageScan> ScanPages(const Fd& pagemap, PageKind kind, std::uint64_t begin,
+                                         std::uint64_t end);
 /// The second way.
-[[nodiscard]] Result<PageScan> ScanPagemapEntries(const Fd& pagemap, std::uint64_t begin, std::uint64_t end);
+[[nodiscard]] Result<PageScan> ScanPagemapEntries(const Fd& pagemap, PageKind kind, std::uint64_t begin,
+                                                  std::uint64_t end);
 
 [[nodiscard]] std::uint64_t PageBytes();
 

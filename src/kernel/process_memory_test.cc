@@ -47,12 +47,13 @@ TEST(ProcessMemory, FindsThePagesThatHoldSomething) {
   for (const std::size_t page : {3, 4, 5, 9, 63}) *pages.at(page) = 'x';
   const ProcessMemory memory = OfThisProcess();
   const std::vector expected{pages.run(3, 6), pages.run(9, 10), pages.run(63, 64)};
-  const auto scan = ScanPages(memory.pagemap, pages.address(0), pages.address(64));
+  const auto scan = ScanPages(memory.pagemap, PageKind::kFilled, pages.address(0), pages.address(64));
   ASSERT_THAT(scan, Succeeds());
   EXPECT_EQ(scan->end, pages.address(64));
   EXPECT_EQ(scan->runs, expected);
 
-  const auto entries = ScanPagemapEntries(memory.pagemap, pages.address(0), pages.address(64));
+  const auto entries =
+      ScanPagemapEntries(memory.pagemap, PageKind::kFilled, pages.address(0), pages.address(64));
   ASSERT_THAT(entries, Succeeds());
   EXPECT_EQ(entries->end, pages.address(64));
   EXPECT_EQ(entries->runs, expected);
@@ -71,9 +72,32 @@ TEST(ProcessMemory, SkipsTheZeroPage) {
               Succeeds());
   // A kernel may give each reader a page of its own (mm_forbids_zeropage()).
   const bool is_zero_page = entries[0] == entries[10];
-  const auto scan = ScanPages(memory.pagemap, pages.address(0), pages.address(64));
+  const auto scan = ScanPages(memory.pagemap, PageKind::kFilled, pages.address(0), pages.address(64));
   ASSERT_THAT(scan, Succeeds());
   EXPECT_EQ(scan->runs.size(), is_zero_page ? 0u : 2u);
+}
+
+TEST(ProcessMemory, TellsWhatWasWrittenFromWhatTheFileHas) {
+  const Fd file(::memfd_create("pages", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(file.get(), static_cast<off_t>(8 * PageBytes())), 0);
+  void* mapped = ::mmap(nullptr, 8 * PageBytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE, file.get(), 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  auto* pages = static_cast<volatile char*>(mapped);
+  for (const std::size_t page : {0, 1, 2, 5}) (void)pages[page * PageBytes()];
+  for (const std::size_t page : {2, 3}) pages[page * PageBytes()] = 'x';
+  const auto begin = reinterpret_cast<std::uintptr_t>(mapped), end = begin + 8 * PageBytes();
+  const ProcessMemory memory = OfThisProcess();
+  const std::vector written{MemoryRun{begin + 2 * PageBytes(), begin + 4 * PageBytes()}};
+  for (auto* scan_by : {&ScanPages, &ScanPagemapEntries}) {
+    const auto changed = (*scan_by)(memory.pagemap, PageKind::kChanged, begin, end);
+    ASSERT_THAT(changed, Succeeds());
+    EXPECT_EQ(changed->runs, written);
+    const auto present = (*scan_by)(memory.pagemap, PageKind::kPresent, begin, end);
+    ASSERT_THAT(present, Succeeds());
+    ASSERT_FALSE(present->runs.empty());
+    EXPECT_EQ(present->runs.front().begin, begin);
+  }
+  ::munmap(mapped, 8 * PageBytes());
 }
 
 TEST(ProcessMemory, ScansInBoundedSteps) {
@@ -87,7 +111,7 @@ TEST(ProcessMemory, ScansInBoundedSteps) {
   const ProcessMemory self = OfThisProcess();
   std::size_t runs = 0, steps = 0;
   for (std::uint64_t at = begin; at < end; ++steps) {
-    const auto scan = ScanPages(self.pagemap, at, end);
+    const auto scan = ScanPages(self.pagemap, PageKind::kFilled, at, end);
     ASSERT_THAT(scan, Succeeds());
     for (const MemoryRun& run : scan->runs) {
       EXPECT_EQ((run.begin - begin) % (2 * PageBytes()), 0u);

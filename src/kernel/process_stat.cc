@@ -22,9 +22,11 @@ Result<ProcessStat> ParseProcessStat(std::string_view line) {
   };
   const auto id = ParseUnsigned(Trim(line.substr(0, open)));
   const auto parent = number(4), flags = number(9), user = number(14), system = number(15),
-             start = number(22), sp = number(29), pc = number(30);
+             start = number(22), resident = number(24), code_begin = number(26), code_end = number(27),
+             sp = number(29), pc = number(30);
   const auto exit_code = number(52);  // the last one, since Linux 3.5: without it the line is cut
-  if (!id || !parent || !flags || !user || !system || !start || !sp || !pc || !exit_code)
+  if (!id || !parent || !flags || !user || !system || !start || !resident || !code_begin || !code_end ||
+      !sp || !pc || !exit_code)
     return Refuse(EBADMSG, "not a /proc stat line");
   ProcessStat stat;
   stat.id = static_cast<pid_t>(*id);
@@ -34,6 +36,9 @@ Result<ProcessStat> ParseProcessStat(std::string_view line) {
   stat.flags = *flags;
   stat.cpu_ticks = *user + *system;
   stat.start_ticks = *start;
+  stat.resident = *resident;
+  stat.code_begin = *code_begin;
+  stat.code_end = *code_end;
   stat.sp = *sp;
   stat.pc = *pc;
   stat.exit_code = static_cast<int>(*exit_code);

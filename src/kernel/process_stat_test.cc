@@ -25,6 +25,8 @@ TEST(ParseProcessStat, FindsEachFieldAtItsPlace) {
   EXPECT_EQ(stat->flags, 109u);
   EXPECT_EQ(stat->cpu_ticks, 114u + 115u);
   EXPECT_EQ(stat->start_ticks, 122u);
+  EXPECT_EQ(stat->code_begin, 126u);
+  EXPECT_EQ(stat->code_end, 127u);
   EXPECT_EQ(stat->sp, 129u);
   EXPECT_EQ(stat->pc, 130u);
   EXPECT_EQ(stat->exit_code, 152);
@@ -53,7 +55,8 @@ TEST(ParseProcessStat, RefusesEveryTruncation) {
 }
 
 TEST(ParseProcessStat, RefusesFieldsThatAreNoNumbers) {
-  for (const char* field : {" 104 ", " 109 ", " 114 ", " 115 ", " 122 ", " 129 ", " 130 ", " 152\n"}) {
+  for (const char* field :
+       {" 104 ", " 109 ", " 114 ", " 115 ", " 122 ", " 126 ", " 127 ", " 129 ", " 130 ", " 152\n"}) {
     std::string line = StatLine("x");
     line.replace(line.find(field), std::string_view(field).size(), " -1x ");
     EXPECT_THAT(ParseProcessStat(line), FailsWith(EBADMSG)) << field;

@@ -31,14 +31,17 @@ ProcessFacts FactsOf(pid_t pid) {
   const auto proc = Open("/proc", O_RDONLY | O_DIRECTORY);
   EXPECT_THAT(proc, Succeeds());
   const auto dir = OpenThread(*proc, pid, FindDumpingThread(*proc, pid));
-  return dir ? ReadProcessFacts(*proc, *dir, pid) : ProcessFacts();
+  if (!dir) return {};
+  ProcessFacts facts = ReadSafeFacts(*proc, *dir, pid);
+  ReadRiskyFacts(*proc, *dir, facts);
+  return facts;
 }
 
 Child Sleep(unsigned long namespaces = 0) {
   return ExecuteStopped("/bin/sleep", {"sleep", "600"}, namespaces);
 }
 
-TEST(ReadProcessFacts, TellsWhoAndWhatAProcessIs) {
+TEST(ProcessFacts, TellsWhoAndWhatAProcessIs) {
   const Child child = Sleep();
   const ProcessFacts facts = FactsOf(child.pid());
   EXPECT_EQ(facts.pid, child.pid());
@@ -57,7 +60,7 @@ TEST(ReadProcessFacts, TellsWhoAndWhatAProcessIs) {
   EXPECT_GT(*facts.virtual_bytes, *facts.resident_bytes);
 }
 
-TEST(ReadProcessFacts, TellsWhenTheProcessBegan) {
+TEST(ProcessFacts, TellsWhenTheProcessBegan) {
   const std::int64_t before = RealtimeNow();
   const Child child = Sleep();
   constexpr std::int64_t kSlack = 2'000'000'000;  // ticks are coarse, and the clock may be set
@@ -67,31 +70,31 @@ TEST(ReadProcessFacts, TellsWhenTheProcessBegan) {
   EXPECT_LE(*started, RealtimeNow() + kSlack);
 }
 
-TEST(ReadProcessFacts, SaysNothingOfADumpThatIsNotThere) {
+TEST(ProcessFacts, SaysNothingOfADumpThatIsNotThere) {
   const ProcessFacts facts = FactsOf(::getpid());
   EXPECT_EQ(facts.pid, ::getpid());
   EXPECT_FALSE(facts.signal);
   EXPECT_FALSE(facts.crashing);
 }
 
-TEST(ReadProcessFacts, CountsThreads) {
+TEST(ProcessFacts, CountsThreads) {
   std::barrier ended(2);
   std::jthread other([&] { ended.arrive_and_wait(); });
   EXPECT_GE(FactsOf(::getpid()).threads, 2u);
   ended.arrive_and_wait();
 }
 
-TEST(ReadProcessFacts, KeepsEmptyArguments) {
+TEST(ProcessFacts, KeepsEmptyArguments) {
   const Child child = ExecuteStopped("/bin/sleep", {"", "a b", "", "\xff\n", "", ""});
   EXPECT_THAT(FactsOf(child.pid()).cmdline, ElementsAre("", "a b", "", "\xff\n", "", ""));
 }
 
-TEST(ReadProcessFacts, TellsASingleEmptyArgumentFromNone) {
+TEST(ProcessFacts, TellsASingleEmptyArgumentFromNone) {
   const Child child = ExecuteStopped("/bin/sleep", {""});
   EXPECT_THAT(FactsOf(child.pid()).cmdline, ElementsAre(""));
 }
 
-TEST(ReadProcessFacts, CutsALongCommandLineAndSaysSo) {
+TEST(ProcessFacts, CutsALongCommandLineAndSaysSo) {
   const std::string fits(kCmdlineMax - 7, 'x');  // with "sleep" and two NULs it is full
   const Child full = ExecuteStopped("/bin/sleep", {"sleep", fits});
   EXPECT_THAT(FactsOf(full.pid()).cmdline, ElementsAre("sleep", fits));
@@ -101,7 +104,7 @@ TEST(ReadProcessFacts, CutsALongCommandLineAndSaysSo) {
   EXPECT_TRUE(FactsOf(cut.pid()).cmdline_truncated);
 }
 
-TEST(ReadProcessFacts, KnowsTheProcessByBothItsPids) {
+TEST(ProcessFacts, KnowsTheProcessByBothItsPids) {
   const Child child = Sleep(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET);
   if (::geteuid() != 0) {
     EXPECT_EQ(child.pid(), -1);  // only root may make namespaces
@@ -116,6 +119,21 @@ TEST(ReadProcessFacts, KnowsTheProcessByBothItsPids) {
   EXPECT_THAT(facts.user_namespace, AllOf(StartsWith("user:["), Eq(own.user_namespace)));
 }
 
+TEST(SafeFacts, LeaveTheCommandLineAlone) {
+  const Child child = Sleep();
+  const Fd proc = *Open("/proc", O_RDONLY | O_DIRECTORY);
+  const Fd dir = *OpenThread(proc, child.pid(), child.pid());
+  ProcessFacts facts = ReadSafeFacts(proc, dir, child.pid());
+  EXPECT_EQ(facts.comm, "sleep");
+  EXPECT_EQ(facts.exe, std::filesystem::canonical("/bin/sleep"));
+  EXPECT_EQ(facts.cwd, std::filesystem::current_path());
+  EXPECT_EQ(facts.secure, false);
+  EXPECT_THAT(facts.pid_namespace, StartsWith("pid:["));
+  EXPECT_TRUE(facts.cmdline.empty());
+  ReadRiskyFacts(proc, dir, facts);
+  EXPECT_THAT(facts.cmdline, ElementsAre("sleep", "600"));
+}
+
 TEST(IsCapable, LeavesOutWhatEveryLoginHas) {
   EXPECT_EQ(IsCapable("0000000000000000"), false);
   EXPECT_EQ(IsCapable("0000000800000000"), false) << "CAP_WAKE_ALARM";
@@ -126,7 +144,7 @@ TEST(IsCapable, LeavesOutWhatEveryLoginHas) {
   EXPECT_EQ(IsCapable("none"), std::nullopt);
 }
 
-TEST(ReadProcessFacts, DoesNotTakeTheCapabilitiesOfAnotherUserNamespaceForRights) {
+TEST(ProcessFacts, DoesNotTakeTheCapabilitiesOfAnotherUserNamespaceForRights) {
   EXPECT_EQ(FactsOf(Sleep().pid()).capable, ::geteuid() == 0);
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
@@ -142,7 +160,7 @@ TEST(ReadProcessFacts, DoesNotTakeTheCapabilitiesOfAnotherUserNamespaceForRights
   EXPECT_EQ(FactsOf(child.pid()).capable, false);
 }
 
-TEST(ReadProcessFacts, TellsRealAndEffectiveIdsApart) {
+TEST(ProcessFacts, TellsRealAndEffectiveIdsApart) {
   const Child child = Sleep();
   ProcessFacts facts = FactsOf(child.pid());
   EXPECT_EQ(facts.uid, ::getuid());
@@ -185,7 +203,7 @@ std::optional<ProcessFacts> FactsWithGroups(int count) {
   return FactsOf(child.pid());
 }
 
-TEST(ReadProcessFacts, LosesNothingBehindManyGroups) {
+TEST(ProcessFacts, LosesNothingBehindManyGroups) {
   for (const int count : {1500, 3000, 65536}) {
     const auto facts = FactsWithGroups(count);
     if (!facts) GTEST_SKIP() << "not root: it may join no groups";
@@ -197,7 +215,7 @@ TEST(ReadProcessFacts, LosesNothingBehindManyGroups) {
   }
 }
 
-TEST(ReadProcessFacts, TellsTheSoftCoreLimit) {
+TEST(ProcessFacts, TellsTheSoftCoreLimit) {
   const Child child = Sleep();
   rlimit limit{};
   ASSERT_EQ(::prlimit(child.pid(), RLIMIT_CORE, nullptr, &limit), 0);
@@ -209,13 +227,16 @@ TEST(ReadProcessFacts, TellsTheSoftCoreLimit) {
   }
 }
 
-TEST(ReadProcessFacts, TellsTheCgroup) {
+TEST(ProcessFacts, TellsTheCgroup) {
   const Child child = Sleep();
   const auto text = ReadFile("/proc/self/cgroup", 4096)->text;
   EXPECT_TRUE(text.empty() || FactsOf(child.pid()).cgroup.starts_with('/')) << text;
+  const auto unified = UnifiedCgroup(*Open("/proc/self", O_RDONLY | O_DIRECTORY));
+  EXPECT_EQ(unified.has_value(), text.starts_with("0::") || text.find("\n0::") != std::string::npos) << text;
+  EXPECT_EQ(unified.value_or(FactsOf(child.pid()).cgroup), FactsOf(child.pid()).cgroup);
 }
 
-TEST(ReadProcessFacts, KeepsToItselfWhatAZombieHasLost) {
+TEST(ProcessFacts, KeepsToItselfWhatAZombieHasLost) {
   Child child = Sleep();
   ::kill(child.pid(), SIGKILL);
   siginfo_t ended{};

@@ -56,11 +56,18 @@ TEST(OpenThread, ShowsWhatAFirstThreadThatHasExitedDoesNot) {
   EXPECT_FALSE(files->empty());
 }
 
+/// All of them, of a process by one of its threads.
+ProcessFacts FactsBy(pid_t pid, pid_t tid) {
+  const Fd dir = *OpenThread(Proc(), pid, tid);
+  ProcessFacts facts = ReadSafeFacts(Proc(), dir, pid);
+  ReadRiskyFacts(Proc(), dir, facts);
+  return facts;
+}
+
 TEST(OpenThread, GivesAllFactsOfTheProcess) {
   const Orphan orphan = MakeOrphan();
-  const ProcessFacts facts =
-      ReadProcessFacts(Proc(), *OpenThread(Proc(), orphan.process.pid(), orphan.tid), orphan.process.pid());
-  const ProcessFacts own = ReadProcessFacts(Proc(), *OpenThread(Proc(), ::getpid(), ::getpid()), ::getpid());
+  const ProcessFacts facts = FactsBy(orphan.process.pid(), orphan.tid);
+  const ProcessFacts own = FactsBy(::getpid(), ::getpid());
   EXPECT_EQ(facts.pid, orphan.process.pid());
   EXPECT_EQ(facts.own_pid, orphan.process.pid());
   EXPECT_EQ(facts.parent, ::getpid());
@@ -80,7 +87,7 @@ TEST(OpenThread, GivesAllFactsOfTheProcess) {
   EXPECT_LE(own.started_since_boot, facts.started_since_boot);
 }
 
-TEST(ReadProcessFacts, TellsThreadsOfTwoIdentitiesApart) {
+TEST(ProcessFacts, TellsThreadsOfTwoIdentitiesApart) {
   if (::geteuid() != 0) GTEST_SKIP() << "not root: it cannot change who a thread is";
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
@@ -98,7 +105,7 @@ TEST(ReadProcessFacts, TellsThreadsOfTwoIdentitiesApart) {
   pid_t tid = 0;
   ASSERT_EQ(::read(reader.get(), &tid, sizeof tid), static_cast<ssize_t>(sizeof tid));
   ASSERT_GT(tid, 0);
-  const ProcessFacts facts = ReadProcessFacts(Proc(), *OpenThread(Proc(), child.pid(), tid), child.pid());
+  const ProcessFacts facts = FactsBy(child.pid(), tid);
   EXPECT_EQ(facts.uid, 21u);
   EXPECT_EQ(facts.one_identity, false);
   EXPECT_EQ(facts.capable, true) << "the first one is root's";

@@ -1,5 +1,7 @@
 #include "policy/decide.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 namespace obit {
@@ -20,8 +22,14 @@ Decision Decide(const CrashRecord& record, const Config& config) {
             .reason = limit == 0 ? "the process has RLIMIT_CORE 0: it asked for no core"
                                  : fmt::format("RLIMIT_CORE is {} byte{}: less than a page is no core", limit,
                                                limit == 1 ? "" : "s")};
-  if (asked_for_none || !config.respect_core_limit) return {};
-  return {.core_max = limit};
+  if (asked_for_none || !config.respect_core_limit) return {.detail = config.detail};
+  return {.detail = config.detail, .core_max = limit};
+}
+
+void Lower(Decision& decision, Detail most, std::string reason) {
+  if (decision.detail >= most) return;
+  decision.detail = most;
+  decision.reason = std::move(reason);
 }
 
 }  // namespace obit

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string>
 
+#include "config/config.h"
 #include "crash/record.h"
-#include "policy/config.h"
 
 namespace obit {
 
@@ -17,5 +17,7 @@ struct Decision {
 
 /// Decides by what is known before the dump begins.
 [[nodiscard]] Decision Decide(const CrashRecord& record, const Config& config);
+/// No more than `most`, for this reason; one that is no more already stays, with its own.
+void Lower(Decision& decision, Detail most, std::string reason);
 
 }  // namespace obit

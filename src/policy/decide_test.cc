@@ -23,6 +23,20 @@ TEST(Decide, KeepsAsMuchAsTheLimitSays) {
   EXPECT_EQ(Decide(RecordWithCoreLimit({}), {}).core_max, UINT64_MAX) << "it is not known";
 }
 
+TEST(Decide, KeepsTheDetailThatIsConfigured) {
+  const Config config{.detail = Detail::kMinimal};
+  for (const std::uint64_t limit : {std::uint64_t{4096}, std::uint64_t{1} << 30, UINT64_MAX}) {
+    const Decision decision = Decide(RecordWithCoreLimit(limit), config);
+    EXPECT_EQ(decision.detail, Detail::kMinimal);
+    EXPECT_EQ(decision.core_max, limit);
+  }
+  EXPECT_EQ(Decide(RecordWithCoreLimit(0), config).detail, Detail::kEvent) << "it asked for none";
+  EXPECT_EQ(
+      Decide(RecordWithCoreLimit(0), {.detail = Detail::kMinimal, .no_core_limit = Detail::kFull}).detail,
+      Detail::kMinimal);
+  EXPECT_EQ(Decide(RecordWithCoreLimit(0), {.no_core_limit = Detail::kMinimal}).detail, Detail::kMinimal);
+}
+
 TEST(Decide, ALimitBelowAPageIsAsZero) {
   for (const std::uint64_t limit : {1, 100, 4095}) {
     const Decision decision = Decide(RecordWithCoreLimit(limit), {});
@@ -56,6 +70,19 @@ TEST(Decide, DoesAsConfiguredForAProcessThatAskedForNoCore) {
   const Decision full = Decide(RecordWithCoreLimit(0), {.no_core_limit = Detail::kFull});
   EXPECT_EQ(full.detail, Detail::kFull);
   EXPECT_EQ(full.reason, "") << "nothing is less than everything";
+}
+
+TEST(Decide, IsOnlyEverLowered) {
+  Decision decision{.core_max = 5};
+  Lower(decision, Detail::kFull, "a");
+  EXPECT_EQ(decision.reason, "");
+  Lower(decision, Detail::kEvent, "b");
+  EXPECT_EQ(decision.detail, Detail::kEvent);
+  Lower(decision, Detail::kEvent, "c");
+  Lower(decision, Detail::kMinimal, "d");
+  EXPECT_EQ(decision.detail, Detail::kEvent);
+  EXPECT_EQ(decision.reason, "b");
+  EXPECT_EQ(decision.core_max, 5u);
 }
 
 }  // namespace

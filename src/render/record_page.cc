@@ -62,10 +62,13 @@ std::string PathText(const CrashRecord::Process& process, std::string_view name,
 
 std::string ProgramText(const CrashRecord& record) {
   const CrashRecord::Process& process = record.process;
-  return Join({PathText(process, "exe", process.exe), process.exe_deleted ? "deleted" : "",
-               record.files.exe.empty() ? "" : "a copy is kept",
-               process.exe_build_id.empty() ? "" : "build-id " + EscapeForTerminal(process.exe_build_id)},
-              ", ");
+  return Join(
+      {PathText(process, "exe", process.exe), process.exe_deleted ? "deleted" : "",
+       record.files.exe.empty() ? "" : "a copy is kept",
+       record.capture.exe_reason.empty() ? ""
+                                         : "no copy is kept: " + EscapeControls(record.capture.exe_reason),
+       process.exe_build_id.empty() ? "" : "build-id " + EscapeForTerminal(process.exe_build_id)},
+      ", ");
 }
 
 std::string NamespacesText(const CrashRecord::Process& process, const PageContext& context) {
@@ -82,7 +85,7 @@ std::string NamespacesText(const CrashRecord::Process& process, const PageContex
 std::string StartedText(const CrashRecord& record, std::int64_t now) {
   if (!record.process.started) return "";
   const std::string when = FormatMoment(*record.process.started, now);
-  const double up = static_cast<double>(record.time - *record.process.started) / 1e9;
+  const double up = (static_cast<double>(record.time) - static_cast<double>(*record.process.started)) / 1e9;
   return up > 0 ? fmt::format("{}, was up {}", when, FormatDuration(up)) : when;
 }
 
@@ -111,7 +114,8 @@ std::string UnreadText(const CrashRecord::Capture& capture) {
 }
 
 std::string VerifiedText(const CrashRecord::Capture& capture) {
-  if (!capture.verified) return "";
+  if (!capture.verified)
+    return capture.verify_reason.empty() ? "" : "no: " + EscapeControls(capture.verify_reason);
   if (capture.verified->different_bytes == 0)
     return FormatBytes(capture.verified->bytes) + " are what the kernel sent";
   return fmt::format("{} of {} differ from what the kernel sent",
@@ -157,6 +161,14 @@ std::string RepeatsText(const PageContext& context) {
                      FormatMomentInProse(repeats.last, context.now), repeats.crashes == 1 ? "was" : "were");
 }
 
+std::string RemovedText(const PageContext& context) {
+  if (!context.removed) return "";
+  const RemovedCore& removed = *context.removed;
+  std::string text = FormatMomentInProse(removed.time, context.now) + ", " + FormatBytes(removed.bytes);
+  if (!removed.why.empty()) text += ": " + EscapeControls(removed.why);
+  return text;
+}
+
 std::string FilesText(const CrashRecord& record, const PageContext& context) {
   return EscapeForTerminal(context.folder) + ": " +
          Join({"crash.json", record.files.core, record.files.exe, context.has_report ? "report.json" : "",
@@ -185,6 +197,7 @@ void AddRecordFields(Page& page, const CrashRecord& record, const PageContext& c
                    record.host.kernel.empty() ? "" : "Linux " + EscapeForTerminal(record.host.kernel)},
                   ", "));
   page.Field("Core", DescribeCapture(record.capture), ToneOf(record.capture.outcome));
+  page.Field("Removed", RemovedText(context), Tone::kWarning);
   page.Field("Holes", DescribeHoles(record.capture));
   page.Field("Reason", EscapeControls(record.capture.reason), ToneOf(record.capture.outcome));
   page.Field("Repeats", RepeatsText(context), Tone::kWarning);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "crash/record.h"
+#include "crash/removed_core.h"
 #include "crash/repeats.h"
 #include "render/page.h"
 #include "render/terminal.h"
@@ -33,6 +34,8 @@ struct PageContext {
   std::optional<Standing> standing;
   /// What a crash loop repeated after it.
   std::optional<Repeats> repeats;
+  /// Its core was there and was removed: then the record that is given names no core.
+  std::optional<RemovedCore> removed;
 };
 
 /// All that is known of a crash, as a page of text. What is not known has no line.
@@ -48,6 +51,8 @@ void AddRecordFields(Page& page, const CrashRecord& record, const PageContext& c
 [[nodiscard]] std::string CommandText(const CrashRecord::Process& process);
 /// "31 more until today at 14:05:00 were counted, not kept (crash loop)"; empty if there were none.
 [[nodiscard]] std::string RepeatsText(const PageContext& context);
+/// "today at 14:05:00, 12 MiB: it was older than 30 days"; empty if the core was not removed.
+[[nodiscard]] std::string RemovedText(const PageContext& context);
 /// The folder of the crash and the files in it.
 [[nodiscard]] std::string FilesText(const CrashRecord& record, const PageContext& context);
 

@@ -130,6 +130,13 @@ TEST(RecordPage, SaysWhatDirectCaptureCouldNotDo) {
   EXPECT_THAT(page, HasSubstr("4.0 KiB of 1.0 MiB differ from what the kernel sent"));
 }
 
+TEST(RecordPage, SaysWhyTheProgramIsNotKept) {
+  CrashRecord record = Sample();
+  record.capture.exe_reason = "its file system is not known to answer";
+  EXPECT_THAT(RenderRecordPage(record, Context()),
+              HasSubstr("Program     /usr/bin/imgproxy, no copy is kept: its file system is not known"));
+}
+
 TEST(RecordPage, NothingOfTheProcessReachesTheTerminalUnescaped) {
   const std::string evil = "\x1b]0;x\a\n\u202e";
   CrashRecord record = Sample();

@@ -171,6 +171,7 @@ class ReportPage {
     page_.Field("Signal", report_.cause.sentence.empty() ? "" : DescribeSignal(record_.signal));
     if (const auto items = ProcessItems(); !items.empty()) page_.Items("Process", items, " ", Tone::kPlain);
     page_.Field("Core", DescribeCapture(record_.capture), ToneOf(record_.capture.outcome));
+    page_.Field("Removed", RemovedText(context_), Tone::kWarning);
     page_.Field("Holes", DescribeHoles(record_.capture));
     page_.Field("Reason", EscapeControls(record_.capture.reason), ToneOf(record_.capture.outcome));
     page_.Field("Repeats", RepeatsText(context_), Tone::kWarning);
@@ -221,7 +222,9 @@ class ReportPage {
     if (!record_.thread.comm.empty() && record_.thread.comm != process.comm)
       who += fmt::format(" \"{}\"", EscapeForTerminal(record_.thread.comm));
     const std::string command = CommandText(process);
-    const double up = process.started ? static_cast<double>(record_.time - *process.started) / 1e9 : 0;
+    const double up = process.started
+                          ? (static_cast<double>(record_.time) - static_cast<double>(*process.started)) / 1e9
+                          : 0;
     std::vector<std::string> parts{who + (who.empty() || command.empty() ? "" : ": ") + command,
                                    process.uid ? "user " + UserName(*process.uid) : "",
                                    DescribeIdentity(process.cgroup),
@@ -250,7 +253,7 @@ class ReportPage {
       if (!frame.function.empty() || !frame.module || !told.insert(*frame.module).second) continue;
       const Module& module = report_.modules[*frame.module];
       if (!module.symbols.empty() && module.problem.empty()) continue;  // it has others
-      const std::string name = EscapeForTerminal(module.path.substr(module.path.rfind('/') + 1));
+      const std::string name = EscapeForTerminal(FileNameOf(module.path));
       parts.push_back(
           module.problem.empty() ? name : fmt::format("{} ({})", name, EscapeForTerminal(module.problem)));
     }

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/test_support.h"
 
@@ -55,6 +56,15 @@ TEST_F(SourceLinesTest, OnlyRegularFilesAreOpened) {
                                   std::string("/dev/tty"), std::string("/proc/self/environ")})
     EXPECT_THAT(ReadSourceLines(path, 1, 0), FailsWith(EINVAL)) << path;
   EXPECT_THAT(ReadSourceLines("cache.cc", 1, 0), FailsWith(EINVAL));
+}
+
+TEST_F(SourceLinesTest, RootIsShownOnlyWhatEverybodyMayRead) {
+  const std::string path = Write("secret\n");
+  ASSERT_EQ(::chmod(path.c_str(), 0600), 0);
+  if (::geteuid() == 0) EXPECT_THAT(ReadSourceLines(path, 1, 0), FailsWith(EACCES));
+  if (::geteuid() != 0) EXPECT_THAT(ReadSourceLines(path, 1, 0), Succeeds());
+  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+  EXPECT_THAT(ReadSourceLines(path, 1, 0), Succeeds());
 }
 
 TEST_F(SourceLinesTest, OnlyTheBeginningOfAHugeFileIsRead) {

@@ -17,8 +17,6 @@ namespace {
 constexpr std::size_t kGap = 2;             // cells between two columns
 constexpr std::size_t kFunctionUsual = 64;  // width of the column where there is no terminal
 
-std::string_view FileName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
-
 const Module* ModuleOf(const Frame& frame, const Report& report) {
   return frame.module && *frame.module < report.modules.size() ? &report.modules[*frame.module] : nullptr;
 }
@@ -31,7 +29,7 @@ bool IsRuntime(const Frame& frame, const Report& report) {
   const Module* module = ModuleOf(frame, report);
   if (module != nullptr)
     for (const std::string_view library : kLibraries)
-      if (FileName(module->path).starts_with(library)) return true;
+      if (FileNameOf(module->path).starts_with(library)) return true;
   return frame.file.starts_with("/usr/include/") || frame.file.starts_with("/usr/lib/gcc/");
 }
 
@@ -152,11 +150,11 @@ std::string FunctionText(const Frame& frame, std::size_t width) {
 
 std::string PlaceText(const Frame& frame, const Report& report) {
   if (!frame.file.empty()) {
-    const std::string file = EscapeForTerminal(FileName(frame.file));
+    const std::string file = EscapeForTerminal(FileNameOf(frame.file));
     return frame.line == 0 ? file : fmt::format("{}:{}", file, frame.line);
   }
   if (const Module* module = ModuleOf(frame, report); module != nullptr)
-    return fmt::format("{} +{:#x}", EscapeForTerminal(FileName(module->path)), frame.module_offset);
+    return fmt::format("{} +{:#x}", EscapeForTerminal(FileNameOf(module->path)), frame.module_offset);
   return fmt::format("{:#x}", frame.pc);
 }
 

@@ -15,8 +15,9 @@ std::string CoreColumn(CrashOutcome outcome, std::uint64_t core_bytes) {
     case CrashOutcome::kFull:
       return FormatBytes(core_bytes);
     case CrashOutcome::kTruncated:
-      return "truncated " + FormatBytes(core_bytes);
+      return core_bytes > 0 ? "truncated " + FormatBytes(core_bytes) : "truncated";
     case CrashOutcome::kMinimal:
+      return core_bytes > 0 ? "minimal " + FormatBytes(core_bytes) : "minimal";
     case CrashOutcome::kEvent:
     case CrashOutcome::kFailed:
       break;
@@ -45,7 +46,11 @@ std::string DescribeCapture(const CrashRecord::Capture& capture) {
     text += ": " + FormatBytes(capture.core_bytes);
     if (capture.outcome == CrashOutcome::kTruncated && capture.promised_bytes)
       text += fmt::format(" of {},", FormatBytes(*capture.promised_bytes));
+    else if (capture.full_bytes)
+      text += fmt::format(" of {},", FormatBytes(*capture.full_bytes));
     text += " in " + FormatBytes(capture.stored_bytes);
+  } else if (capture.stored_bytes > 0) {
+    text += ": " + FormatBytes(capture.stored_bytes) + " as stored";
   }
   switch (capture.method) {
     case CaptureMethod::kStream:

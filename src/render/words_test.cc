@@ -21,6 +21,7 @@ CrashRecord::Capture Capture(CrashOutcome outcome, CaptureMethod method) {
 TEST(CoreColumn, SaysWhatThereIs) {
   EXPECT_EQ(CoreColumn(CrashOutcome::kFull, 1 << 30), "1.0 GiB");
   EXPECT_EQ(CoreColumn(CrashOutcome::kTruncated, 310 << 20), "truncated 310 MiB");
+  EXPECT_EQ(CoreColumn(CrashOutcome::kMinimal, 1 << 20), "minimal 1.0 MiB");
   EXPECT_EQ(CoreColumn(CrashOutcome::kEvent, 0), "event");
   EXPECT_EQ(CoreColumn(CrashOutcome::kFailed, 0), "failed");
 }
@@ -35,6 +36,16 @@ TEST(DescribeCapture, TellsWhatATruncatedCoreShouldHave) {
   capture.promised_bytes = 2ULL << 30;
   capture.held_seconds = 0;
   EXPECT_EQ(DescribeCapture(capture), "truncated: 1.0 GiB of 2.0 GiB, in 58 MiB, imported from a core file");
+}
+
+TEST(DescribeCapture, TellsWhatAMinimalCoreWasMadeOf) {
+  auto capture = Capture(CrashOutcome::kMinimal, CaptureMethod::kDirect);
+  capture.core_bytes = 1 << 20;
+  capture.stored_bytes = 58 << 10;
+  capture.promised_bytes = capture.core_bytes;
+  capture.full_bytes = 8ULL << 30;
+  EXPECT_EQ(DescribeCapture(capture),
+            "minimal: 1.0 MiB of 8.0 GiB, in 58 KiB, taken directly over socket-request; held for 1.61 s");
 }
 
 TEST(DescribeHoles, TellsOfThoseThatZstdLeavesOut) {

@@ -1,5 +1,9 @@
 #include "server/crash_site.h"
 
+#include <algorithm>
+#include <span>
+
+#include "base/keyed_hash.h"
 #include "crash/identity.h"
 
 namespace obit {
@@ -7,8 +11,7 @@ namespace {
 
 /// What of a cgroup stays the same when a process is started anew: no login, and of a pod not the
 /// container.
-std::string ServiceOf(std::string_view cgroup) {
-  const Identity identity = IdentityOf(cgroup);
+std::string ServiceOf(const Identity& identity) {
   if (!identity.pod.empty()) return identity.pod;
   if (!identity.container.empty()) return identity.container;
   for (const std::string* unit : {&identity.user_unit, &identity.unit})
@@ -16,27 +19,43 @@ std::string ServiceOf(std::string_view cgroup) {
   return "";
 }
 
-}  // namespace
+/// The manager, who has it as a number, only tells containers apart.
+std::uint64_t ContainerHash(std::string_view name) {
+  return name.empty() ? 0 : std::max<std::uint64_t>(KeyedHash({}, std::as_bytes(std::span(name))), 1);
+}
 
-bool IsPrivileged(const PidfdInfo& info, const ProcessFacts& facts) {
-  if (info.dump_mode != DumpMode::kUser || facts.secure.value_or(false)) return true;
+/// But for AT_SECURE.
+bool HasMoreRights(const PidfdInfo& info, const ProcessFacts& facts) {
+  if (info.dump_mode != DumpMode::kUser) return true;
   if (!facts.uid || !facts.one_identity.value_or(false)) return true;
   // Ambient capabilities come without AT_SECURE. ptrace(2) guards such a process from its user just so.
   return *facts.uid != 0 && facts.capable.value_or(true);
 }
 
+}  // namespace
+
+bool IsPrivileged(const PidfdInfo& info, const ProcessFacts& facts) {
+  return HasMoreRights(info, facts) || facts.secure.value_or(false);
+}
+
 std::optional<CrashSite> SiteOf(const PidfdInfo& info, const CrashPlace& place) {
   const ProcessFacts& facts = place.facts;
-  if (!facts.uid || !facts.core_limit || !facts.signal) return std::nullopt;
+  const auto signal = facts.signal ? facts.signal : info.signal;
+  if (!facts.uid || !facts.core_limit || !signal) return std::nullopt;
+  const Identity identity = IdentityOf(facts.cgroup);
+  std::string service = ServiceOf(identity);
   return CrashSite{.uid = *facts.uid,
-                   .privileged = IsPrivileged(info, facts),
+                   .privileged = HasMoreRights(info, facts),
                    .wants_core = *facts.core_limit != 0,
-                   .service = ServiceOf(facts.cgroup),
-                   .comm = facts.comm,
-                   .signal = *facts.signal,
+                   .service = service,
+                   .service_of_system = !service.empty() && !identity.nested,
+                   .container = ContainerHash(identity.outermost),
+                   .signal = *signal,
                    .program = place.program,
                    .module_inode = place.pc.inode,
-                   .offset = place.pc.offset};
+                   .offset = place.pc.offset,
+                   .comm = facts.comm,
+                   .callers = place.callers};
 }
 
 }  // namespace obit

@@ -21,6 +21,7 @@ CrashPlace Place() {
                  .signal = 11};
   place.program = {.inode = 5, .made = 1, .written = 2};
   place.pc = {.inode = 7, .offset = 0x1136};
+  place.callers = 9;
   return place;
 }
 
@@ -34,18 +35,19 @@ TEST(CrashSite, IsAllThatTellsCrashesApart) {
   const auto site = SiteOf(kOfUser, Place());
   ASSERT_TRUE(site);
   EXPECT_EQ(*site, (CrashSite{.uid = 1000,
-                              .comm = "imgproxy",
                               .signal = 11,
                               .program = {.inode = 5, .made = 1, .written = 2},
                               .module_inode = 7,
-                              .offset = 0x1136}));
+                              .offset = 0x1136,
+                              .comm = "imgproxy",
+                              .callers = 9}));
 }
 
 TEST(CrashSite, OfAProcessWithMoreRightsIsAnother) {
   EXPECT_TRUE(SiteOf({.dump_mode = DumpMode::kRoot}, Place())->privileged);
   EXPECT_TRUE(SiteOf({}, Place())->privileged) << "not known";
   const std::function<void(ProcessFacts&)> changes[] = {
-      [](ProcessFacts& facts) { facts.secure = true; }, [](ProcessFacts& facts) { facts.capable = true; },
+      [](ProcessFacts& facts) { facts.capable = true; },
       [](ProcessFacts& facts) { facts.one_identity = false; }};
   for (const auto& change : changes) {
     CrashPlace place = Place();
@@ -69,6 +71,39 @@ TEST(CrashSite, CannotBeToldFromLittle) {
     change(place.facts);
     EXPECT_FALSE(SiteOf(kOfUser, place));
   }
+}
+
+TEST(CrashSite, HasTheSignalThatTheManagerKnowsWhereProcTellsNone) {
+  CrashPlace place = Place();
+  place.facts.signal.reset();
+  EXPECT_EQ(SiteOf({.dump_mode = DumpMode::kUser, .signal = 6}, place)->signal, 6);
+}
+
+TEST(CrashSite, KnowsWhoseChoiceANameIs) {
+  const auto site_in = [](const std::string& cgroup) {
+    CrashPlace place = Place();
+    place.facts.cgroup = cgroup;
+    return *SiteOf(kOfUser, place);
+  };
+  const std::string docker = "/docker-" + std::string(64, 'a') + ".scope";
+  EXPECT_TRUE(site_in("/system.slice/nginx.service").service_of_system);
+  EXPECT_EQ(site_in("/system.slice/nginx.service").container, 0u);
+  for (const char* users : {"/user.slice/user-1000.slice/user@1000.service", "/system.slice/own.service"}) {
+    const CrashSite unit = site_in(std::string(users) + "/nginx.service");
+    EXPECT_EQ(unit.service, "nginx.service");
+    EXPECT_FALSE(unit.service_of_system) << users;
+    const CrashSite container = site_in(users + docker);
+    EXPECT_FALSE(container.service_of_system) << users;
+    EXPECT_EQ(container.container, 0u) << users;
+  }
+  const CrashSite container = site_in("/system.slice" + docker);
+  EXPECT_TRUE(container.service_of_system);
+  EXPECT_NE(container.container, 0u);
+  const CrashSite inside =
+      site_in("/system.slice" + docker + "/system.slice/a.service/docker-" + std::string(64, 'b') + ".scope");
+  EXPECT_EQ(inside.container, container.container);
+  EXPECT_FALSE(inside.service_of_system);
+  EXPECT_FALSE(site_in("/").service_of_system);
 }
 
 TEST(CrashSite, KnowsTheServiceThatIsStartedAnew) {

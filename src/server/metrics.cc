@@ -1,6 +1,11 @@
 #include "server/metrics.h"
 
+#include <map>
+#include <string_view>
+
 #include <fmt/format.h>
+
+#include "kernel/core_pattern.h"
 
 namespace obit {
 namespace {
@@ -26,17 +31,31 @@ class Family {
   std::string_view name_;
 };
 
+/// Those that are not 0, by name.
+template <class Enum, std::size_t N>
+std::map<std::string_view, std::uint64_t> Named(const std::array<std::uint64_t, N>& counts) {
+  std::map<std::string_view, std::uint64_t> named;
+  for (std::size_t i = 0; i < N; ++i)
+    if (counts[i] > 0) named[NameOf(static_cast<Enum>(i))] = counts[i];
+  return named;
+}
+
+template <class Enum, std::size_t N>
+void Count(std::array<std::uint64_t, N>& counts, Enum what) {
+  if (const auto index = static_cast<std::size_t>(what); index < N) ++counts[index];
+}
+
 }  // namespace
 
 void Metrics::CountCrash(const CrashRecord& record) {
-  ++crashes_;
-  ++outcomes_[NameOf(record.capture.outcome)];
-  ++details_[NameOf(record.capture.detail)];
-  ++methods_[NameOf(record.capture.method)];
-  ++transports_[record.capture.transport];  // a word of obit's own
-  held_seconds_ += record.capture.held_seconds;
-  core_bytes_ += record.capture.core_bytes;
-  stored_bytes_ += record.capture.stored_bytes;
+  ++total.crashes;
+  Count(total.outcomes, record.capture.outcome);
+  Count(total.details, record.capture.detail);
+  Count(total.methods, record.capture.method);
+  if (const auto transport = TransportNamed(record.capture.transport)) Count(total.transports, *transport);
+  total.held_seconds += record.capture.held_seconds;
+  total.core_bytes += record.capture.core_bytes;
+  total.stored_bytes += record.capture.stored_bytes;
 }
 
 std::string Metrics::Render() const {
@@ -49,28 +68,39 @@ std::string Metrics::Render() const {
     Family family = counter(name, help);
     for (const auto& [of, count] : counts) family.Add(label, of, count);
   };
-  counter("obit_crashes_total", "Crashes that were recorded.").Add(crashes_);
-  labelled("obit_crash_outcomes_total", "Crashes, by what became of their core.", "outcome", outcomes_);
-  labelled("obit_crash_details_total", "Crashes, by how much of them was wanted.", "detail", details_);
-  labelled("obit_crash_methods_total", "Crashes, by the way their core was got.", "method", methods_);
-  labelled("obit_crash_transports_total", "Crashes, by the way the kernel told.", "transport", transports_);
+  counter("obit_crashes_total", "Crashes that were recorded.").Add(total.crashes);
+  labelled("obit_crash_outcomes_total", "Crashes, by what became of their core.", "outcome",
+           Named<CrashOutcome>(total.outcomes));
+  labelled("obit_crash_details_total", "Crashes, by how much of them was wanted.", "detail",
+           Named<Detail>(total.details));
+  labelled("obit_crash_methods_total", "Crashes, by the way their core was got.", "method",
+           Named<CaptureMethod>(total.methods));
+  labelled("obit_crash_transports_total", "Crashes, by the way the kernel told.", "transport",
+           Named<Transport>(total.transports));
   counter("obit_crashes_rejected_total", "Crashes that were only counted, as the configuration says.")
-      .Add(rejected);
-  counter("obit_crashes_repeated_total", "Crashes of crash loops, which were only counted.").Add(repeated);
-  counter("obit_crashes_lost_total", "Crashes of which not even a record could be written.").Add(lost);
-  counter("obit_refused_peers_total", "Connections of others than the kernel.").Add(refused);
-  counter("obit_core_bytes_total", "Bytes of cores.").Add(core_bytes_);
-  counter("obit_stored_bytes_total", "Bytes of cores as they were stored.").Add(stored_bytes_);
+      .Add(total.rejected());
+  counter("obit_crashes_repeated_total", "Crashes of crash loops, which were only counted.")
+      .Add(total.repeated());
+  counter("obit_crashes_over_budget_total",
+          "Crashes that were only counted, since their user or unit has had its crashes.")
+      .Add(total.over_budget());
+  counter("obit_crashes_lost_total", "Crashes of which not even a record could be written.")
+      .Add(total.all_lost());
+  counter("obit_refused_peers_total", "Connections of others than the kernel.").Add(total.refused.total());
+  counter("obit_core_bytes_total", "Bytes of cores.").Add(total.core_bytes);
+  counter("obit_stored_bytes_total", "Bytes of cores as they were stored.").Add(total.stored_bytes);
   Family held(text, "obit_held_seconds", "summary", "Seconds that crashed processes were held.");
-  text += fmt::format("obit_held_seconds_sum {:.6f}\nobit_held_seconds_count {}\n", held_seconds_, crashes_);
-  counter("obit_analyses_total", "Cores of which a report was made.").Add(analysed_);
-  counter("obit_analyses_failed_total", "Analyses that came to nothing.").Add(not_analysed_);
+  text += fmt::format("obit_held_seconds_sum {:.6f}\nobit_held_seconds_count {}\n", total.held_seconds,
+                      total.crashes);
+  counter("obit_analyses_total", "Cores of which a report was made.").Add(total.analysed);
+  counter("obit_analyses_failed_total", "Analyses that came to nothing.").Add(total.not_analysed);
   counter("obit_analyses_dropped_total", "Cores without a report, since too many waited.")
-      .Add(analyses_dropped);
-  counter("obit_hook_runs_total", "Hooks that were run.").Add(hooks.runs);
-  counter("obit_hook_failures_total", "Hooks that failed, or took too long.").Add(hooks.failures);
+      .Add(total.analyses_dropped.total());
+  counter("obit_hook_runs_total", "Hooks that were run.").Add(total.hook_runs.total());
+  counter("obit_hook_failures_total", "Hooks that failed, or took too long.")
+      .Add(total.hook_failures.total());
   counter("obit_hook_events_dropped_total", "Crashes and reports that no hook was told of.")
-      .Add(hooks.dropped);
+      .Add(total.hook_events_dropped.total());
   if (pattern_ours)
     Family(text, "obit_core_pattern_ours", "gauge",
            "1 if the core pattern leads here, 0 if crashes go elsewhere.")
@@ -79,8 +109,22 @@ std::string Metrics::Render() const {
   Family(text, "obit_store_bytes", "gauge", "Bytes of the cores in the store.").Add(store.stored_bytes);
   Family(text, "obit_store_free_bytes", "gauge", "Bytes that are free where the store lies.")
       .Add(store_free_bytes);
+  if (store_limit_bytes)
+    Family(text, "obit_store_limit_bytes", "gauge", "Bytes that retention lets the store hold.")
+        .Add(*store_limit_bytes);
+  labelled("obit_retention_cores_total", "Cores that retention removed; their records stay.", "why",
+           Named<RetentionReason>(total.removed_cores));
+  labelled("obit_retention_crashes_total", "Crashes that retention removed, with their records.", "why",
+           Named<RetentionReason>(total.removed_crashes));
+  counter("obit_retention_bytes_total", "Bytes that retention freed.").Add(total.removed_bytes);
   Family(text, "obit_queue_length", "gauge", "Crashes that wait for a capture.").Add(queued);
   Family(text, "obit_captures_running", "gauge", "Captures that run.").Add(captures);
+  counter("obit_processes_replaced_total", "Processes of obitd that died or hung, and were replaced.")
+      .Add(total.replaced.total());
+  Family(text, "obit_processes_left_behind", "gauge", "Replaced processes of obitd that do not die.")
+      .Add(left_behind);
+  counter("obit_log_lines_dropped_total", "Lines of the log that its reader was too slow for.")
+      .Add(total.log_dropped.total());
   return text;
 }
 

@@ -1,47 +1,43 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 
+#include "catalog/summary.h"
 #include "crash/record.h"
 #include "crash/report.h"
-#include "server/hook_queue.h"
-#include "store/index.h"
+#include "server/metric_counts.h"
 
 namespace obit {
-
-inline constexpr const char* kMetricsFile = "metrics.prom";  ///< in the store
 
 /// What obitd did since it started, in the text format of Prometheus (exposition format 0.0.4), for the
 /// textfile collector of its node exporter. Only numbers: everybody may read it.
 class Metrics {
  public:
+  /// `shared` outlives it; nullptr: the counts are its own.
+  explicit Metrics(MetricCounts* shared = nullptr) : total(shared == nullptr ? own_ : *shared) {}
+  Metrics(Metrics&&) = delete;
+
   void CountCrash(const CrashRecord& record);
-  void CountReport(const Report& report) { ++(report.failure.empty() ? analysed_ : not_analysed_); }
-
-  // Set before it is rendered.
-  std::uint64_t rejected = 0;          ///< crashes that were only counted, as the configuration says
-  std::uint64_t repeated = 0;          ///< those of crash loops
-  std::uint64_t lost = 0;              ///< crashes without a record
-  std::uint64_t refused = 0;           ///< connections of others than the kernel
-  std::uint64_t queued = 0;            ///< crashes that wait for a capture, now
-  std::uint64_t captures = 0;          ///< that run, now
-  std::uint64_t analyses_dropped = 0;  ///< cores left without a report, since too many waited
-  std::optional<bool> pattern_ours;    ///< the core pattern leads here; nothing: nobody has looked yet
-  HookQueue::Counters hooks;
-  StoreUse store;                      ///< now
-  std::uint64_t store_free_bytes = 0;  ///< of its file system, now
-
-  [[nodiscard]] std::string Render() const;
+  void CountReport(const Report& report) { ++(report.failure.empty() ? total.analysed : total.not_analysed); }
 
  private:
-  std::map<std::string_view, std::uint64_t> outcomes_, details_, methods_;
-  std::map<std::string, std::uint64_t> transports_;
-  std::uint64_t crashes_ = 0, core_bytes_ = 0, stored_bytes_ = 0, analysed_ = 0, not_analysed_ = 0;
-  double held_seconds_ = 0;
+  MetricCounts own_;
+
+ public:
+  MetricCounts& total;  ///< since the start of obitd
+
+  // Now. Set before it is rendered.
+  std::uint64_t queued = 0;          ///< crashes that wait for a capture
+  std::uint64_t captures = 0;        ///< that run
+  std::uint64_t left_behind = 0;     ///< processes of obitd that were replaced and do not die
+  std::optional<bool> pattern_ours;  ///< the core pattern leads here; nothing: nobody has looked yet
+  StoreUse store;
+  std::uint64_t store_free_bytes = 0;              ///< of its file system
+  std::optional<std::uint64_t> store_limit_bytes;  ///< what retention lets it hold
+
+  [[nodiscard]] std::string Render() const;
 };
 
 }  // namespace obit

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "server/event_loop.h"
+#include "process/event_loop.h"
 
 namespace obit {
 

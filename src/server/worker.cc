@@ -1,101 +1,212 @@
-#include "server/worker.h"
-
 #include <algorithm>
-#include <csignal>
+#include <array>
 #include <cstring>
+#include <optional>
+#include <span>
+#include <string>
 #include <thread>
+#include <vector>
 
-#include <sys/prctl.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "capture/capture.h"
+#include "kernel/bag.h"
 #include "server/confine.h"
-#include "server/descriptors.h"
+#include "server/facts_record.h"
+#include "server/messages.h"
+#include "server/patient_messages.h"
+#include "server/role.h"
+#include "store/prepared.h"
 
 namespace obit {
 namespace {
 
-void Send(const Fd& manager, const WorkerReport& report) {
-  // If it fails the manager is gone, and this process with it.
-  (void)SendMessage(manager, std::as_bytes(std::span(&report, 1)), {});
-}
-
-WorkerReport ReportOf(const Result<CrashRecord>& result) {
-  WorkerReport report{.kind = WorkerReport::Kind::kStored};
-  if (result) return report;
-  report.kind = WorkerReport::Kind::kFailed;
-  report.code = result.error().code;
-  const std::string_view text = std::string_view(result.error().what).substr(0, sizeof report.error - 1);
-  std::memcpy(report.error, text.data(), text.size());
-  return report;
-}
-
 /// Each needs about 1 MiB, in every capture at once: so what obitd needs depends little on the machine.
 constexpr unsigned kThreadsMax = 4;
+
+/// For a bag that has no end yet, ns: its sender hangs, for the manager has given it up. The process waits.
+constexpr std::int64_t kBagWait = 100'000'000;
+
+constexpr int kPrepareAgain = 1000;  // ms, after a disk was full
+
+/// Before a recovery that failed is tried again, ms. Nobody waits for it, and whoever gives it up keeps a
+/// core that nobody has looked into.
+constexpr int kRecoverAgain[] = {0, 100, 1000};
 
 CoreWriter::Options WriterOptions() {
   return {.threads = std::clamp(std::thread::hardware_concurrency(), 1u, kThreadsMax)};
 }
 
-WorkerReport Work(const Fd& manager, const WorkerJob& job, std::vector<Fd> fds,
-                  std::atomic<std::uint64_t>& progress) {
-  const std::string reason(job.reason, ::strnlen(job.reason, sizeof job.reason));
-  if (job.kind == WorkerJob::Kind::kRecover) {
-    if (fds.size() != 1) return ReportOf(Refuse(EBADMSG, "job without its folder"));
-    return ReportOf(Recover(fds[0], reason));
+/// Puts what the bag has into `capture`; what it lacks the stream has.
+void TakeFrom(Fd bag, CaptureJob& capture) {
+  auto contents = EmptyBag(std::move(bag), MonotonicNow() + kBagWait);
+  if (!contents) {
+    capture.stream_reason = std::move(contents).error().what;
+    return;
   }
-  const std::size_t expected = 2 + (job.has_exe != 0 ? 1 : 0) + (job.has_memory != 0 ? 4 : 0);
-  if (fds.size() != expected) return ReportOf(Refuse(EBADMSG, "job without its descriptors"));
-  auto next = fds.begin();
+  capture.exe = std::move(contents->program.file);
+  capture.exe_reachable = contents->program.reachable;
+  capture.record.capture.exe_reason = std::move(contents->program.missing);
+  capture.memory = std::move(contents->memory);
+  // For a recovery, which cannot tell; the capture says how it was in the end.
+  if (capture.memory) capture.record.capture.method = CaptureMethod::kDirect;
+  capture.stream_reason = std::move(contents->note);
+  if (!contents->whole && !capture.memory && capture.stream_reason.empty())
+    capture.stream_reason = "its memory could not be opened in time";
+}
+
+/// What the core of a crash takes on the disk; 0: there is none.
+using CoreBytes = std::uint64_t;
+
+/// Does one job after another. Before it asks for one, the folder of the next crash is made: what a disk that
+/// is slow or full does to it then, nobody waits for.
+class Worker {
+ public:
+  Worker(const Fd& manager, const Fd& incoming, std::atomic<std::uint64_t>& progress, CrashRecord::Host host)
+      : manager_(manager), incoming_(incoming), progress_(progress), host_(std::move(host)) {}
+
+  /// Until the manager is gone.
+  void Run();
+
+ private:
+  bool Report(const JobReport& report, std::string_view text = {}) const;
+  void Prepare();
+  bool DoNext();
+  Result<CoreBytes> Do(const Job& job, std::string_view text, std::vector<Fd> fds);
+  Result<CoreBytes> TryToRecover(const RecoveryJob& job, bool owner_killed);
+  Result<PreparedCrash> PlaceFor(const Job& job, std::size_t fds);
+  Result<CoreBytes> DoCapture(const Job& job, std::string_view facts, std::vector<Fd> fds);
+
+  const Fd& manager_;
+  const Fd& incoming_;
+  std::atomic<std::uint64_t>& progress_;
+  const CrashRecord::Host host_;
+  std::optional<PreparedCrash> prepared_;
+  std::string unprepared_;  // why there is none
+};
+
+/// False: nobody reads it any more.
+bool Worker::Report(const JobReport& report, std::string_view text) const {
+  std::vector<std::byte> bytes(sizeof report + std::min(text.size(), kReasonMax));
+  std::memcpy(bytes.data(), &report, sizeof report);
+  std::ranges::copy(std::as_bytes(std::span(text)).first(bytes.size() - sizeof report),
+                    bytes.data() + sizeof report);
+  return SendPatiently(manager_, bytes).has_value();
+}
+
+void Worker::Prepare() {
+  if (prepared_) return;
+  auto prepared = PrepareCrash(incoming_);
+  if (prepared) {
+    prepared_ = std::move(*prepared);
+    unprepared_.clear();
+  } else if (prepared.error().what != unprepared_) {
+    unprepared_ = std::move(prepared).error().what;
+    Log(Severity::kError, "no folder for the next crash, whose core will be lost: {}", unprepared_);
+  }
+}
+
+/// Ready it is without a folder, too: crashes are recorded all the same.
+void Worker::Run() {
+  do Prepare();
+  while (Report({.kind = JobReport::Kind::kReady}) && DoNext());
+  if (prepared_) DropPrepared(incoming_, *prepared_);
+}
+
+bool Worker::DoNext() {
+  pollfd watched{manager_.get(), POLLIN, 0};
+  while (!prepared_ && ::poll(&watched, 1, kPrepareAgain) == 0) Prepare();
+  auto message = ReceivePatiently(manager_, kMessageMax);
+  if (!message || message->bytes.size() < sizeof(Job)) return false;
+  Job job;
+  std::memcpy(&job, message->bytes.data(), sizeof job);
+  const std::string_view text(reinterpret_cast<const char*>(message->bytes.data()) + sizeof job,
+                              message->bytes.size() - sizeof job);
+  const auto done = Do(job, text, std::move(message->fds));
+  if (done)
+    Report({.kind = JobReport::Kind::kStored, .crash = job.crash, .core_bytes = *done});
+  else
+    Report({.kind = JobReport::Kind::kFailed, .crash = job.crash}, done.error().what);
+  return true;  // if it is gone, the next report tells
+}
+
+Result<CoreBytes> Worker::Do(const Job& job, std::string_view text, std::vector<Fd> fds) {
+  if (job.kind == Job::Kind::kCapture) return DoCapture(job, text, std::move(fds));
+  const std::string id = TextIn(job.head.id);
+  if (job.kind != Job::Kind::kRecover || !IsCrashId(id)) return Refuse(EBADMSG, "a job that is none");
+  const RecoveryJob recovery{id, std::string(text), host_.boot_id, &progress_};
+  const bool owner_killed = job.head.owner_killed != 0;
+  auto recovered = TryToRecover(recovery, owner_killed);
+  for (const int pause : kRecoverAgain) {
+    if (recovered || recovered.error().code == ENOENT) break;  // else it may go well
+    ::poll(nullptr, 0, pause);
+    recovered = TryToRecover(recovery, owner_killed);
+  }
+  return recovered;
+}
+
+Result<CoreBytes> Worker::TryToRecover(const RecoveryJob& job, bool owner_killed) {
+  const Fd dir = OBIT_TRY_IN(TakeIncoming(incoming_, job.id, owner_killed), "recover crash {}", job.id);
+  const CrashRecord record = OBIT_TRY_IN(Recover(dir, job), "recover crash {}", job.id);
+  return record.capture.stored_bytes;
+}
+
+/// The prepared folder, if this job can have it.
+Result<PreparedCrash> Worker::PlaceFor(const Job& job, std::size_t fds) {
+  if (fds != 1U + (job.has_bag != 0 ? 1 : 0) || !IsCrashId(TextIn(job.head.id)))
+    return Refuse(EBADMSG, "a job that is none");
+  if (!prepared_) return Refuse(ENOSPC, "there is no folder for its core: {}", unprepared_);
+  return *std::exchange(prepared_, std::nullopt);
+}
+
+/// Until the release it opens nothing, and makes, renames or removes nothing: only what is open is written.
+Result<CoreBytes> Worker::DoCapture(const Job& job, std::string_view facts, std::vector<Fd> fds) {
+  auto place = PlaceFor(job, fds.size());
+  if (!place) {
+    for (Fd& fd : fds) ReleaseConnection(fd);
+    Report({.kind = JobReport::Kind::kReleased, .crash = job.crash});
+    return std::unexpected(std::move(place).error());
+  }
   CaptureJob capture;
-  capture.dir = std::move(*next++);
-  capture.connection = std::move(*next++);
-  if (job.has_exe != 0) capture.exe = std::move(*next++);
-  if (job.has_memory != 0) {
-    ProcessMemory& memory = capture.memory.emplace();
-    for (Fd* part : {&memory.mem, &memory.pagemap, &memory.maps, &memory.smaps}) *part = std::move(*next++);
-  }
-  capture.stream_reason = reason;
-  capture.exe_reachable = job.exe_reachable != 0;
+  capture.record = MakeRecord(job.head, facts);
+  capture.record.host = host_;
+  capture.dir = std::move(place->dir);
+  capture.core = std::move(place->core);
+  capture.begun = std::move(place->begun);
+  capture.connection = std::move(fds[0]);
+  ::fcntl(capture.connection.get(), F_SETFL, O_NONBLOCK);
+  if (job.has_bag != 0) TakeFrom(std::move(fds[1]), capture);
   capture.verify = job.verify != 0;
   if (job.has_offer != 0) capture.offer = job.offer;
   capture.accepted = job.accepted;
   capture.core_max = job.core_max;
   capture.deadlines = {std::chrono::nanoseconds(job.progress_ns), std::chrono::nanoseconds(job.capture_ns)};
   capture.writer = WriterOptions();
-  return ReportOf(
-      Capture(std::move(capture), progress, [&] { Send(manager, {.kind = WorkerReport::Kind::kReleased}); }));
+  Result<void> named;
+  const CrashRecord record = OBIT_TRY(Capture(std::move(capture), progress_, [&] {
+    Report({.kind = JobReport::Kind::kReleased, .crash = job.crash});
+    named = NamePrepared(incoming_, *place, TextIn(job.head.id));
+  }));
+  OBIT_TRY(std::move(named));
+  return record.capture.stored_bytes;
 }
 
 }  // namespace
 
-void RunWorker(Fd manager, Fd incoming, std::atomic<std::uint64_t>& progress, pid_t manager_pid) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != manager_pid) ::_exit(0);  // it died before the line above
-  ::prctl(PR_SET_DUMPABLE, 0);                 // a crash of the worker must not connect to its own server
-  ::prctl(PR_SET_NAME, "obitd-capture");
+void RunWorker(WorkerSetup setup) {
   ::umask(077);
-  KeepOnly({{&manager, &incoming}});
-  if (const auto confined = ConfineWorker(incoming); !confined) {
+  CrashRecord::Host host = ThisHost();
+  if (const auto confined = ConfineWorker(setup.incoming); !confined) {
     Log(Severity::kError, "a capture worker cannot be confined: {}", confined.error().what);
     ::_exit(1);
   }
-  incoming.Reset();
-  // A terminal's ^C reaches the whole group; the manager decides what becomes of a running capture.
-  ::signal(SIGINT, SIG_IGN);
-  ::signal(SIGTERM, SIG_IGN);
-  ::signal(SIGHUP, SIG_IGN);
-  ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error to report, not a death
-  for (;;) {
-    auto message = ReceiveMessage(manager, sizeof(WorkerJob), 0);
-    if (!message || message->bytes.size() != sizeof(WorkerJob)) ::_exit(0);  // the manager is gone
-    WorkerJob job;
-    std::memcpy(&job, message->bytes.data(), sizeof job);
-    progress.store(0, std::memory_order_relaxed);
-    Send(manager, Work(manager, job, std::move(message->fds), progress));
-  }
+  Worker(setup.manager, setup.incoming, *setup.progress, std::move(host)).Run();
+  ::_exit(0);
 }
 
 }  // namespace obit

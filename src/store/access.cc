@@ -5,7 +5,9 @@
 #include <sys/acl.h>
 #include <sys/stat.h>
 
+#include "base/inside.h"
 #include "base/io.h"
+#include "store/store.h"
 
 namespace obit {
 namespace {
@@ -32,7 +34,7 @@ int AddEntry(Acl& acl, acl_tag_t tag, unsigned rights, std::optional<uid_t> user
 
 /// The rights of the store's user, of the crash's owner, and of the store's group.
 Result<bool> Share(const Fd& file, mode_t mode, unsigned own, unsigned owners, unsigned groups,
-                   std::optional<uid_t> owner) {
+                   CrashOwner owner) {
   if (::fchmod(file.get(), mode) < 0) return Fail(errno, "set the rights of a crash");
   if (!owner) return true;
   Acl acl(::acl_init(5), ::acl_free);
@@ -48,38 +50,80 @@ Result<bool> Share(const Fd& file, mode_t mode, unsigned own, unsigned owners, u
   return Fail(errno, "give a crash to its owner");
 }
 
+bool IsOfObit(const struct stat& folder, const struct stat& file) {
+  return S_ISREG(file.st_mode) && file.st_uid == folder.st_uid;
+}
+std::unexpected<Error> NotOfObit(const std::string& name) {
+  return Refuse(EPERM, "{} was not written by obit: somebody has replaced it", name);
+}
+
 }  // namespace
 
-std::optional<uid_t> OwnerOf(const CrashRecord& record) {
+CrashOwner OwnerOf(const CrashRecord& record) {
   const CrashRecord::Process& process = record.process;
   if (process.privileged.value_or(true)) return std::nullopt;
   return process.uid;
 }
 
-Result<bool> ShareFile(const Fd& file, std::optional<uid_t> owner) {
-  return Share(file, 0640, kRead | kWrite, kRead, kRead, owner);
+Result<bool> ShareFile(const Fd& file, CrashOwner owner) {
+  return Share(file, kCrashFile, kRead | kWrite, kRead, kRead, owner);
 }
 
 Result<bool> ShareCrash(const Fd& dir, const CrashRecord& record) {
   const auto owner = OwnerOf(record);
   bool shared = true;
-  for (const std::string& name : OBIT_TRY(ListDirectory(dir))) {
-    const Fd file = OBIT_TRY(OpenAt(dir, name, O_RDONLY | O_NONBLOCK));
-    shared = OBIT_TRY(ShareFile(file, owner)) && shared;
+  // No others: what else lies there is not of obit.
+  for (const char* name : {kRecordFile, kCoreFile, kExeFile}) {
+    const auto file = OpenGenuine(dir, name);
+    struct stat status{};
+    // Somebody else's, or somebody else's too: it gets no rights from here.
+    if (!file && (file.error().code == ENOENT || file.error().code == EPERM || file.error().code == ELOOP ||
+                  file.error().code == EXDEV || file.error().code == ENXIO))
+      continue;
+    if (!file) return std::unexpected(file.error());
+    if (::fstat(file->get(), &status) < 0) return Fail(errno, "stat {}", name);
+    if (status.st_nlink > 1) continue;
+    shared = OBIT_TRY(ShareFile(*file, owner)) && shared;
   }
   constexpr unsigned kAll = kRead | kWrite | kExecute;
-  return OBIT_TRY(Share(dir, 0750, kAll, kAll, kRead | kExecute, owner)) && shared;
+  return OBIT_TRY(Share(dir, kCrashFolder, kAll, kAll, kRead | kExecute, owner)) && shared;
 }
+
+void KeepForRoot(const Fd& dir) { (void)::fchmod(dir.get(), kPrivateFolder); }
 
 Result<Fd> OpenGenuine(const Fd& dir, const std::string& name) {
   // O_NONBLOCK: a FIFO in the place of a regular file must not hang the reader.
-  Fd file = OBIT_TRY(OpenAt(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  auto file = OpenInside(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   struct stat folder{}, status{};
-  if (::fstat(dir.get(), &folder) < 0 || ::fstat(file.get(), &status) < 0)
+  if (!file) {
+    // Who replaces it by a socket, or by a file that is closed to the reader or leased (F_SETLEASE of
+    // fcntl(2)), hides nothing by that.
+    const int error = file.error().code;
+    if ((error == EACCES || error == ENXIO || error == ENODEV || error == EAGAIN) &&
+        ::fstat(dir.get(), &folder) == 0) {
+      const auto there = LookInside(dir, name);
+      if (there && !IsOfObit(folder, *there)) return NotOfObit(name);
+    }
+    return file;
+  }
+  if (::fstat(dir.get(), &folder) < 0 || ::fstat(file->get(), &status) < 0)
     return Fail(errno, "stat {}", name);
-  if (!S_ISREG(status.st_mode) || status.st_uid != folder.st_uid)
-    return Refuse(EPERM, "{} was not written by obit: somebody has replaced it", name);
+  if (!IsOfObit(folder, status)) return NotOfObit(name);
   return file;
+}
+
+bool SaysThereIsNone(const Error& error) {
+  switch (error.code) {
+    case ENOENT:
+    case EBADMSG:
+    case EPROTONOSUPPORT:
+    case EPERM:
+    case ELOOP:
+    case EXDEV:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace obit

@@ -9,12 +9,12 @@
 
 #include "base/io.h"
 #include "base/test_support.h"
-#include "store/test_support.h"
+#include "store/test_owner.h"
 
 namespace obit {
 namespace {
 
-using testing::Child;
+using testing::CanAs;
 using testing::FailsWith;
 using testing::SampleRecord;
 using testing::Succeeds;
@@ -41,31 +41,11 @@ class AccessTest : public ::testing::Test {
     ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
   }
 
-  CrashLocation Commit(bool privileged) {
-    CrashRecord record = SampleRecord();
-    record.process.uid = kOwner;
-    record.process.privileged = privileged;
-    const IncomingCrash incoming = *store_.Begin(record.id);
-    EXPECT_THAT(WriteFileAtomically(incoming.dir, kRecordFile, RecordToJson(record), 0600), Succeeds());
-    EXPECT_THAT(WriteFileAtomically(incoming.dir, kCoreFile, "core", 0600), Succeeds());
-    EXPECT_EQ(ShareCrash(incoming.dir, record).value_or(false), true);
-    return *store_.Commit(record.id, record.time);
-  }
+  CrashLocation Commit(bool privileged) { return testing::CommitOf(store_, kOwner, privileged); }
 
-  /// True if `user` can do it.
-  static bool As(uid_t user, const std::function<bool()>& what) {
-    Child child(::fork());
-    if (child.pid() == 0) {
-      if (::setgroups(0, nullptr) < 0 || ::setgid(user) < 0 || ::setuid(user) < 0) ::_exit(2);
-      ::_exit(what() ? 0 : 1);
-    }
-    const int status = child.Wait();
-    EXPECT_TRUE(status == 0 || status == 1 << 8) << status;
-    return status == 0;
-  }
   /// Opens the store anew, as the user would.
   bool CanLoad(uid_t user, const CrashLocation& crash) {
-    return As(user, [&] {
+    return CanAs(user, [&] {
       const auto store = Store::Open(store_.path());
       return store && store->Load(crash) && store->OpenFile(crash, kCoreFile);
     });
@@ -75,19 +55,35 @@ class AccessTest : public ::testing::Test {
   Store store_ = *Store::Create(folder_ / "store");
 };
 
+TEST_F(AccessTest, ALeaseOfTheOwnerDelaysNobody) {
+  const CrashLocation crash = Commit(false);
+  const std::string path = store_.PathOf(crash) + "/" + kCommitFile;
+  const auto leased = Open(path, O_RDWR | O_CREAT, 0600);
+  ASSERT_THAT(leased, Succeeds());
+  ASSERT_EQ(::fchown(leased->get(), kOwner, kOwner), 0);
+  const auto handler = ::signal(SIGIO, SIG_IGN);  // what the owner hears of who opens it
+  if (::fcntl(leased->get(), F_SETLEASE, F_WRLCK) < 0) GTEST_SKIP() << "no leases here";
+  EXPECT_THAT(store_.OpenFile(crash, kCommitFile), FailsWith(EPERM));
+  EXPECT_THAT(store_.LoadCommitNumber(crash), FailsWith(EPERM));
+  EXPECT_TRUE(SaysThereIsNone(store_.LoadCommitNumber(crash).error()));
+  ::signal(SIGIO, handler);
+}
+
 TEST_F(AccessTest, IsForTheOwner) {
   const CrashLocation crash = Commit(false);
   EXPECT_TRUE(CanLoad(kOwner, crash));
   EXPECT_FALSE(CanLoad(kOther, crash));
-  ASSERT_THAT(store_.WriteReport(crash, {.id = crash.id}), Succeeds());
-  EXPECT_TRUE(As(kOwner, [&] { return Store::Open(store_.path())->LoadReport(crash).has_value(); }));
-  EXPECT_FALSE(As(kOther, [&] { return Store::Open(store_.path())->LoadReport(crash).has_value(); }));
+  ASSERT_THAT(store_.WriteReport(crash, {.id = crash.id}, kOwner), Succeeds());
+  EXPECT_TRUE(CanAs(kOwner, [&] { return Store::Open(store_.path())->LoadReport(crash).has_value(); }));
+  EXPECT_FALSE(CanAs(kOther, [&] { return Store::Open(store_.path())->LoadReport(crash).has_value(); }));
   EXPECT_FALSE(
-      As(kOwner, [&] { return ::open((store_.PathOf(crash) + "/core.zst").c_str(), O_WRONLY) >= 0; }));
+      CanAs(kOwner, [&] { return ::open((store_.PathOf(crash) + "/core.zst").c_str(), O_WRONLY) >= 0; }));
 }
 
 TEST_F(AccessTest, IsForNobodyElseIfItWasPrivileged) {
   const CrashLocation crash = Commit(true);
+  ASSERT_THAT(store_.WriteReport(crash, {.id = crash.id}, std::nullopt), Succeeds());
+  EXPECT_FALSE(CanAs(kOwner, [&] { return Store::Open(store_.path())->LoadReport(crash).has_value(); }));
   EXPECT_FALSE(CanLoad(kOwner, crash));
   EXPECT_FALSE(CanLoad(kOther, crash));
   EXPECT_TRUE(store_.Load(crash));
@@ -96,13 +92,15 @@ TEST_F(AccessTest, IsForNobodyElseIfItWasPrivileged) {
 TEST_F(AccessTest, TheOwnerPinsAndRemoves) {
   const CrashLocation crash = Commit(false);
   const auto by = [&](uid_t user, const std::function<bool(const Store&)>& what) {
-    return As(user, [&] { return what(*Store::Open(store_.path())); });
+    return CanAs(user, [&] { return what(*Store::Open(store_.path())); });
   };
   EXPECT_FALSE(by(kOther, [&](const Store& store) { return store.Pin(crash, true).has_value(); }));
   EXPECT_TRUE(by(kOwner, [&](const Store& store) { return store.Pin(crash, true).has_value(); }));
   EXPECT_TRUE(store_.PresenceOf(crash).pinned);
   EXPECT_TRUE(by(kOwner, [&](const Store& store) { return store.Pin(crash, false).has_value(); }));
   EXPECT_FALSE(store_.PresenceOf(crash).pinned);
+  EXPECT_TRUE(by(kOther, [&](const Store& store) { return store.PresenceOf(crash).pinned; }))
+      << "who cannot tell removes nothing";
   EXPECT_FALSE(by(kOther, [&](const Store& store) { return store.Remove(crash).has_value(); }));
   EXPECT_TRUE(store_.PresenceOf(crash).exists);
   EXPECT_TRUE(by(kOwner, [&](const Store& store) { return store.Remove(crash).has_value(); }));
@@ -115,14 +113,14 @@ TEST_F(AccessTest, NothingOfTheOwnersIsBelieved) {
   const CrashLocation crash = Commit(false);
   const std::string folder = store_.PathOf(crash);
   const auto replace = [&](const char* name, const std::string& by) {
-    return As(kOwner, [&] {
+    return CanAs(kOwner, [&] {
       return ::unlink((folder + "/" + name).c_str()) == 0 &&
              ::symlink(by.c_str(), (folder + "/" + name).c_str()) == 0;
     });
   };
   ASSERT_TRUE(replace(kCoreFile, "/etc/shadow"));
   EXPECT_THAT(store_.OpenFile(crash, kCoreFile), FailsWith(ELOOP));
-  ASSERT_TRUE(As(kOwner, [&] {
+  ASSERT_TRUE(CanAs(kOwner, [&] {
     const auto dir = Open(folder, O_RDONLY | O_DIRECTORY);
     CrashRecord forged = SampleRecord();
     forged.id = crash.id;
@@ -130,7 +128,23 @@ TEST_F(AccessTest, NothingOfTheOwnersIsBelieved) {
     return dir && WriteFileAtomically(*dir, kRecordFile, RecordToJson(forged), 0644).has_value();
   }));
   EXPECT_THAT(store_.Load(crash), FailsWith(EPERM));
-  EXPECT_THAT(store_.WriteReport(crash, {.id = crash.id}), FailsWith(EPERM));
+  EXPECT_THAT(store_.WriteReport(crash, {.id = crash.id}, kOwner), FailsWith(EPERM));
+}
+
+TEST_F(AccessTest, AFileInItsPlaceThatCannotBeOpenedIsNotTheStores) {
+  constexpr uid_t kUser = 61000;  // of the store
+  const CrashLocation crash = Commit(false);
+  const std::string folder = store_.PathOf(crash);
+  ASSERT_EQ(::chown(folder.c_str(), kUser, kUser), 0);
+  ASSERT_TRUE(CanAs(kOwner, [&] {
+    return ::mknod((folder + "/" + kReportFile).c_str(), S_IFREG, 0) == 0 &&
+           ::mknod((folder + "/" + kCommitFile).c_str(), S_IFSOCK | 0777, 0) == 0;
+  }));
+  EXPECT_TRUE(CanAs(kUser, [&] {
+    const auto report = store_.LoadReport(crash);
+    const auto number = store_.LoadCommitNumber(crash);
+    return !report && report.error().code == EPERM && !number && number.error().code == EPERM;
+  }));
 }
 
 TEST_F(AccessTest, AReportIsNotWrittenThroughALink) {
@@ -138,7 +152,7 @@ TEST_F(AccessTest, AReportIsNotWrittenThroughALink) {
   const std::string target = store_.path() + "/target";
   ASSERT_TRUE(WriteFileAtomically(store_.root(), "target", "untouched", 0600));
   ASSERT_EQ(::link(target.c_str(), (store_.PathOf(crash) + "/report.json.new").c_str()), 0);
-  ASSERT_THAT(store_.WriteReport(crash, {.id = crash.id}), Succeeds());
+  ASSERT_THAT(store_.WriteReport(crash, {.id = crash.id}, kOwner), Succeeds());
   EXPECT_EQ(ReadFile(target, 100)->text, "untouched");
   EXPECT_THAT(store_.LoadReport(crash), Succeeds());
 }
@@ -146,7 +160,7 @@ TEST_F(AccessTest, AReportIsNotWrittenThroughALink) {
 TEST_F(AccessTest, RemovesWhatTheOwnerPutThere) {
   const CrashLocation crash = Commit(false);
   const std::string folder = store_.PathOf(crash);
-  ASSERT_TRUE(As(kOwner, [&] {
+  ASSERT_TRUE(CanAs(kOwner, [&] {
     return ::mkdir((folder + "/a").c_str(), 0700) == 0 && ::mkdir((folder + "/a/b").c_str(), 0700) == 0 &&
            ::symlink(store_.path().c_str(), (folder + "/a/store").c_str()) == 0;
   }));

@@ -18,14 +18,14 @@ struct StoreNumbers {
   Sequence accepted, committed;
   std::vector<std::string> problems;  ///< what was odd with them, for the log
 };
-/// Opens them for a process that takes so many at once. They go on behind those that the index knows: crashes
-/// of another store may have been copied into this one. Where the files are lost or damaged, the store is
-/// listed.
-[[nodiscard]] StoreNumbers OpenNumbers(const Store& store, std::uint64_t range, bool waits);
+/// Opens them for a process that takes so many at once, as far as their files tell. The crashes of the store
+/// tell more: OpenNumbers (catalog/numbers.h) looks at both.
+[[nodiscard]] StoreNumbers ReadNumbers(const Store& store, std::uint64_t range, bool waits);
 
 /// What became of a commit.
 struct Committed {
   CrashLocation location;
+  std::uint64_t number = 0;         ///< CommitMark::number; 0: it got none
   std::optional<Error> unnumbered;  ///< why it got no commit number: try NumberCommitted later
 };
 /// Store::Commit with a number. Numbers are given and crashes renamed under one lock, so nobody who has seen
@@ -33,7 +33,8 @@ struct Committed {
 /// the same.
 [[nodiscard]] Result<Committed> CommitNumbered(const Store& store, Sequence& committed,
                                                const CrashRecord& record);
-/// Gives a number to a crash that was committed without. EEXIST: it has one. ENOENT: it was removed.
+/// Gives a number to a crash that was committed without. EEXIST: it has one. ENOENT: it was removed. Fails
+/// also where it cannot be told whether it has one.
 [[nodiscard]] Result<void> NumberCommitted(const Store& store, Sequence& committed,
                                            const CrashLocation& crash);
 

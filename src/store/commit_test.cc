@@ -1,5 +1,6 @@
 #include "store/commit.h"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <map>
@@ -7,69 +8,34 @@
 
 #include <sys/wait.h>
 
+#include "base/test_failing_calls.h"
 #include "crash/commit_mark.h"
-#include "store/index.h"
-#include "store/test_support.h"
+#include "store/test_disk.h"
+#include "store/test_numbers.h"
 
 namespace obit {
 namespace {
 
 using ::testing::ElementsAre;
 using testing::FailsWith;
-using ::testing::IsEmpty;
 using testing::kOneDay;
 using testing::kSomeTime;
-using testing::SampleRecord;
 using testing::Succeeds;
-using testing::TemporaryFolder;
 
-class CommitTest : public ::testing::Test {
+class CommitTest : public testing::NumbersFixture {
  protected:
-  /// Makes incoming/ID with a record, as a worker does.
-  CrashRecord Write(std::uint64_t number, std::int64_t time) const {
-    CrashRecord record = SampleRecord(time);
-    record.number = number;
-    const auto incoming = store_.Begin(record.id);
-    EXPECT_THAT(incoming, Succeeds());
-    EXPECT_THAT(WriteFileAtomically(incoming->dir, kRecordFile, RecordToJson(record), 0600), Succeeds());
-    return record;
-  }
-  CrashLocation Add(StoreNumbers& numbers, std::int64_t time = kSomeTime) const {
-    const CrashRecord record = Write(*numbers.accepted.Take(), time);
-    const auto done = CommitNumbered(store_, numbers.committed, record);
-    EXPECT_THAT(done, Succeeds());
-    EXPECT_FALSE(done->unnumbered);
-    return done->location;
-  }
-  [[nodiscard]] StoreNumbers Open() const { return OpenNumbers(store_, 16, true); }
-  /// (number, commit number) of all crashes, by the index and by the folders.
+  [[nodiscard]] StoreNumbers Open() const { return ReadNumbers(store_, 16, true); }
+  /// (number, commit number) of all crashes, in the order of the first.
   [[nodiscard]] std::vector<std::pair<std::uint64_t, std::uint64_t>> Numbers() const {
-    const auto of = [](const CrashList& list) {
-      std::vector<std::pair<std::uint64_t, std::uint64_t>> numbers;
-      for (const CrashSummary& crash : list.crashes) numbers.emplace_back(crash.number, crash.commit_number);
-      return numbers;
-    };
-    auto listed = of(*ListCrashes(store_));
-    EXPECT_EQ(listed, of(*ListFolders(store_)));
-    return listed;
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> numbers;
+    for (const CrashLocation& crash : testing::CrashesOf(store_))
+      numbers.emplace_back(store_.Load(crash)->number, store_.LoadCommitNumber(crash).value_or(0));
+    std::ranges::sort(numbers);
+    return numbers;
   }
-
-  TemporaryFolder folder_;
-  Store store_ = Store::Create(folder_ / "store").value();
 };
 
 using Pair = std::pair<std::uint64_t, std::uint64_t>;
-
-TEST_F(CommitTest, TheLastToBeAcceptedIsTheNewestThoughTheClockJumpsBack) {
-  StoreNumbers numbers = Open();
-  const CrashLocation before = Add(numbers), after = Add(numbers, kSomeTime - kOneDay);
-  const auto list = *ListCrashes(store_);
-  ASSERT_EQ(list.crashes.size(), 2u);
-  EXPECT_EQ(list.crashes[0].location, before);
-  EXPECT_EQ(list.crashes[1].location, after);
-  EXPECT_EQ(list.crashes[1].time, kSomeTime - kOneDay) << "it is shown as it was";
-  EXPECT_THAT(Numbers(), ElementsAre(Pair{1, 1}, Pair{2, 2}));
-}
 
 TEST_F(CommitTest, ALateCommitHasTheHigherCommitNumber) {
   StoreNumbers numbers = Open();
@@ -79,71 +45,8 @@ TEST_F(CommitTest, ALateCommitHasTheHigherCommitNumber) {
   EXPECT_THAT(Numbers(), ElementsAre(Pair{1, 2}, Pair{2, 1}));
 }
 
-TEST_F(CommitTest, CrashesWithoutNumbersAreBeforeAllOthersByTime) {
-  for (const std::int64_t days : {2, 1})
-    (void)testing::CommitCrash(store_, SampleRecord(kSomeTime + days * kOneDay));
-  StoreNumbers numbers = Open();
-  EXPECT_THAT(numbers.problems, IsEmpty());
-  (void)Add(numbers);
-  const auto list = *ListCrashes(store_);
-  ASSERT_EQ(list.crashes.size(), 3u);
-  EXPECT_EQ(list.crashes[0].time, kSomeTime + kOneDay);
-  EXPECT_EQ(list.crashes[1].time, kSomeTime + 2 * kOneDay);
-  EXPECT_EQ(list.crashes[2].number, 1u);
-}
-
-TEST_F(CommitTest, CopiesOfANumberAreInTheOrderOfTheirTimes) {
-  StoreNumbers numbers = Open();
-  for (const std::int64_t days : {3, 1, 2}) {
-    const CrashRecord record = Write(7, kSomeTime + days * kOneDay);
-    ASSERT_THAT(CommitNumbered(store_, numbers.committed, record), Succeeds());
-  }
-  std::vector<std::int64_t> days;
-  const auto list = *ListCrashes(store_);
-  for (const CrashSummary& crash : list.crashes) days.push_back((crash.time - kSomeTime) / kOneDay);
-  EXPECT_THAT(days, ElementsAre(1, 2, 3));
-}
-
-TEST_F(CommitTest, LostFilesAreMadeFromTheStore) {
-  {
-    StoreNumbers numbers = Open();
-    for (int i = 0; i < 3; ++i) (void)Add(numbers);
-  }
-  for (const char* name : {"accepted", "committed"})
-    ASSERT_EQ(::truncate((store_.path() + "/numbers/" + name).c_str(), 1), 0);
-  StoreNumbers numbers = Open();
-  EXPECT_THAT(numbers.problems,
-              ElementsAre(::testing::HasSubstr("they go on after those of the store, 3 and 3")));
-  (void)Add(numbers);
-  EXPECT_THAT(Numbers(), ElementsAre(Pair{1, 1}, Pair{2, 2}, Pair{3, 3}, Pair{4, 4}));
-}
-
-TEST_F(CommitTest, NumbersGoOnBehindThoseThatWereCopiedIntoTheStore) {
-  StoreNumbers numbers = Open();
-  (void)Add(numbers);
-  const CrashRecord copied = Write(1000, kSomeTime - kOneDay);
-  const CrashLocation crash = *store_.Commit(copied.id, copied.time);
-  ASSERT_THAT(store_.WriteCommitNumber(crash, 2000), Succeeds());
-  (void)Numbers();  // the index sees it
-  StoreNumbers anew = Open();
-  (void)Add(anew);
-  EXPECT_THAT(Numbers(), ElementsAre(Pair{1, 1}, Pair{1000, 2000}, Pair{1001, 2001}));
-}
-
-TEST_F(CommitTest, HostileNumbersDoNotWedgeTheCount) {
-  StoreNumbers numbers = Open();
-  for (const std::uint64_t number : {UINT64_MAX, kNumberMax + 1, kNumberMax, kNumberMax / 2 + 1})
-    ASSERT_THAT(CommitNumbered(store_, numbers.committed, Write(number, kSomeTime)), Succeeds());
-  ::unlink((store_.path() + "/numbers/accepted").c_str());
-  StoreNumbers anew = Open();
-  EXPECT_EQ(anew.accepted.Take(), 1u);
-  EXPECT_EQ(anew.committed.Take(), 17u) << "its file was not lost";
-  EXPECT_THAT(Numbers(), ElementsAre(::testing::Key(0), ::testing::Key(0), ::testing::Key(kNumberMax / 2 + 1),
-                                     ::testing::Key(kNumberMax)));
-}
-
 TEST_F(CommitTest, WithoutANumberItIsCommittedAndGetsOneLater) {
-  StoreNumbers server = OpenNumbers(store_, 16, false), import = Open();
+  StoreNumbers server = ReadNumbers(store_, 16, false), import = Open();
   const CrashRecord record = Write(1, kSomeTime);
   // As a process left it that was killed between number and rename.
   ASSERT_THAT(
@@ -161,16 +64,10 @@ TEST_F(CommitTest, WithoutANumberItIsCommittedAndGetsOneLater) {
     EXPECT_THAT(NumberCommitted(store_, server.committed, crash), FailsWith(EBUSY));
   }
   EXPECT_THAT(store_.LoadCommitNumber(crash), FailsWith(ENOENT));
-  auto index = *Index::Open(store_);
-  ASSERT_THAT(index.List(store_), Succeeds());
-  EXPECT_THAT(*index.Unnumbered(), ElementsAre(crash));
   (void)Add(import);
   ASSERT_THAT(NumberCommitted(store_, server.committed, crash), Succeeds());
   EXPECT_GT(*store_.LoadCommitNumber(crash), 1u);
   EXPECT_THAT(NumberCommitted(store_, server.committed, crash), FailsWith(EEXIST));
-  ASSERT_THAT(index.Add(store_, std::span(&crash, 1)), Succeeds());
-  EXPECT_THAT(*index.Unnumbered(), IsEmpty());
-  EXPECT_EQ(index.HighestNumbers()->committed, *store_.LoadCommitNumber(crash));
 }
 
 TEST_F(CommitTest, WhoIsKilledBetweenNumberAndRenameIsNumberedAnew) {
@@ -201,7 +98,7 @@ TEST_F(CommitTest, AReaderThatLooksTwiceMissesNothingWhileOthersCommit) {
   std::vector<std::jthread> writers;
   for (int i = 0; i < kWriters; ++i)
     writers.emplace_back([this, &running, i] {
-      StoreNumbers numbers = OpenNumbers(store_, i == 0 ? 16 : 1, true);
+      StoreNumbers numbers = ReadNumbers(store_, i == 0 ? 16 : 1, true);
       for (int n = 0; n < kEach; ++n) (void)Add(numbers, kSomeTime + n % 3 * kOneDay);
       --running;
     });
@@ -209,12 +106,12 @@ TEST_F(CommitTest, AReaderThatLooksTwiceMissesNothingWhileOthersCommit) {
   std::uint64_t after = 0;
   const auto read = [&] {
     std::uint64_t up_to = after;
-    const auto first = *ListFolders(store_);
-    for (const CrashSummary& crash : first.crashes) up_to = std::max(up_to, crash.commit_number);
-    const auto second = *ListFolders(store_);
-    for (const CrashSummary& crash : second.crashes) {
-      if (crash.commit_number <= after || crash.commit_number > up_to) continue;
-      EXPECT_TRUE(got.emplace(crash.commit_number, crash.location).second) << "twice";
+    for (const auto& crash : testing::CrashesOf(store_))
+      up_to = std::max(up_to, store_.LoadCommitNumber(crash).value_or(0));
+    for (const auto& crash : testing::CrashesOf(store_)) {
+      const std::uint64_t number = store_.LoadCommitNumber(crash).value_or(0);
+      if (number <= after || number > up_to) continue;
+      EXPECT_TRUE(got.emplace(number, crash).second) << "twice";
     }
     after = up_to;
   };
@@ -222,6 +119,32 @@ TEST_F(CommitTest, AReaderThatLooksTwiceMissesNothingWhileOthersCommit) {
   writers.clear();
   read();
   EXPECT_EQ(got.size(), static_cast<std::size_t>(kWriters) * kEach);
+}
+
+TEST_F(CommitTest, ANumberThatCannotBeReadIsNotOverwritten) {
+  StoreNumbers numbers = Open();
+  const CrashLocation crash = Add(numbers);
+  {
+    const testing::DiskFault fault({.unread = "commit.json"});
+    EXPECT_THAT(NumberCommitted(store_, numbers.committed, crash), FailsWith(EIO));
+  }
+  EXPECT_THAT(NumberCommitted(store_, numbers.committed, crash), FailsWith(EEXIST));
+  EXPECT_THAT(Numbers(), ElementsAre(Pair{1, 1}));
+}
+
+TEST_F(CommitTest, WhatItsOwnerMountsOverANumberIsInTheWay) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  StoreNumbers numbers = Open();
+  const CrashLocation crash = Add(numbers);
+  const std::string folder = store_.PathOf(crash);
+  const auto in_the_way = [&] {
+    const Store store = Store::Open(store_.path()).value();
+    const auto done = NumberCommitted(store, numbers.committed, crash);
+    return !done && IsInTheWay(done.error());
+  };
+  EXPECT_TRUE(
+      testing::WhereCallsFail([&] { return testing::MountOver(folder + "/commit.json"); }, in_the_way));
+  EXPECT_THAT(NumberCommitted(store_, numbers.committed, crash), FailsWith(EEXIST));
 }
 
 TEST_F(CommitTest, NothingOfTheOwnersIsBelieved) {

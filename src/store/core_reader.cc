@@ -9,20 +9,13 @@
 
 #include "base/io.h"
 #include "store/hole_marks.h"
-#include "store/seekable.h"
+#include "store/seek_table.h"
 
 namespace obit {
 namespace {
 
 /// A data frame larger than this is not unpacked, bytes: other writers use up to some MiB.
 constexpr std::size_t kDataFrameMax = 64 << 20;
-
-/// Reads all of `out`; the file had these bytes when it was opened.
-Result<void> ReadStored(const Fd& file, std::span<std::byte> out, std::uint64_t offset) {
-  const std::size_t got = OBIT_TRY_IN(ReadFullAt(file, out, offset), "stored core");
-  if (got < out.size()) return Refuse(EBADMSG, "stored core: it has been shortened");
-  return {};
-}
 
 /// The lengths of all holes that are marks, from the list before the seek table: the last frame, which ends
 /// at `end`. One read, however many marks there are.
@@ -47,99 +40,103 @@ Result<std::vector<std::uint64_t>> ReadHoleList(const Fd& file, std::span<const 
 
 }  // namespace
 
-CoreReader::CoreReader(Fd file, std::vector<Frame> frames, std::uint64_t size)
-    : file_(std::move(file)),
-      frames_(std::move(frames)),
-      size_(size),
-      context_(ZSTD_createDCtx(), &ZSTD_freeDCtx) {}
+CoreReader::CoreReader(Fd file) : file_(std::move(file)), context_(ZSTD_createDCtx(), &ZSTD_freeDCtx) {}
 
 Result<CoreReader> CoreReader::Open(Fd file) {
   struct stat status{};
   if (::fstat(file.get(), &status) < 0) return Fail(errno, "look at the stored core");
-  const auto file_size = static_cast<std::uint64_t>(status.st_size);
-  std::vector<std::byte> footer(kSeekFooterBytes);
-  if (file_size < footer.size()) return Refuse(EBADMSG, "stored core is too short to have a seek table");
-  OBIT_TRY(ReadStored(file, footer, file_size - footer.size()));
-  const SeekFooter known = OBIT_TRY_IN(DecodeSeekFooter(footer), "stored core");
-  if (known.table_bytes > file_size)
-    return Refuse(EBADMSG, "stored core: its seek table is larger than the file");
-  std::vector<std::byte> table(known.table_bytes);
-  OBIT_TRY(ReadStored(file, table, file_size - table.size()));
-  const auto entries = OBIT_TRY_IN(DecodeSeekTable(table, known), "stored core");
-
-  std::uint64_t stored = 0;  // cannot overflow: at most 2^27 entries of 2^32
-  for (const SeekEntry& entry : entries) stored += entry.stored;
-  if (stored != file_size - table.size())
-    return Refuse(EBADMSG, "stored core: its seek table is of another file");
-  const auto holes = OBIT_TRY_IN(ReadHoleList(file, entries, stored), "stored core");
-  return OpenFrames(std::move(file), entries, holes);
+  const SeekTable table =
+      OBIT_TRY_IN(FindSeekTable(file, static_cast<std::uint64_t>(status.st_size)), "stored core");
+  auto frames = OBIT_TRY_IN(ReadSeekTable(file, table), "stored core");
+  auto holes = OBIT_TRY_IN(ReadHoleList(file, frames, table.begin), "stored core");
+  return OpenFrames(std::move(file), std::move(frames), std::move(holes));
 }
 
-Result<CoreReader> CoreReader::OpenFrames(Fd file, std::span<const SeekEntry> entries,
-                                          std::span<const std::uint64_t> holes) {
-  std::vector<Frame> frames;
-  frames.reserve(entries.size());
-  std::uint64_t file_offset = 0, offset = 0, omitted = 0;
-  for (const SeekEntry& entry : entries) {
-    Frame frame{file_offset, offset, entry.plain, entry.stored};
-    if (MayBeHoleMark(entry) && !holes.empty()) {
-      frame.plain = holes.front();
-      frame.kind = Frame::Kind::kHole;
-      omitted += frame.plain;  // checked with the sum below
-      holes = holes.subspan(1);
-    }
-    if (frame.plain > kCoreBytesMax - offset) return Refuse(EBADMSG, "stored core: it is too large");
-    frames.push_back(frame);
-    file_offset += frame.stored;
-    offset += frame.plain;
+Result<CoreReader> CoreReader::OpenFrames(Fd file, std::vector<SeekEntry> frames,
+                                          std::vector<std::uint64_t> holes) {
+  CoreReader reader(std::move(file));
+  if (!reader.context_) return Fail(ENOMEM, "stored core");
+  reader.frames_ = std::move(frames);
+  reader.holes_ = std::move(holes);
+  Place place;
+  while (place.index < reader.frames_.size()) {
+    if (place.index % kStep == 0) reader.steps_.push_back(place);
+    const Frame frame = reader.FrameAt(place);
+    if (frame.plain > kCoreBytesMax - place.offset) return Refuse(EBADMSG, "stored core: it is too large");
+    if (frame.kind == Kind::kHole) reader.omitted_ += frame.plain;
+    place = After(frame);
   }
-  CoreReader reader(std::move(file), std::move(frames), offset);
-  reader.omitted_ = omitted;
+  reader.size_ = place.offset;
   return reader;
 }
 
-Result<CoreReader::Frame::Kind> CoreReader::KindOf(Frame& frame) {
-  if (frame.kind != Frame::Kind::kUnknown) return frame.kind;
-  frame.kind = Frame::Kind::kData;
+CoreReader::Frame CoreReader::FrameAt(const Place& place) const {
+  const SeekEntry& entry = frames_[place.index];
+  Frame frame{place, entry.plain, entry.stored};
+  if (MayBeHoleMark(entry) && place.mark < holes_.size()) {
+    frame.plain = holes_[place.mark];
+    frame.kind = Kind::kHole;
+  }
+  return frame;
+}
+
+CoreReader::Place CoreReader::After(const Frame& frame) {
+  // A mark is the one frame whose kind its place tells.
+  return {frame.place.index + 1, frame.place.mark + (frame.kind == Kind::kHole ? 1 : 0),
+          frame.place.file_offset + frame.stored, frame.place.offset + frame.plain};
+}
+
+/// The frame that has the byte at `offset`, which is before the end.
+CoreReader::Frame CoreReader::Find(std::uint64_t offset) const {
+  const auto after = std::ranges::upper_bound(steps_, offset, {}, &Place::offset);
+  Frame frame = FrameAt(*(after - 1));                                               // the first begins at 0
+  while (offset - frame.place.offset >= frame.plain) frame = FrameAt(After(frame));  // some are empty
+  return frame;
+}
+
+Result<CoreReader::Kind> CoreReader::KindOf(const Frame& frame) {
+  if (frame.kind != Kind::kUnknown) return frame.kind;
+  if (looked_at_ == frame.place.index) return found_;
+  Kind kind = Kind::kData;
   if (frame.plain > 0 && frame.plain <= kHoleFrameBytes && frame.stored == HoleFrameSize(frame.plain)) {
     std::vector<std::byte> bytes(frame.stored);
-    OBIT_TRY(ReadStored(file_, bytes, frame.file_offset));
-    if (IsHoleFrame(bytes, frame.plain)) frame.kind = Frame::Kind::kHole;
+    OBIT_TRY_IN(ReadStored(file_, bytes, frame.place.file_offset), "stored core");
+    if (IsHoleFrame(bytes, frame.plain)) kind = Kind::kHole;
   }
-  return frame.kind;
+  looked_at_ = frame.place.index;
+  found_ = kind;
+  return kind;
 }
 
 Result<void> CoreReader::Unpack(const Frame& frame) {
-  if (unpacked_offset_ == frame.offset) return {};
+  if (unpacked_offset_ == frame.place.offset) return {};
   unpacked_offset_ = UINT64_MAX;
   if (frame.plain > kDataFrameMax || frame.stored > ZSTD_compressBound(kDataFrameMax))
-    return Refuse(EBADMSG, "stored core: frame of {} bytes at {}", frame.plain, frame.offset);
+    return Refuse(EBADMSG, "stored core: frame of {} bytes at {}", frame.plain, frame.place.offset);
   stored_.resize(frame.stored);
-  OBIT_TRY(ReadStored(file_, stored_, frame.file_offset));
+  OBIT_TRY_IN(ReadStored(file_, stored_, frame.place.file_offset), "stored core");
   // Looked at before memory is taken for it: the table may claim anything.
   const auto content = ZSTD_getFrameContentSize(stored_.data(), stored_.size());
   if (content != frame.plain && content != ZSTD_CONTENTSIZE_UNKNOWN)
-    return Refuse(EBADMSG, "stored core: frame at {} is not what the seek table says", frame.offset);
+    return Refuse(EBADMSG, "stored core: frame at {} is not what the seek table says", frame.place.offset);
   plain_.resize(frame.plain);
   const std::size_t got =
       ZSTD_decompressDCtx(context_.get(), plain_.data(), plain_.size(), stored_.data(), stored_.size());
   if (ZSTD_isError(got) != 0)
-    return Refuse(EBADMSG, "stored core: frame at {}: {}", frame.offset, ZSTD_getErrorName(got));
-  if (got != frame.plain) return Refuse(EBADMSG, "stored core: frame at {} has {} bytes", frame.offset, got);
-  unpacked_offset_ = frame.offset;
+    return Refuse(EBADMSG, "stored core: frame at {}: {}", frame.place.offset, ZSTD_getErrorName(got));
+  if (got != frame.plain)
+    return Refuse(EBADMSG, "stored core: frame at {} has {} bytes", frame.place.offset, got);
+  unpacked_offset_ = frame.place.offset;
   return {};
 }
 
 Result<std::size_t> CoreReader::ReadAt(std::uint64_t offset, std::span<std::byte> out) {
   std::size_t done = 0;
   while (done < out.size() && offset < size_) {
-    const auto after =
-        std::ranges::upper_bound(frames_, offset, {}, [](const Frame& frame) { return frame.offset; });
-    Frame& frame =
-        *(after - 1);  // the first begins at 0; of frames at one offset the last, which is not empty
-    const std::uint64_t inside = offset - frame.offset;
+    const Frame frame = Find(offset);
+    const std::uint64_t inside = offset - frame.place.offset;
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(out.size() - done, frame.plain - inside));
-    if (OBIT_TRY(KindOf(frame)) == Frame::Kind::kHole) {
+    if (OBIT_TRY(KindOf(frame)) == Kind::kHole) {
       std::memset(out.data() + done, 0, n);
     } else {
       OBIT_TRY(Unpack(frame));
@@ -152,13 +149,15 @@ Result<std::size_t> CoreReader::ReadAt(std::uint64_t offset, std::span<std::byte
 }
 
 Result<void> CoreReader::Walk(const std::function<Result<void>(const Piece&)>& visit) {
-  for (Frame& frame : frames_) {
+  for (Place place; place.index < frames_.size();) {
+    const Frame frame = FrameAt(place);
+    place = After(frame);
     if (frame.plain == 0) continue;
-    if (OBIT_TRY(KindOf(frame)) == Frame::Kind::kHole) {
-      OBIT_TRY(visit({frame.offset, frame.plain, {}}));
+    if (OBIT_TRY(KindOf(frame)) == Kind::kHole) {
+      OBIT_TRY(visit({frame.place.offset, frame.plain, {}}));
     } else {
       OBIT_TRY(Unpack(frame));
-      OBIT_TRY(visit({frame.offset, frame.plain, plain_}));
+      OBIT_TRY(visit({frame.place.offset, frame.plain, plain_}));
     }
   }
   return {};

@@ -24,8 +24,8 @@ class CoreReader {
   [[nodiscard]] static Result<CoreReader> Open(Fd file);
   /// The same of a file whose frames are known: `frames` from its beginning on, `holes` the lengths of the
   /// hole marks among them. EBADMSG: the core would be larger than a file can be.
-  [[nodiscard]] static Result<CoreReader> OpenFrames(Fd file, std::span<const SeekEntry> frames,
-                                                     std::span<const std::uint64_t> holes);
+  [[nodiscard]] static Result<CoreReader> OpenFrames(Fd file, std::vector<SeekEntry> frames,
+                                                     std::vector<std::uint64_t> holes);
 
   /// The size of the plain core, bytes.
   [[nodiscard]] std::uint64_t size() const { return size_; }
@@ -47,20 +47,34 @@ class CoreReader {
   [[nodiscard]] Result<void> Walk(const std::function<Result<void>(const Piece&)>& visit);
 
  private:
+  enum class Kind : std::uint8_t { kUnknown, kData, kHole };
+  /// Where a frame is. There may be 2^27 of them, so only each kStep-th is kept; from there on it is counted.
+  struct Place {
+    std::size_t index = 0, mark = 0;            // in frames_; of the next mark in holes_
+    std::uint64_t file_offset = 0, offset = 0;  // in core.zst; in the plain core
+  };
+  static constexpr std::size_t kStep = 64;
   struct Frame {
-    std::uint64_t file_offset, offset;  // in core.zst; in the plain core
-    std::uint64_t plain;
-    std::uint32_t stored;
-    enum class Kind : std::uint8_t { kUnknown, kData, kHole } kind = Kind::kUnknown;
+    Place place;
+    std::uint64_t plain = 0;
+    std::uint32_t stored = 0;
+    Kind kind = Kind::kUnknown;
   };
 
-  CoreReader(Fd file, std::vector<Frame> frames, std::uint64_t size);
-  Result<Frame::Kind> KindOf(Frame& frame);
+  explicit CoreReader(Fd file);
+  [[nodiscard]] Frame FrameAt(const Place& place) const;
+  [[nodiscard]] static Place After(const Frame& frame);
+  [[nodiscard]] Frame Find(std::uint64_t offset) const;
+  Result<Kind> KindOf(const Frame& frame);
   Result<void> Unpack(const Frame& frame);
 
   Fd file_;
-  std::vector<Frame> frames_;
-  std::uint64_t size_, omitted_ = 0;
+  std::vector<SeekEntry> frames_;
+  std::vector<std::uint64_t> holes_;  // the lengths of the marks among them; empty: there are none
+  std::vector<Place> steps_;
+  std::uint64_t size_ = 0, omitted_ = 0;
+  std::size_t looked_at_ = SIZE_MAX;  // the frame of which it was last asked what it is
+  Kind found_ = Kind::kUnknown;
   std::vector<std::byte> stored_, plain_;       // of the frame that was unpacked last
   std::uint64_t unpacked_offset_ = UINT64_MAX;  // of that frame in the plain core
   std::unique_ptr<ZSTD_DCtx_s, std::size_t (*)(ZSTD_DCtx_s*)> context_;

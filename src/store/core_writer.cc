@@ -1,13 +1,39 @@
+// A crashed process, or at least its memory, is held until the last byte of it is read, and compression is
+// the slowest step from there to the disk. So several threads do it. Yet the file has the core's bytes in
+// their order, memory must not grow with the core, and at any moment the disk can be full or this process be
+// killed.
+//
+// The idea: the core is cut into chunks of kFrameBytes, and each becomes a zstd frame that depends on no
+// other. Threads compress them in any order, and readers unpack any of them alone. Only appending is
+// ordered: `order_` has the chunks as the core has them, and the thread that finishes one appends all that
+// are finished at the front, unless another is at it. So there is no thread that only writes, and none has
+// to be woken for each frame. Nor need bytes pass through the caller: a chunk may come with a function that
+// fetches them (Defer), and is then read, compressed and written by whichever thread is free. A stream has
+// one reader, which fills the chunks (Buffer, Advance). There are chunks_max_ of them, which go round: a
+// caller who finds none free waits, and the kernel behind it. Where no thread can be had, or a processor is
+// to be left alone (KeepOff), the caller compresses instead of waiting.
+//
+// Zeros are no data. A chunk of zeros only lengthens the hole before the next one, and a hole is written
+// once something follows: as frames of zeros, which are made without zstd, or, where those would be too
+// many, by its length (store/hole_marks.h).
+//
+// A reader can rely on this: `written_` moves on only behind a whole frame. So a full disk costs no more than
+// the end of the core, of which Finish() gives back as many frames as the seek table and the record need; and
+// what a killed writer leaves is repaired by its frames alone (RecoverCore). If a fetch fails, nothing from
+// its bytes on is appended, whatever else is ready: the caller is told how much of the core there is, and
+// goes on from there in another way (ResumeAfterFetch).
+
 #include "store/core_writer.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
-#include <numeric>
 #include <system_error>
 
 #include <zstd.h>
 
 #include "base/io.h"
+#include "base/try_twice.h"
 #include "store/frame_compressor.h"
 #include "store/hole_marks.h"
 
@@ -20,9 +46,6 @@ const std::size_t kFrameRoom = ZSTD_compressBound(kFrameBytes);
 /// Room for kFrameBytes or for the frame of them. Not zeroed: a small core touches only some pages of it.
 using Room = std::unique_ptr<std::byte[]>;
 Room MakeRoom() { return std::make_unique_for_overwrite<std::byte[]>(kFrameRoom); }
-
-/// Left free for the record after a full disk, bytes.
-constexpr std::uint64_t kSpareBytes = 128 * 1024;
 
 bool IsZero(std::span<const std::byte> bytes) {
   return bytes.empty() ||
@@ -134,7 +157,7 @@ Result<void> CoreWriter::Defer(std::size_t n, Fetch fetch) {
 
 Result<void> CoreWriter::WaitFetched() {
   std::unique_lock lock(mutex_);
-  done_.wait(lock, [&] { return to_fetch_ == 0; });
+  Await(lock, [&] { return to_fetch_ == 0; });
   if (fetch_failure_) return std::unexpected(*fetch_failure_);
   return {};
 }
@@ -142,22 +165,23 @@ Result<void> CoreWriter::WaitFetched() {
 std::uint64_t CoreWriter::ResumeAfterFetch() {
   if (current_ && current_->plain_bytes > 0) (void)Submit();  // a failed write is told by the next call
   std::unique_lock lock(mutex_);
-  done_.wait(lock, [&] { return order_.empty() && !appending_; });
+  Await(lock, [&] { return order_.empty() && !appending_; });
   if (fetch_failure_) hole_ = 0;  // it came after the bytes that failed
   fetch_failure_.reset();
   dropping_ = false;
-  return plain_ + open_hole_ + hole_;
+  return written_.core.plain + open_hole_ + hole_;
 }
 
 Result<void> CoreWriter::Enqueue(std::unique_ptr<Chunk> chunk) {
   const std::lock_guard lock(mutex_);
   auto ready = failure_         ? Result<void>(std::unexpected(*failure_))
                : fetch_failure_ ? Result<void>(std::unexpected(*fetch_failure_))
-                                : StartThread();
+                                : Result<void>();
   if (!ready) {
     free_.push_back(std::move(chunk));
     return ready;
   }
+  StartThread();
   chunk->state = Chunk::State::kWaiting;
   if (chunk->fetch) ++to_fetch_;
   order_.push_back(std::move(chunk));
@@ -165,18 +189,21 @@ Result<void> CoreWriter::Enqueue(std::unique_ptr<Chunk> chunk) {
   return {};
 }
 
-/// Another thread, if all are busy and there may be more.
-Result<void> CoreWriter::StartThread() {
+/// Another thread, if all are busy and there may be more. Where none can be had the caller helps.
+void CoreWriter::StartThread() {
   const unsigned most = helper_ && options_.threads > 1 ? options_.threads - 1 : options_.threads;
-  if (idle_ > 0 || threads_.size() >= most) return {};
+  if (idle_ > 0 || threads_.size() >= most) return;
   try {
     threads_.emplace_back([this] { Compress(); });
-  } catch (const std::system_error& error) {
-    if (!threads_.empty()) return {};  // one is enough to go on
-    failure_ = Error{error.code().value(), std::string("start a thread: ") + error.code().message()};
-    return std::unexpected(*failure_);
+  } catch (const std::system_error&) {
+    if (threads_.empty() && !helper_) helper_ = std::make_unique<Compressor>();
   }
-  return {};
+}
+
+/// Waits for the threads. A caller that helps does what is there to be done meanwhile.
+void CoreWriter::Await(std::unique_lock<std::mutex>& lock, const std::function<bool()>& done) {
+  while (!done())
+    if (!helper_ || !CompressNext(*helper_, lock)) done_.wait(lock, done);
 }
 
 std::unique_ptr<CoreWriter::Chunk> CoreWriter::TakeFree() {
@@ -185,8 +212,7 @@ std::unique_ptr<CoreWriter::Chunk> CoreWriter::TakeFree() {
     ++chunks_made_;
     return std::make_unique<Chunk>();
   }
-  while (free_.empty())
-    if (!helper_ || !CompressNext(*helper_, lock)) done_.wait(lock, [&] { return !free_.empty(); });
+  Await(lock, [&] { return !free_.empty(); });
   auto chunk = std::move(free_.back());
   free_.pop_back();
   chunk->plain_bytes = 0;
@@ -198,9 +224,11 @@ std::unique_ptr<CoreWriter::Chunk> CoreWriter::TakeFree() {
 
 /// A thread.
 void CoreWriter::Compress() {
-  if (busy_) obit::KeepOff(*busy_);
-  Compressor compressor;
   std::unique_lock lock(mutex_);
+  if (const auto busy = busy_) obit::KeepOff(*busy);
+  lock.unlock();
+  Compressor compressor;
+  lock.lock();
   for (;;) {
     if (CompressNext(compressor, lock)) continue;
     if (stopping_) return;
@@ -273,7 +301,7 @@ Result<void> CoreWriter::WriteChunk(const Chunk& chunk) {
 /// One frame at a time: a long hole has many, and those that are whole stay when the disk is full.
 Result<void> CoreWriter::WriteHole() {
   if (open_hole_ == 0) return {};
-  if (open_hole_ > kCoreBytesMax - plain_) return Fail(EFBIG, "a hole of {} bytes", open_hole_);
+  if (open_hole_ > kCoreBytesMax - written_.core.plain) return Fail(EFBIG, "a hole of {} bytes", open_hole_);
   if (plain_holes_ + open_hole_ > kPlainHolesMax) by_length_ = true;
   if (by_length_) return WriteHoleMark();
   std::vector<std::byte> frame;
@@ -295,19 +323,24 @@ Result<void> CoreWriter::WriteHole() {
 Result<void> CoreWriter::WriteHoleMark() {
   std::vector<std::byte> mark;
   AppendHoleMark(mark, open_hole_);
-  OBIT_TRY(WriteFrame(mark, 0));
-  marks_.push_back(open_hole_);
-  plain_ += std::exchange(open_hole_, 0);
+  OBIT_TRY(AppendFrame(mark));
+  written_.AddMark(std::exchange(open_hole_, 0));
   return {};
 }
 
 Result<void> CoreWriter::WriteFrame(std::span<const std::byte> frame, std::uint64_t plain) {
-  if (table_.size() == kFramesMax - 1) return Fail(EFBIG, "frame {}", table_.size());
-  if (plain > kCoreBytesMax - plain_) return Fail(EFBIG, "{} bytes behind {}", plain, plain_);
-  OBIT_TRY(WriteAllAt(file_, frame, stored_));
-  table_.push_back({static_cast<std::uint32_t>(frame.size()), static_cast<std::uint32_t>(plain)});
-  stored_ += frame.size();
-  plain_ += plain;
+  if (plain > kCoreBytesMax - written_.core.plain)
+    return Fail(EFBIG, "{} bytes behind {}", plain, written_.core.plain);
+  OBIT_TRY(AppendFrame(frame));
+  written_.Add({static_cast<std::uint32_t>(frame.size()), static_cast<std::uint32_t>(plain)});
+  return {};
+}
+
+/// The caller adds it to `written_`.
+Result<void> CoreWriter::AppendFrame(std::span<const std::byte> frame) {
+  if (written_.frames.size() == kFramesMax - 1) return Fail(EFBIG, "frame {}", written_.frames.size());
+  OBIT_TRY(TryTwice([&] { return WriteAllAt(file_, frame, written_.core.stored); }));
+  if (options_.written != nullptr) options_.written->fetch_add(frame.size(), std::memory_order_relaxed);
   return {};
 }
 
@@ -322,41 +355,49 @@ void CoreWriter::StopThreads() {
 
 Result<StoredCore> CoreWriter::Finish() {
   if (current_ && current_->plain_bytes > 0) (void)Submit();  // a failure is looked at below
+  if (helper_) {                                              // it may be the only one
+    std::unique_lock lock(mutex_);
+    Await(lock, [&] { return order_.empty() && !appending_; });
+  }
   StopThreads();
   if (!fetch_failure_) open_hole_ += hole_;
   if (!failure_)
     if (auto written = WriteHole(); !written) failure_ = std::move(written).error().In("write core.zst");
   if (!failure_) {
-    auto written = WriteEnd();
+    auto written = TryTwice([&] { return WriteEnd(); });
     if (written) return written;
     failure_ = std::move(written).error();
   }
-  OBIT_TRY(CutBack());
-  return WriteEnd();
+  Error why = *failure_;
+  for (int cuts = 0; cuts < kCutsMax; ++cuts) {
+    if (!CutBack(why)) break;
+    const auto written = TryTwice([&] { return WriteEnd(); });
+    if (written) return written;
+    why = written.error();
+    if (!LacksRoom(why) || written_.frames.empty()) break;
+  }
+  StoredCore core = written_.core;
+  (void)::ftruncate(file_.get(), static_cast<off_t>(core.stored));  // without the half of a table
+  core.has_table = false;
+  return core;
 }
 
 Result<StoredCore> CoreWriter::WriteEnd() {
-  const auto end = OBIT_TRY(EncodeEnd(table_, marks_));
-  OBIT_TRY_IN(WriteAllAt(file_, end, stored_), "write the seek table of core.zst");
-  return StoredCore{plain_, stored_ + end.size(),
-                    std::accumulate(marks_.begin(), marks_.end(), std::uint64_t{0})};
+  const auto end = OBIT_TRY(EncodeEnd(written_.frames, written_.holes));
+  StoredCore core = written_.core;
+  OBIT_TRY_IN(WriteAllAt(file_, end, core.stored), "write the seek table of core.zst");
+  core.stored += end.size();
+  return core;
 }
 
-/// Drops frames from the end until the seek table and a record fit into what that frees.
-Result<void> CoreWriter::CutBack() {
-  const std::uint64_t had = stored_;
-  const auto needed = [&] { return EndBytesMax(table_.size(), marks_.size()) + kSpareBytes; };
-  while (!table_.empty() && had - stored_ < needed()) {
-    stored_ -= table_.back().stored;
-    plain_ -= table_.back().plain;
-    if (MayBeHoleMark(table_.back())) {
-      plain_ -= marks_.back();
-      marks_.pop_back();
-    }
-    table_.pop_back();
-  }
-  if (::ftruncate(file_.get(), static_cast<off_t>(stored_)) < 0) return Fail(errno, "shorten core.zst");
-  return {};
+/// Drops frames from the end until the seek table and a record fit into what that frees. What failed
+/// otherwise costs none.
+Result<void> CoreWriter::CutBack(const Error& why) {
+  if (LacksRoom(why)) written_.CutBack(kSpareBytes);
+  return TryTwice([&]() -> Result<void> {
+    if (::ftruncate(file_.get(), static_cast<off_t>(written_.core.stored)) == 0) return {};
+    return Fail(errno, "shorten core.zst");
+  });
 }
 
 std::optional<Error> CoreWriter::failure() {

@@ -16,16 +16,9 @@
 #include "base/fd.h"
 #include "base/processors.h"
 #include "base/result.h"
-#include "store/seekable.h"
+#include "store/core_frames.h"
 
 namespace obit {
-
-/// Sizes of a stored core, bytes.
-struct StoredCore {
-  std::uint64_t plain = 0;    ///< of the core
-  std::uint64_t stored = 0;   ///< of the file
-  std::uint64_t omitted = 0;  ///< of holes that are kept by their length alone (store/hole_marks.h)
-};
 
 /// Writes a core as seekable zstd (store/seekable.h) in one pass and bounded memory. The caller reads bytes
 /// into Buffer(), or tells with Defer() how a thread can fetch them; threads compress full chunks, which are
@@ -34,6 +27,7 @@ class CoreWriter {
  public:
   struct Options {
     unsigned threads = 2;
+    std::atomic<std::uint64_t>* written = nullptr;  ///< counts bytes of the file, for a watchdog
   };
   /// Fills all of `room` with bytes of the core. Called on a thread of the writer.
   using Fetch = std::function<Result<void>(std::span<std::byte> room)>;
@@ -72,7 +66,10 @@ class CoreWriter {
   [[nodiscard]] std::uint64_t ResumeAfterFetch();
 
   /// Compresses what is left and appends the seek table. After a failed write: cuts the file back to whole
-  /// frames so that the table and a record fit, and says in `plain` how much of the core that left.
+  /// frames, for want of room (LacksRoom) to as many as leave some for the table and a record, and says in
+  /// `plain` how much of the core that left. What the cut frees others may take first: then it cuts again,
+  /// kCutsMax times. A disk that takes no table even so costs no more frames: they stay without it
+  /// (`has_table`), and failure() says why.
   [[nodiscard]] Result<StoredCore> Finish();
 
   /// The write that failed, if one did.
@@ -84,7 +81,8 @@ class CoreWriter {
 
   Result<void> Submit();
   Result<void> Enqueue(std::unique_ptr<Chunk> chunk);
-  Result<void> StartThread();
+  void StartThread();
+  void Await(std::unique_lock<std::mutex>& lock, const std::function<bool()>& done);
   std::unique_ptr<Chunk> TakeFree();
   void Compress();
   bool CompressNext(Compressor& compressor, std::unique_lock<std::mutex>& lock);
@@ -93,8 +91,9 @@ class CoreWriter {
   Result<void> WriteHole();
   Result<void> WriteHoleMark();
   Result<void> WriteFrame(std::span<const std::byte> frame, std::uint64_t plain);
+  Result<void> AppendFrame(std::span<const std::byte> frame);
   void StopThreads();
-  Result<void> CutBack();
+  Result<void> CutBack(const Error& why);
   Result<StoredCore> WriteEnd();
 
   const Fd& file_;
@@ -114,13 +113,11 @@ class CoreWriter {
   bool appending_ = false, stopping_ = false;
   std::optional<Error> failure_;
   std::optional<Error> fetch_failure_;
-  bool dropping_ = false;             // the failed fetch's chunk has come up: nothing after it is appended
-  std::vector<SeekEntry> table_;      // of the frames in the file
-  std::vector<std::uint64_t> marks_;  // the lengths of the hole marks among them
-  std::uint64_t stored_ = 0, plain_ = 0;
+  bool dropping_ = false;          // the failed fetch's chunk has come up: nothing after it is appended
+  CoreFrames written_;             // the frames in the file
   std::uint64_t plain_holes_ = 0;  // bytes of holes that are zstd frames
   std::atomic<bool> by_length_ = false;
-  std::uint64_t open_hole_ = 0;  // zeros after plain_ that wait for the frame that ends them
+  std::uint64_t open_hole_ = 0;  // zeros after written_ that wait for the frame that ends them
   std::vector<std::jthread> threads_;
 };
 

@@ -5,11 +5,8 @@
 #include <future>
 #include <thread>
 
-#include <sys/resource.h>
-
 #include "store/core_reader.h"
-#include "store/recover.h"
-#include "store/test_support.h"
+#include "store/test_cores.h"
 
 namespace obit {
 namespace {
@@ -17,23 +14,15 @@ namespace {
 using testing::Bytes;
 using testing::Content;
 using testing::FailsWith;
+using testing::FileSizeLimit;
 using testing::MemoryFile;
 using testing::Noise;
 using testing::StoredFile;
 using testing::Succeeds;
 using testing::TemporaryFolder;
+using testing::Unpacked;
 using testing::UnpackedByZstd;
 using testing::operator+;
-
-/// All that CoreReader gives, with holes as zeros.
-Bytes Unpacked(const Fd& file) {
-  auto reader = CoreReader::Open(Fd(::dup(file.get())));
-  EXPECT_THAT(reader, Succeeds());
-  if (!reader) return {};
-  Bytes plain(reader->size());
-  EXPECT_THAT(reader->ReadAt(0, plain), Succeeds());
-  return plain;
-}
 
 /// The lengths of the holes that the reader tells, those that follow each other as one.
 std::vector<std::uint64_t> Holes(const Fd& file) {
@@ -181,26 +170,6 @@ TEST(CoreWriter, TheCallerMayFillTheBufferInPieces) {
   EXPECT_EQ(Unpacked(file), plain);
 }
 
-/// No file of this process grows past `bytes` while it lives: writes fail with EFBIG, as with ENOSPC on a
-/// full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
-    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &old_), 0);
-    const rlimit limit{bytes, old_.rlim_max};
-    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
-  }
-  FileSizeLimit(FileSizeLimit&&) = delete;
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &old_);
-    ::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit old_{};
-  sighandler_t handler_;
-};
-
 TEST(CoreWriter, AFullDiskLeavesTheBeginningOfTheCore) {
   const TemporaryFolder folder;
   const auto file = OpenAt(folder.fd(), "core.zst", O_RDWR | O_CREAT, 0600);
@@ -227,7 +196,11 @@ TEST(CoreWriter, ADiskThatIsFullFromTheBeginningLeavesNothing) {
   const FileSizeLimit limit(0);
   CoreWriter writer(*file, {});
   for (int i = 0; i < 100; ++i) (void)writer.Append(Noise(kFrameBytes, 1));  // goes on without blocking
-  EXPECT_THAT(writer.Finish(), FailsWith(EFBIG));
+  const auto finished = writer.Finish();
+  ASSERT_THAT(finished, Succeeds());
+  EXPECT_EQ(finished->plain, 0u);
+  EXPECT_FALSE(finished->has_table);
+  EXPECT_EQ(writer.failure()->code, EFBIG);
 }
 
 TEST(CoreWriter, ALongHoleOnAFullDiskKeepsItsWholeFrames) {
@@ -243,82 +216,6 @@ TEST(CoreWriter, ALongHoleOnAFullDiskKeepsItsWholeFrames) {
   EXPECT_GT(stored->plain, 10 * kHoleFrameBytes);
   EXPECT_EQ(stored->plain % kHoleFrameBytes, 0u);
   EXPECT_EQ(Holes(*file), std::vector<std::uint64_t>{stored->plain});
-}
-
-/// The file of a writer that was killed: whole frames and no table.
-Bytes Unfinished(const Bytes& stored) {
-  const auto footer = DecodeSeekFooter(std::span(stored).last(kSeekFooterBytes));
-  EXPECT_THAT(footer, Succeeds());
-  return {stored.begin(), stored.end() - static_cast<std::ptrdiff_t>(footer->table_bytes)};
-}
-
-TEST(RecoverCore, MakesAFileGoodAtEveryCut) {
-  const Bytes first = Noise(60, 1), second = Noise(40, 2);
-  const Fd whole = MemoryFile();
-  CoreWriter writer(whole, {});
-  ASSERT_THAT(writer.Append(first), Succeeds());
-  ASSERT_THAT(writer.Skip(10'000), Succeeds());
-  ASSERT_THAT(writer.Append(second), Succeeds());
-  ASSERT_THAT(writer.Finish(), Succeeds());
-  const Bytes plain = first + Bytes(10'000) + second;
-  const Bytes stored = Content(whole);
-
-  std::uint64_t had = 0;
-  for (std::size_t cut = 0; cut <= stored.size(); ++cut) {
-    const Fd file = MemoryFile(std::span(stored).first(cut));
-    const auto recovered = RecoverCore(file);
-    ASSERT_THAT(recovered, Succeeds()) << cut;
-    EXPECT_EQ(recovered->stored, Content(file).size()) << cut;
-    const Bytes got = Unpacked(file);
-    ASSERT_EQ(got.size(), recovered->plain) << cut;
-    ASSERT_TRUE(std::ranges::equal(got, std::span(plain).first(got.size()))) << cut;
-    EXPECT_GE(recovered->plain, had) << "a longer file gave less, at " << cut;
-    had = recovered->plain;
-  }
-  EXPECT_EQ(had, plain.size());
-}
-
-TEST(RecoverCore, LeavesAWholeFileAsItIs) {
-  const Fd file = StoredFile(Noise(3 * kFrameBytes, 1) + Bytes(2 * kFrameBytes) + Noise(100, 2));
-  const Bytes before = Content(file);
-  ASSERT_THAT(RecoverCore(file), Succeeds());
-  EXPECT_EQ(Content(file), before);
-}
-
-TEST(RecoverCore, KeepsAllFramesOfAWriterThatWasDropped) {
-  const Bytes plain = Noise(6 * kFrameBytes, 1);
-  const Fd file = MemoryFile();
-  {
-    CoreWriter writer(file, {});
-    ASSERT_THAT(writer.Append(plain), Succeeds());
-  }
-  EXPECT_THAT(CoreReader::Open(Fd(::dup(file.get()))), FailsWith(EBADMSG));
-  const auto recovered = RecoverCore(file);
-  ASSERT_THAT(recovered, Succeeds());
-  EXPECT_EQ(recovered->plain, plain.size());
-  EXPECT_EQ(Unpacked(file), plain);
-}
-
-TEST(RecoverCore, CutsWhatIsNoFrame) {
-  // What a power cut leaves where blocks were not yet written, and other garbage.
-  for (const Bytes& tail : {Bytes(5000), Noise(5000, 9), Bytes(3, std::byte{0x28})}) {
-    const Bytes plain = Noise(1000, 1);
-    const Fd file = MemoryFile(Unfinished(Content(StoredFile(plain))) + tail);
-    const auto recovered = RecoverCore(file);
-    ASSERT_THAT(recovered, Succeeds());
-    EXPECT_EQ(Unpacked(file), plain);
-  }
-}
-
-TEST(RecoverCore, FindsTheLargestHoleFrame) {
-  const Fd whole = MemoryFile();
-  CoreWriter writer(whole, {});
-  ASSERT_THAT(writer.Skip(2 * kHoleFrameBytes), Succeeds());
-  ASSERT_THAT(writer.Finish(), Succeeds());
-  const Fd file = MemoryFile(Unfinished(Content(whole)));
-  const auto recovered = RecoverCore(file);
-  ASSERT_THAT(recovered, Succeeds());
-  EXPECT_EQ(recovered->plain, 2 * kHoleFrameBytes);
 }
 
 /// What a fetch is to give, at its place in the core.

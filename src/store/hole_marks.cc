@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <memory>
 
@@ -100,7 +101,10 @@ Result<std::optional<std::vector<std::uint64_t>>> DecodeHoleList(std::span<const
   if (!packed) return std::nullopt;
   std::vector<std::uint64_t> holes(marks);
   const auto plain = std::as_writable_bytes(std::span(holes));
-  const std::size_t size = ZSTD_decompress(plain.data(), plain.size(), packed->data(), packed->size());
+  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(), &ZSTD_freeDCtx);
+  if (!context) return Fail(ENOMEM, "unpack the hole list");
+  const std::size_t size =
+      ZSTD_decompressDCtx(context.get(), plain.data(), plain.size(), packed->data(), packed->size());
   if (ZSTD_isError(size) != 0) return Refuse(EBADMSG, "its hole list: {}", ZSTD_getErrorName(size));
   if (size != plain.size()) return Refuse(EBADMSG, "its hole list is of other holes");
   if (std::ranges::any_of(holes, [](std::uint64_t hole) { return hole == 0 || hole > kCoreBytesMax; }))

@@ -36,12 +36,18 @@ void AppendHoleMark(std::vector<std::byte>& out, std::uint64_t length);
 /// How long that is at most, bytes.
 [[nodiscard]] std::size_t EndBytesMax(std::size_t frames, std::size_t holes);
 
+/// Left free for the record where a full disk cuts a core short, bytes.
+inline constexpr std::uint64_t kSpareBytes = 128 * 1024;
+/// How often a core is cut shorter at most, since others who fill the disk may take what a cut frees. Then
+/// its frames stay as they are, without a table: else those others would get the room of all of them.
+inline constexpr int kCutsMax = 8;
+
 /// True for the entry of a mark. (Others may write such an entry, too.)
 [[nodiscard]] inline bool MayBeHoleMark(const SeekEntry& entry) {
   return entry.stored == kHoleMarkBytes && entry.plain == 0;
 }
 /// The lengths that the hole list says, if `frame`, whole, is one. EBADMSG: it is a broken one, or not of
-/// `marks` marks.
+/// `marks` marks. ENOMEM: there is no memory to unpack it.
 [[nodiscard]] Result<std::optional<std::vector<std::uint64_t>>> DecodeHoleList(
     std::span<const std::byte> frame, std::size_t marks);
 /// The longest frame that may be the list of so many marks, bytes.

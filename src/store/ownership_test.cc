@@ -1,9 +1,13 @@
 #include "store/ownership.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/inside.h"
 #include "base/io.h"
+#include "base/test_failing_calls.h"
 #include "base/test_support.h"
 
 namespace obit {
@@ -56,6 +60,60 @@ TEST_F(GiveFolderToTest, LeavesWhatLiesElsewhereToo) {
   ASSERT_EQ(::stat((elsewhere / "secret").c_str(), &status), 0);
   EXPECT_EQ(status.st_uid, 0U);
   EXPECT_EQ(OwnerOf("crashes/2026-11-23/0123456789abcdef/others"), kUser + 1);
+}
+
+class GiveToOwnerTest : public GiveFolderToTest {
+ protected:
+  void SetUp() override {
+    GiveFolderToTest::SetUp();
+    if (::geteuid() == 0) {
+      ASSERT_EQ(::chown(folder_.path().c_str(), kUser, kUser), 0);
+    }
+  }
+};
+
+TEST_F(GiveToOwnerTest, GivesWhatIsRootsAndNothingElse) {
+  Write("made");
+  Write("others");
+  ASSERT_EQ(::chown((folder_ / "others").c_str(), kUser + 1, kUser), 0);
+  EXPECT_THAT(GiveToOwner(folder_.fd(), *OpenAt(folder_.fd(), "made", O_RDONLY)), Succeeds());
+  EXPECT_EQ(OwnerOf("made"), kUser);
+  EXPECT_THAT(GiveToOwner(folder_.fd(), *OpenAt(folder_.fd(), "made", O_RDONLY)), Succeeds())
+      << "it is given";
+  EXPECT_THAT(GiveToOwner(folder_.fd(), *OpenAt(folder_.fd(), "others", O_RDONLY)), FailsWith(EPERM));
+  EXPECT_EQ(OwnerOf("others"), kUser + 1);
+}
+
+TEST_F(GiveToOwnerTest, AFolderHasItsNameOnceItIsGiven) {
+  EXPECT_TRUE(testing::WhereCallsFail(
+      [] { return testing::FailCalls({.number = SYS_fchown, .argument = 1, .mask = ~0U}, EIO); },
+      [&] { return !MakeFolder(folder_.fd(), "day", 0755); }));
+  EXPECT_FALSE(LookInside(folder_.fd(), "day")) << "nobody but root could write to it";
+  EXPECT_TRUE(MakeFolder(folder_.fd(), "day", 0755).value_or(false));
+  EXPECT_EQ(OwnerOf("day"), kUser);
+  EXPECT_FALSE(MakeFolder(folder_.fd(), "day", 0755).value_or(true)) << "it is there";
+  EXPECT_EQ(ListDirectory(folder_.fd())->size(), 2u) << "nothing else is left, beside the crashes";
+}
+
+TEST_F(GiveToOwnerTest, APrivateFileThatIsThereAlreadyIsEmptyOrNotRoots) {
+  Write("roots");  // put in the place of a lock
+  EXPECT_THAT(MakePrivateFile(folder_.fd(), "roots", O_RDWR), FailsWith(EPERM));
+  EXPECT_EQ(OwnerOf("roots"), 0u);
+  Write("others");
+  ASSERT_EQ(::truncate((folder_ / "others").c_str(), 0), 0);
+  ASSERT_EQ(::chown((folder_ / "others").c_str(), kUser + 1, kUser), 0);
+  EXPECT_THAT(MakePrivateFile(folder_.fd(), "others", O_RDWR), FailsWith(EPERM));
+  EXPECT_EQ(OwnerOf("others"), kUser + 1);
+
+  Write("left");  // by a process of root that was killed before it gave it away
+  ASSERT_EQ(::truncate((folder_ / "left").c_str(), 0), 0);
+  EXPECT_THAT(MakePrivateFile(folder_.fd(), "left", O_RDWR), Succeeds());
+  EXPECT_EQ(OwnerOf("left"), kUser);
+  Write("users");
+  ASSERT_EQ(::chown((folder_ / "users").c_str(), kUser, kUser), 0);
+  EXPECT_THAT(MakePrivateFile(folder_.fd(), "users", O_RDWR), Succeeds());
+  EXPECT_THAT(MakePrivateFile(folder_.fd(), "new", O_RDWR), Succeeds());
+  EXPECT_EQ(OwnerOf("new"), kUser);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "store/seekable.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/byte_reader.h"
 
@@ -86,24 +85,19 @@ Result<SeekFooter> DecodeSeekFooter(std::span<const std::byte> footer) {
   return SeekFooter{*frames, 8 + *frames * entry_bytes + kSeekFooterBytes, entry_bytes};
 }
 
-Result<std::vector<SeekEntry>> DecodeSeekTable(std::span<const std::byte> table, const SeekFooter& footer) {
-  ByteReader reader(table);
+bool IsSeekHeader(std::span<const std::byte> header, const SeekFooter& footer) {
+  ByteReader reader(header);
   const auto magic = reader.Read<std::uint32_t>();
   const auto size = reader.Read<std::uint32_t>();
-  if (!size || *magic != kSkippableMagic || table.size() != footer.table_bytes || *size != table.size() - 8)
-    return Refuse(EBADMSG, "odd seek table");
-  std::vector<SeekEntry> entries;
-  entries.reserve(footer.frames);
-  for (std::size_t i = 0; i < footer.frames; ++i) {
-    const auto stored = reader.Read<std::uint32_t>();
-    const auto plain = reader.Read<std::uint32_t>();
-    if (!stored || !plain) return Refuse(EBADMSG, "odd seek table");
-    // No frame is that short. So a table has no more entries than the file has bytes.
-    if (*stored == 0) return Refuse(EBADMSG, "odd seek table: an empty frame");
-    if (footer.entry_bytes == 12 && !reader.Read<std::uint32_t>()) return Refuse(EBADMSG, "odd seek table");
-    entries.push_back({*stored, *plain});
-  }
-  return entries;
+  return size && *magic == kSkippableMagic && *size == footer.table_bytes - kSeekHeaderBytes;
+}
+
+std::optional<SeekEntry> DecodeSeekEntry(std::span<const std::byte> bytes) {
+  ByteReader reader(bytes);
+  const auto stored = reader.Read<std::uint32_t>();
+  const auto plain = reader.Read<std::uint32_t>();
+  if (!plain) return std::nullopt;
+  return SeekEntry{*stored, *plain};
 }
 
 }  // namespace obit

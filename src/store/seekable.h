@@ -19,8 +19,11 @@ namespace obit {
 inline constexpr std::size_t kFrameBytes = 256 * 1024;
 /// Plain bytes in one hole frame, at most: the largest frame of the reference reader.
 inline constexpr std::uint64_t kHoleFrameBytes = 1ULL << 30;
-/// Frames in one file, at most (ZSTD_SEEKABLE_MAXFRAMES).
+/// Frames in one file, at most (ZSTD_SEEKABLE_MAXFRAMES). A core of 16 TiB has half of them if its frames are
+/// full. Whoever reads such a file has 8 bytes in memory for each, 1 GiB in all.
 inline constexpr std::size_t kFramesMax = 0x8000000;
+/// No frame of any writer is shorter, bytes: a skippable one without content; one of zstd has 9.
+inline constexpr std::size_t kFrameBytesMin = 8;
 
 /// One frame as the seek table lists it, bytes.
 struct SeekEntry {
@@ -53,8 +56,11 @@ struct SeekFooter {
 /// EBADMSG: no seek table ends here, or it claims more than kFramesMax.
 [[nodiscard]] Result<SeekFooter> DecodeSeekFooter(std::span<const std::byte> footer);
 
-/// Decodes the whole skippable frame. EBADMSG: not such a table.
-[[nodiscard]] Result<std::vector<SeekEntry>> DecodeSeekTable(std::span<const std::byte> table,
-                                                             const SeekFooter& footer);
+/// And its first 8 that it is one.
+inline constexpr std::size_t kSeekHeaderBytes = 8;
+[[nodiscard]] bool IsSeekHeader(std::span<const std::byte> header, const SeekFooter& footer);
+
+/// The entry that `bytes` begin with. Nothing: they are too few.
+[[nodiscard]] std::optional<SeekEntry> DecodeSeekEntry(std::span<const std::byte> bytes);
 
 }  // namespace obit

@@ -3,14 +3,18 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/inside.h"
 #include "base/io.h"
 #include "base/text.h"
 #include "crash/record.h"
+#include "store/access.h"
+#include "store/folder.h"
 #include "store/ownership.h"
 
 namespace obit {
@@ -23,30 +27,27 @@ constexpr std::int64_t kPatience = 10'000'000'000;
 
 }  // namespace
 
-Sequence::Sequence(const Store& store, Options options, Error* lost) : options_(std::move(options)) {
-  const auto read = [&]() -> Result<std::uint64_t> {
+Sequence::Sequence(const Store& store, Options options) : options_(std::move(options)) {
+  auto read = [&]() -> Result<std::uint64_t> {
     root_ = OBIT_TRY(Duplicate(store.root()));
     return Read(OBIT_TRY(OpenFolder()));
   }();
-  if (read) next_ = end_ = *read + 1;
-  if (!read && lost != nullptr) *lost = read.error();
+  if (read)
+    next_ = end_ = *read + 1;
+  else
+    lost_ = std::move(read).error();
 }
 
 /// Nobody but obit enters it: a lock in a folder that others can open would be theirs to hold.
 Result<Fd> Sequence::OpenFolder() const {
-  if (::mkdirat(root_.get(), kNumbers, 0700) == 0) {
-    const Fd made = OBIT_TRY(OpenAt(root_, kNumbers, O_RDONLY | O_DIRECTORY));
-    OBIT_TRY_IN(GiveToOwner(root_, made), "{}", kNumbers);
-    OBIT_TRY(Sync(root_));
-  } else if (errno != EEXIST) {
-    return Fail(errno, "make folder {}", kNumbers);
-  }
-  return OpenAt(root_, kNumbers, O_RDONLY | O_DIRECTORY);
+  if (OBIT_TRY(MakeFolder(root_, kNumbers, kPrivateFolder))) OBIT_TRY(Sync(root_));
+  return OpenInside(root_, kNumbers, O_RDONLY | O_DIRECTORY);
 }
 
 /// How far numbers are taken. EBADMSG: that does not stand there.
 Result<std::uint64_t> Sequence::Read(const Fd& folder) const {
-  const auto file = OBIT_TRY(ReadFileAt(folder, options_.name, kFileMax));
+  const Fd opened = OBIT_TRY(OpenInside(folder, options_.name, O_RDONLY | O_NONBLOCK));
+  const auto file = OBIT_TRY(ReadText(opened, options_.name, kFileMax));
   // The newline comes last: what ends without it is only a part.
   const auto number = file.text.ends_with('\n')
                           ? ParseUnsigned(std::string_view(file.text).substr(0, file.text.size() - 1))
@@ -65,11 +66,10 @@ bool Sequence::NotBelow(std::uint64_t number) {
 
 bool Sequence::IsOvertaken() const {
   // By its name, not by the count of its names: somebody may have linked it elsewhere.
-  struct stat written{}, named{};
-  const std::string name = fmt::format("{}/{}", kNumbers, options_.name);
-  return !file_ || ::fstat(file_.get(), &written) < 0 ||
-         ::fstatat(root_.get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) < 0 ||
-         written.st_ino != named.st_ino || written.st_dev != named.st_dev;
+  struct stat written{};
+  if (!file_ || ::fstat(file_.get(), &written) < 0) return true;
+  const auto named = LookInside(root_, fmt::format("{}/{}", kNumbers, options_.name));
+  return !named || written.st_ino != named->st_ino || written.st_dev != named->st_dev;
 }
 
 Result<std::uint64_t> Sequence::Take() {
@@ -79,8 +79,24 @@ Result<std::uint64_t> Sequence::Take() {
 }
 
 Result<std::uint64_t> Sequence::TakeLocked() {
-  if (next_ >= end_ || IsOvertaken()) OBIT_TRY(TakeRange(options_.survives_power_cut));
+  if (next_ >= end_ || IsOvertaken()) OBIT_TRY(NextRange(options_.survives_power_cut));
   return next_++;
+}
+
+Result<Sequence::Range> Sequence::TakeRange() {
+  if (next_ >= end_ || IsOvertaken()) {
+    const Fd lock = OBIT_TRY(Lock());
+    OBIT_TRY(NextRange(true));
+  }
+  const std::uint64_t first = std::exchange(next_, end_);
+  return Range{first, end_ - first};
+}
+
+Sequence::Range Sequence::TakeRangeUnwritten() {
+  const std::uint64_t first = TakeUnwritten();
+  next_ = first + options_.range;
+  end_ = std::max(end_, next_);
+  return {first, options_.range};
 }
 
 std::uint64_t Sequence::TakeUnwritten() {
@@ -94,19 +110,19 @@ std::uint64_t Sequence::TakeUnwritten() {
 Result<void> Sequence::Refill() {
   if (next_ < end_ && end_ - next_ > options_.range / 2) return {};
   const Fd lock = OBIT_TRY(Lock());
-  return TakeRange(true);
+  return NextRange(true);
 }
 
 Result<Fd> Sequence::Lock() const {
   const Fd folder = OBIT_TRY_IN(OpenFolder(), "numbers of crashes");
   const std::string name = options_.name + ".lock";
-  Fd lock = OBIT_TRY_IN(OpenAt(folder, name, O_RDWR | O_CREAT, 0600), "numbers of crashes");
-  OBIT_TRY_IN(GiveToOwner(root_, lock), "{}", name);
+  Fd lock = OBIT_TRY_IN(MakePrivateFile(folder, name, O_RDWR), "numbers of crashes");
   const std::int64_t deadline = MonotonicNow() + (options_.waits ? kPatience : 0);
   while (::flock(lock.get(), LOCK_EX | LOCK_NB) < 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) return Fail(errno, "lock {}", name);
     if (MonotonicNow() >= deadline)
-      return Refuse(EBUSY, "numbers of crashes: another process holds the lock of {}/{}", kNumbers, name);
+      return Refuse(EBUSY, "numbers of crashes: another process holds the lock of {}/{}{}", kNumbers, name,
+                    LockHolder(lock));
     std::this_thread::sleep_for(std::chrono::milliseconds(5));  // flock(2) has no timed wait
   }
   return lock;
@@ -114,7 +130,7 @@ Result<Fd> Sequence::Lock() const {
 
 /// The next range, behind all that was taken. What is left of the old one is used first, unless it was
 /// overtaken. The caller holds the lock.
-Result<void> Sequence::TakeRange(bool sync) {
+Result<void> Sequence::NextRange(bool sync) {
   const Fd folder = OBIT_TRY_IN(OpenFolder(), "numbers of crashes");
   const bool has_left = next_ < end_ && !IsOvertaken();
   std::uint64_t taken = has_left ? end_ - 1 : last();
@@ -134,9 +150,8 @@ Result<Fd> Sequence::Write(const Fd& folder, std::uint64_t end, bool sync) const
   const std::string temporary = options_.name + ".new";
   if (::unlinkat(folder.get(), temporary.c_str(), 0) < 0 && errno != ENOENT)
     return Fail(errno, "remove {}", temporary);
-  Fd file = OBIT_TRY(OpenAt(folder, temporary, O_WRONLY | O_CREAT | O_EXCL, 0600));
+  Fd file = OBIT_TRY(MakePrivateFile(folder, temporary, O_WRONLY | O_EXCL));
   OBIT_TRY(WriteAll(file, fmt::format("{}\n", end)));
-  OBIT_TRY(GiveToOwner(root_, file));
   if (sync) OBIT_TRY(Sync(file));
   if (::renameat(folder.get(), temporary.c_str(), folder.get(), options_.name.c_str()) < 0)
     return Fail(errno, "rename {}", temporary);

@@ -137,16 +137,16 @@ TEST_F(SequenceTest, AFileThatIsLostOrDamagedIsToldAndMadeAnew) {
     Sequence before = Open();
     (void)Take(before, 1);
     Write(text);
-    Error lost;
-    Sequence sequence(store_, {.name = "accepted", .range = 10}, &lost);
-    EXPECT_EQ(lost.code, EBADMSG) << text;
+    Sequence sequence(store_, {.name = "accepted", .range = 10});
+    ASSERT_TRUE(sequence.lost()) << text;
+    EXPECT_EQ(sequence.lost()->code, EBADMSG) << text;
     EXPECT_TRUE(sequence.NotBelow(50));
     EXPECT_THAT(Take(sequence, 2), ElementsAre(51, 52)) << text;
     ::unlink(File().c_str());
   }
-  Error lost;
-  const Sequence sequence(store_, {.name = "accepted"}, &lost);
-  EXPECT_EQ(lost.code, ENOENT);
+  const Sequence sequence(store_, {.name = "accepted"});
+  ASSERT_TRUE(sequence.lost());
+  EXPECT_EQ(sequence.lost()->code, ENOENT);
 }
 
 TEST_F(SequenceTest, ALostFileDoesNotSendItBack) {

@@ -3,12 +3,12 @@
 #include <atomic>
 #include <thread>
 
-#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "crash/report_json.h"
-#include "store/index.h"
+#include "store/removal.h"
 #include "store/test_support.h"
 
 namespace obit {
@@ -21,7 +21,6 @@ using ::testing::IsEmpty;
 using testing::kOneDay;
 using testing::kSomeTime;
 using testing::SampleRecord;
-using testing::SampleReport;
 using testing::Succeeds;
 using testing::TemporaryFolder;
 
@@ -44,7 +43,7 @@ class StoreTest : public ::testing::Test {
     ASSERT_THAT(WriteFileAtomically(*dir, kRecordFile, text, 0600), Succeeds());
   }
   [[nodiscard]] std::vector<std::string> AbandonedIds() const {
-    const auto abandoned = store_.TakeAbandoned();
+    const auto abandoned = testing::TakeAbandoned(store_);
     EXPECT_THAT(abandoned, Succeeds());
     std::vector<std::string> ids;
     for (const IncomingCrash& crash : *abandoned) ids.push_back(crash.id);
@@ -67,9 +66,48 @@ TEST_F(StoreTest, CreateOfAnExistingOneKeepsItsCrashes) {
   EXPECT_THAT(again->Load(crash), Succeeds());
 }
 
+TEST_F(StoreTest, CreateKeepsTheRightsOfAFolderThatIsThere) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root";
+  const std::string closed = folder_ / "closed", path = closed + "/store";
+  ASSERT_THAT(MakeDirectories(path, 0700), Succeeds());
+  ASSERT_EQ(::chmod(closed.c_str(), 0700), 0);
+  testing::Child child(::fork());
+  if (child.pid() == 0) {
+    if (::setresuid(61001, 0, 0) < 0) ::_exit(2);  // access(2) asks for the real one
+    ::_exit(Store::Create(path) ? 0 : 1);
+  }
+  EXPECT_EQ(child.Wait(), 0);
+  struct stat status{};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0700u);
+}
+
+TEST_F(StoreTest, CreateMakesTheParentsWhateverTheUmask) {
+  const mode_t mask = ::umask(077);
+  EXPECT_THAT(Store::Create((folder_ / "a/b/store") + "/"), Succeeds());
+  ::umask(mask);
+  struct stat status{};
+  ASSERT_EQ(::stat((folder_ / "a/b/store").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0755u);
+}
+
 TEST_F(StoreTest, OpenOfNoStoreIsENOENT) {
   EXPECT_THAT(Store::Open(folder_ / "absent"), FailsWith(ENOENT));
   EXPECT_THAT(Store::Open(folder_.path()), FailsWith(ENOENT));  // a folder, but not of obit
+}
+
+TEST_F(StoreTest, AStoreIsNotOpenedInPart) {
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const Fd free = *Open("/dev/null", O_RDONLY);
+  const auto lowest = static_cast<rlim_t>(free.get());
+  for (rlim_t most = lowest + 1; most <= lowest + 3; ++most) {
+    const rlimit few{most, before.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    EXPECT_THAT(Store::Open(store_.path()), FailsWith(EMFILE)) << most - lowest - 1 << " descriptors";
+  }
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_THAT(Store::Open(store_.path()), Succeeds());
 }
 
 TEST_F(StoreTest, ACopyWithoutIncomingCanBeRead) {
@@ -106,121 +144,33 @@ TEST_F(StoreTest, ACrashIsSeenOnceItIsCommitted) {
   EXPECT_EQ(store_.PathOf(*crash), Path("crashes/2026-11-23/" + record.id));
 }
 
-TEST_F(StoreTest, AReportCanBeReadOnceItIsWrittenAndReplaced) {
-  const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  EXPECT_THAT(store_.LoadReport(crash), FailsWith(ENOENT));
-  Report report = SampleReport(crash.id);
-  for (const char* sentence : {"null pointer read", "another\xff"}) {
-    report.cause.sentence = sentence;
-    ASSERT_THAT(store_.WriteReport(crash, report), Succeeds());
-    const auto read = store_.LoadReport(crash);
-    ASSERT_THAT(read, Succeeds());
-    EXPECT_EQ(read->cause.sentence, sentence);
-  }
-  struct stat status{};
-  ASSERT_EQ(::stat((store_.PathOf(crash) + "/report.json").c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 07777, 0640u);
-}
-
-TEST_F(StoreTest, TheHeadOfAReportIsReadWithoutTheRest) {
-  const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  EXPECT_THAT(store_.LoadReportHead(crash), FailsWith(ENOENT));
-  Report report = SampleReport(crash.id);
-  for (const std::size_t message : {0, 100'000}) {  // a head that is long, too
-    report.cause.message.assign(message, 'x');
-    report.stacks.resize(1000);
-    ASSERT_THAT(store_.WriteReport(crash, report), Succeeds());
-    const auto head = store_.LoadReportHead(crash);
-    ASSERT_THAT(head, Succeeds());
-    EXPECT_EQ(head->report.cause, report.cause);
-    EXPECT_EQ(head->report.fingerprint, report.fingerprint);
-  }
-}
-
-TEST_F(StoreTest, StampsTellReportsApart) {
-  const CrashLocation none = CommitCrash(store_, SampleRecord()), crash = CommitCrash(store_, SampleRecord());
-  const CrashLocation crashes[] = {none, crash};
-  ReportStamp before;
-  for (int i = 0; i < 3; ++i) {
-    ASSERT_THAT(store_.WriteReport(crash, SampleReport(crash.id)), Succeeds());
-    const auto stamps = store_.ReportStamps(crash.day, crashes);
-    ASSERT_THAT(stamps, Succeeds());
-    EXPECT_EQ(stamps->at(0), ReportStamp{});
-    EXPECT_NE(stamps->at(1), before);
-    EXPECT_EQ(store_.LoadReportHead(crash)->stamp, stamps->at(1));
-    before = stamps->at(1);
-  }
-}
-
-TEST_F(StoreTest, AReportMakesItsDayLookChanged) {
-  const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  const timespec long_ago[] = {{1, 0}, {1, 0}};
-  ASSERT_EQ(::utimensat(AT_FDCWD, Path("crashes/" + crash.day).c_str(), long_ago, 0), 0);
-  ASSERT_THAT(store_.WriteReport(crash, SampleReport(crash.id)), Succeeds());
-  EXPECT_NE(store_.DayChanged(crash.day), 1'000'000'000);
-}
-
-TEST_F(StoreTest, AReportOfAnotherCrashIsRefused) {
-  const CrashLocation one = CommitCrash(store_, SampleRecord()), two = CommitCrash(store_, SampleRecord());
-  EXPECT_THAT(store_.WriteReport(one, SampleReport(two.id)), FailsWith(EINVAL));
-  ASSERT_THAT(store_.WriteReport(two, SampleReport(two.id)), Succeeds());
-  std::filesystem::copy_file(store_.PathOf(two) + "/report.json", store_.PathOf(one) + "/report.json");
-  EXPECT_THAT(store_.LoadReport(one), FailsWith(EBADMSG));
-}
-
-TEST_F(StoreTest, AReportOfACrashThatIsGoneIsENOENT) {
-  const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  ASSERT_THAT(store_.Remove(crash), Succeeds());
-  EXPECT_THAT(store_.WriteReport(crash, SampleReport(crash.id)), FailsWith(ENOENT));
-}
-
-TEST_F(StoreTest, AReportThatIsBeingWrittenIsEBUSY) {
-  const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  const auto dir = Open(store_.PathOf(crash), O_RDONLY | O_DIRECTORY);
-  ASSERT_THAT(dir, Succeeds());
-  ASSERT_EQ(::flock(dir->get(), LOCK_EX), 0);
-  EXPECT_THAT(store_.WriteReport(crash, SampleReport(crash.id)), FailsWith(EBUSY));
-}
-
-TEST_F(StoreTest, RepeatsLieBesideTheirCrash) {
-  const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  EXPECT_THAT(store_.LoadRepeats(crash), FailsWith(ENOENT));
-  EXPECT_FALSE(store_.PresenceOf(crash).repeated);
-  for (const std::uint64_t count : {3u, 31u}) {
-    ASSERT_THAT(store_.WriteRepeats(crash, {.id = crash.id, .crashes = count, .first = 1, .last = 2}),
-                Succeeds());
-    const auto repeats = store_.LoadRepeats(crash);
-    ASSERT_THAT(repeats, Succeeds());
-    EXPECT_EQ(repeats->crashes, count);
-  }
-  EXPECT_TRUE(store_.PresenceOf(crash).repeated);
-  auto list = ListFolders(store_);
-  ASSERT_THAT(list, Succeeds());
-  DropRemoved(store_, list->crashes);
-  EXPECT_EQ(list->crashes.at(0).repeats, 31u);
-}
-
-TEST_F(StoreTest, RepeatsOfAnotherCrashOrOfNoneAreRefused) {
-  const CrashLocation one = CommitCrash(store_, SampleRecord()), two = CommitCrash(store_, SampleRecord());
-  ASSERT_THAT(store_.WriteRepeats(one, {.id = two.id, .crashes = 1}), Succeeds());
-  EXPECT_THAT(store_.LoadRepeats(one), FailsWith(EBADMSG));
-  ASSERT_THAT(store_.Remove(two), Succeeds());
-  EXPECT_THAT(store_.WriteRepeats(two, {.id = two.id, .crashes = 1}), FailsWith(ENOENT));
-}
-
-TEST_F(StoreTest, AReportThatIsTooLargeIsNotWritten) {
-  const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  ASSERT_THAT(store_.WriteReport(crash, SampleReport(crash.id)), Succeeds());
-  Report large = SampleReport(crash.id);
-  large.cause.message.assign(17 << 20, 'x');
-  EXPECT_THAT(store_.WriteReport(crash, large), FailsWith(EFBIG));
-  EXPECT_THAT(store_.LoadReport(crash), Succeeds());
-}
-
 TEST_F(StoreTest, BeginOfACrashThatIsBeingWrittenIsEBUSY) {
   const auto incoming = store_.Begin(kSomeId);
   ASSERT_THAT(incoming, Succeeds());
   EXPECT_THAT(store_.Begin(kSomeId), FailsWith(EBUSY));
+}
+
+TEST_F(StoreTest, CommitRefusesATimeWhoseDayIsNone) {
+  ASSERT_THAT(store_.Begin("0000000000000001"), Succeeds());
+  // The first day that 64 bits of ns reach is not whole.
+  EXPECT_THAT(store_.Commit("0000000000000001", INT64_MIN), FailsWith(EINVAL));
+  EXPECT_TRUE(std::filesystem::exists(Path("incoming/0000000000000001")));
+  EXPECT_TRUE(std::filesystem::is_empty(Path("crashes")));
+  const auto last = store_.Commit("0000000000000001", INT64_MAX);
+  ASSERT_THAT(last, Succeeds());
+  EXPECT_EQ(last->day, "2262-04-11");
+}
+
+TEST_F(StoreTest, TimesThatDoNotFitAreTheNextThatDo) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  const std::string day = Path("crashes/" + crash.day);
+  constexpr time_t kYear2400 = 13'569'465'600;
+  const timespec later[2] = {{kYear2400, 0}, {kYear2400, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, day.c_str(), later, 0), 0);
+  struct stat status{};
+  ASSERT_EQ(::stat(day.c_str(), &status), 0);
+  if (status.st_mtim.tv_sec != kYear2400) GTEST_SKIP() << "the file system has no such times";
+  EXPECT_GT(store_.DayChanged(crash.day), INT64_MAX - 2'000'000'000);
 }
 
 TEST_F(StoreTest, CommitNeverReplacesACrash) {
@@ -356,7 +306,10 @@ TEST_F(StoreTest, ARemovalThatWasCutShortGoesOn) {
   const CrashLocation crash = CommitCrash(store_, SampleRecord());
   std::filesystem::rename(store_.PathOf(crash), Path("incoming/" + crash.id + ".removed"));
   EXPECT_THAT(AbandonedIds(), IsEmpty());
+  EXPECT_THAT(*HalfRemoved(store_.root()), ElementsAre(crash.id + ".removed"));
+  EXPECT_THAT(GoOnRemoving(store_.root(), crash.id + ".removed"), Succeeds());
   EXPECT_TRUE(std::filesystem::is_empty(Path("incoming")));
+  EXPECT_THAT(GoOnRemoving(store_.root(), "lost+found"), FailsWith(EINVAL));
 }
 
 TEST_F(StoreTest, WhatNobodyWritesIsAbandoned) {
@@ -365,7 +318,7 @@ TEST_F(StoreTest, WhatNobodyWritesIsAbandoned) {
   ASSERT_THAT(written, Succeeds());
   ASSERT_THAT(dropped, Succeeds());
   dropped->dir.Reset();
-  const auto abandoned = store_.TakeAbandoned();
+  const auto abandoned = testing::TakeAbandoned(store_);
   ASSERT_THAT(abandoned, Succeeds());
   ASSERT_EQ(abandoned->size(), 1u);
   EXPECT_EQ(abandoned->front().id, "0000000000000002");
@@ -401,9 +354,57 @@ TEST_F(StoreTest, WhatIsCommittedMeanwhileIsNotAbandoned) {
       --writing;
     });
   while (writing > 0) {
-    const auto abandoned = store_.TakeAbandoned();
+    const auto abandoned = testing::TakeAbandoned(store_);
     ASSERT_THAT(abandoned, Succeeds());
     for (const IncomingCrash& crash : *abandoned) EXPECT_FALSE(Exists("crashes/2026-11-23/" + crash.id));
+  }
+}
+
+/// The limit that leaves this process `free` more descriptors; other tests may have left gaps.
+rlim_t LimitLeaving(rlim_t free) {
+  for (int fd = 0;; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0 && free-- == 0) return static_cast<rlim_t>(fd);
+}
+
+TEST_F(StoreTest, WhoLacksDescriptorsTakesNothingForAbsent) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  for (const rlim_t left : {0, 1, 2}) {
+    testing::Child child(::fork());
+    if (child.pid() == 0) {
+      const rlimit limit{LimitLeaving(left), LimitLeaving(left)};
+      if (::setrlimit(RLIMIT_NOFILE, &limit) < 0) ::_exit(2);
+      const auto presence = store_.PresenceOf(crash);
+      if (!presence.exists || !store_.MayExist(crash)) ::_exit(3);
+      if (presence.pinned == (left > 0)) ::_exit(4);  // one does: for its folder
+      if (left < 2 && store_.ReportStamps(crash.day, std::span(&crash, 1))) ::_exit(5);
+      if (store_.RemoveIfEmptied(crash)) ::_exit(6);
+      ::_exit(0);
+    }
+    EXPECT_EQ(child.Wait(), 0) << left;
+  }
+  EXPECT_THAT(store_.Load(crash), Succeeds());
+}
+
+TEST_F(StoreTest, WhoLacksDescriptorsSaysThatNotAllAbandonedArePassed) {
+  for (int i = 0; i < 3; ++i) ASSERT_THAT(store_.Begin(NewCrashId()), Succeeds());
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  for (rlim_t more = 1; more < 5; ++more) {
+    for (const bool keeps : {true, false}) {
+      std::vector<IncomingCrash> kept;
+      kept.reserve(3);
+      std::size_t passed = 0;
+      const rlimit few{LimitLeaving(more), limit.rlim_max};
+      ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+      const auto done = store_.ForEachAbandoned([&](IncomingCrash crash) -> Result<void> {
+        ++passed;
+        if (keeps) kept.push_back(std::move(crash));
+        return {};
+      });
+      ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+      EXPECT_EQ(passed, keeps ? std::min<std::size_t>(more, 3) : 3u) << "one descriptor does for all";
+      EXPECT_EQ(done.has_value(), !keeps || more >= 3);
+    }
   }
 }
 
@@ -420,59 +421,6 @@ TEST_F(StoreTest, CommitsAndRemovalsOfOneDayMayMeet) {
   });
   for (int i = 0; i < kRounds; ++i) CommitCrash(store_, SampleRecord());
   stop = true;
-}
-
-TEST_F(StoreTest, AReportTakesThePlaceOfTheOneBefore) {
-  const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  EXPECT_THAT(store_.LoadReport(crash), FailsWith(ENOENT));
-  for (const char* failure : {"first", "second"}) {
-    ASSERT_THAT(store_.WriteReport(crash, {.id = crash.id, .failure = failure}), Succeeds());
-    const auto report = store_.LoadReport(crash);
-    ASSERT_THAT(report, Succeeds());
-    EXPECT_EQ(report->failure, failure);
-  }
-  struct stat status{};
-  ASSERT_EQ(::stat((store_.PathOf(crash) + "/report.json").c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 07777, 0640u);
-}
-
-TEST_F(StoreTest, AReportOfRootIsItsOwners) {
-  if (::geteuid() != 0) GTEST_SKIP() << "not root";
-  const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  for (const char* file : {"", "/crash.json"})
-    ASSERT_EQ(::chown((store_.PathOf(crash) + file).c_str(), 65534, 65533), 0);
-  ASSERT_THAT(store_.WriteReport(crash, {.id = crash.id}), Succeeds());
-  struct stat status{};
-  ASSERT_EQ(::stat((store_.PathOf(crash) + "/report.json").c_str(), &status), 0);
-  EXPECT_EQ(status.st_uid, 65534u);
-  EXPECT_EQ(status.st_gid, 65533u);
-}
-
-TEST_F(StoreTest, LoadReportRefusesWhatIsNone) {
-  const CrashLocation crash = CommitCrash(store_, SampleRecord());
-  const Report foreign{.id = "0000000000000001"};
-  EXPECT_THAT(store_.WriteReport(crash, foreign), FailsWith(EINVAL));
-  const Fd dir = Open(store_.PathOf(crash), O_RDONLY | O_DIRECTORY).value();
-  ASSERT_THAT(WriteFileAtomically(dir, kReportFile, ReportToJson(foreign), 0600), Succeeds());
-  EXPECT_THAT(store_.LoadReport(crash), FailsWith(EBADMSG)) << "it is of another crash";
-  ASSERT_THAT(WriteFileAtomically(dir, kReportFile, "{", 0600), Succeeds());
-  EXPECT_THAT(store_.LoadReport(crash), FailsWith(EBADMSG));
-  ASSERT_THAT(store_.Remove(crash), Succeeds());
-  EXPECT_THAT(store_.LoadReport(crash), FailsWith(ENOENT));
-  EXPECT_THAT(store_.WriteReport(crash, {.id = crash.id}), FailsWith(ENOENT));
-}
-
-TEST_F(StoreTest, ReportsAndRemovalsMayMeet) {
-  constexpr int kRounds = 300;
-  for (int i = 0; i < kRounds; ++i) {
-    const CrashLocation crash = CommitCrash(store_, SampleRecord());
-    std::jthread analyzer([&] {
-      while (store_.WriteReport(crash, {.id = crash.id})) continue;
-    });
-    while (!store_.LoadReport(crash)) continue;
-    EXPECT_THAT(store_.Remove(crash), Succeeds());
-  }
-  EXPECT_TRUE(std::filesystem::is_empty(Path("incoming")));
 }
 
 }  // namespace

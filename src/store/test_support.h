@@ -22,7 +22,7 @@ namespace obit::testing {
 using Bytes = std::vector<std::byte>;
 
 inline Fd MemoryFile(std::span<const std::byte> content = {}) {
-  Fd file(::memfd_create("test", MFD_CLOEXEC));
+  Fd file(::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   EXPECT_THAT(WriteAllAt(file, content, 0), Succeeds());
   return file;
 }
@@ -55,6 +55,16 @@ inline Fd StoredFile(std::span<const std::byte> plain, unsigned threads = 2) {
   EXPECT_THAT(writer.Append(plain), Succeeds());
   EXPECT_THAT(writer.Finish(), Succeeds());
   return file;
+}
+
+/// All that nobody is writing, locked.
+inline Result<std::vector<IncomingCrash>> TakeAbandoned(const Store& store) {
+  std::vector<IncomingCrash> abandoned;
+  OBIT_TRY(store.ForEachAbandoned([&](IncomingCrash crash) -> Result<void> {
+    abandoned.push_back(std::move(crash));
+    return {};
+  }));
+  return abandoned;
 }
 
 /// What `zstd -dc` makes of the file.
@@ -115,6 +125,19 @@ inline CrashLocation CommitCrash(const Store& store, const CrashRecord& record) 
   const auto location = store.Commit(record.id, record.time);
   EXPECT_THAT(location, Succeeds());
   return location.value_or(CrashLocation{});
+}
+
+/// All that are committed, in no order.
+inline std::vector<CrashLocation> CrashesOf(const Store& store) {
+  std::vector<CrashLocation> crashes;
+  const auto days = store.Days();
+  EXPECT_THAT(days, Succeeds());
+  for (std::size_t i = 0; days && i < days->size(); ++i) {
+    const auto of_day = store.CrashesOf((*days)[i]);
+    EXPECT_THAT(of_day, Succeeds());
+    if (of_day) crashes.insert(crashes.end(), of_day->begin(), of_day->end());
+  }
+  return crashes;
 }
 
 }  // namespace obit::testing

@@ -58,11 +58,28 @@ class Import(support.CliCase):
     def test_a_truncated_core_is_kept_as_such(self):
         core = support.make_core(memory=MEMORY)
         (self.folder / "core").write_bytes(core[:100_000])
-        self.run_obit("import", "core")
+        _, err = self.run_obit("import", "core")
+        self.assertIn("the file ends after 100000 of", err)
         (record,) = self.records()
         self.assertEqual(record["capture"]["outcome"], "truncated")
         self.assertEqual(record["capture"]["reason"], f"the file ends after 100000 of {len(core)} bytes")
         self.assertEqual(record["process"]["comm"], "imgproxy")
+
+    def test_a_damaged_core_is_said_to_be_one(self):
+        packed = bytearray(gzip.compress(support.make_core(memory=MEMORY)))
+        packed[-8] ^= 1  # of the checksum
+        (self.folder / "core").write_bytes(packed)
+        _, err = self.run_obit("import", "core")
+        self.assertRegex(err, r"all \d+ bytes are there, but not as they were packed")
+        (record,) = self.records()
+        self.assertEqual(record["capture"]["outcome"], "truncated")
+
+    def test_no_name_in_a_core_makes_a_record_that_cannot_be_read(self):
+        (self.folder / "core").write_bytes(support.make_core(exe="/" + "\1" * 1_000_000))
+        self.run_obit("import", "core")
+        (record,) = self.records()
+        self.assertEqual(record["process"]["too_long"], ["exe"])
+        self.run_obit("list")
 
     def test_files_of_another_owner_of_the_store_stay_its(self):
         if os.geteuid() != 0:
@@ -156,6 +173,49 @@ class OldHoles(support.CliCase):
             _, err = self.run_obit(*verb, code=1)
             self.assertIn("its core cannot be read", err)
             self.assertIn("shifted", err)
+        self.assertFalse((self.folder / "out").exists())
+        self.run_obit("show")
+
+
+class NotCompleted(support.CliCase):
+    """Cores as obitd keeps them that no worker could complete."""
+
+    FRAME = 256 << 10
+
+    def setUp(self):
+        super().setUp()
+        memory = random.Random(1).randbytes(4 * self.FRAME)
+        self.core = support.make_core(memory=memory)
+        self.record = self.add(memory=memory)
+        self.stored = self.directory_of(self.record) / "core.zst"
+
+    def cut(self, size):
+        os.truncate(self.stored, size)
+
+        def unknown(content):
+            content["capture"].update(outcome="truncated", core_bytes=0, stored_bytes=size, reason="killed, twice")
+
+        self.edit_record(self.record, unknown)
+
+    def test_one_is_read_as_far_as_it_goes(self):
+        self.cut(2 * self.FRAME + 50_000)  # within the third frame
+        out, _ = self.run_obit("list")
+        self.assertIn("truncated", out)
+        self.assertNotIn("truncated 0 B", out)
+        out, _ = self.run_obit("show")
+        self.assertIn("as stored", out)
+        _, err = self.run_obit("dump", "-o", "out")
+        self.assertIn("has no seek table", err)
+        self.assertEqual((self.folder / "out").read_bytes(), self.core[: 2 * self.FRAME])
+        self.run_obit("analyze", "--all")
+        report = json.loads((self.stored.parent / "report.json").read_text())
+        self.assertNotIn("seek table", report.get("failure", ""))
+
+    def test_one_without_a_whole_frame(self):
+        self.cut(50_000)
+        for verb in (["dump", "-o", "out"], ["gdb"]):
+            _, err = self.run_obit(*verb, code=1)
+            self.assertIn("no seek table", err)
         self.assertFalse((self.folder / "out").exists())
         self.run_obit("show")
 
@@ -290,6 +350,41 @@ class Dump(support.CliCase):
         for verb in (["dump", "-o", "out"], ["gdb"]):
             _, err = self.run_obit(*verb, code=1)
             self.assertIn("has no core: only the event was kept (RLIMIT_CORE 0)", err)
+
+
+class Minimal(support.CliCase):
+    def test_is_made_of_a_full_core_and_known_as_what_it_is(self):
+        core = support.make_core(memory=MEMORY)
+        (self.folder / "core").write_bytes(core)
+        self.run_obit("import", "core")
+        self.run_obit("dump", "--minimal", "-o", "minimal")
+        minimal = (self.folder / "minimal").read_bytes()
+        self.assertEqual(minimal[:4], b"\x7fELF")
+        self.assertLess(len(minimal), 8192)  # its thread has no stack
+        self.run_obit("import", "minimal")
+        records = self.records()
+        self.assertEqual({record["capture"]["outcome"] for record in records}, {"full", "minimal"})
+        (found,) = (record for record in records if record["capture"]["outcome"] == "minimal")
+        self.assertEqual(found["process"]["comm"], "imgproxy")
+        for arguments in ([], ["--minimal"]):
+            self.run_obit("dump", found["id"], *arguments, "-o", "again")
+            self.assertEqual((self.folder / "again").read_bytes(), minimal)
+
+    def test_of_a_core_that_ends_early(self):
+        """It is made of what there is, and that is said."""
+        core = support.make_core(memory=MEMORY)
+        (self.folder / "core").write_bytes(core[:-len(MEMORY) // 2])
+        self.run_obit("import", "core")
+        _, err = self.run_obit("dump", "--minimal", "-o", "minimal")
+        self.assertIn("ends early: what it lacks is left out", err)
+        self.assertEqual((self.folder / "minimal").read_bytes()[:4], b"\x7fELF")
+
+    def test_needs_the_head(self):
+        (self.folder / "core").write_bytes(support.make_core(memory=MEMORY)[:200])
+        self.run_obit("import", "core")
+        _, err = self.run_obit("dump", "--minimal", "-o", "minimal", code=1)
+        self.assertIn("it ends before the memory of its process", err)
+        self.assertFalse((self.folder / "minimal").exists())
 
 
 class Debug(support.CliCase):

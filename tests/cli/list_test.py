@@ -27,6 +27,27 @@ class List(support.CliCase):
             self.assertIn(key, records[0]["capture"])
         self.assertEqual(json.loads(self.run_obit("show", second["id"], "--json")[0]), {"record": records[1]})
 
+    def test_a_loop_is_one_line_whatever_is_cut(self):
+        kept = self.add(comm="looper")
+        self.add_report(kept)
+        other = self.add(comm="other")
+        for _ in range(3):
+            event = self.add(comm="looper")
+            self.edit_record(event, lambda known: known["capture"].update(
+                detail="event", outcome="event", stored_bytes=0,
+                reason=f"a crash loop: this place of the program has had 1 core, of 9 bytes; like {kept['id']}"))  # fmt: skip
+        (self.directory_of(kept) / "repeats.json").write_text(json.dumps(
+            {"schema": 1, "id": kept["id"], "crashes": 7, "first": kept["time"], "last": event["time"]}))  # fmt: skip
+        for options in ((), ("--last", "2"), ("--last", "1"), ("--since", "1h")):
+            lines = self.run_obit("list", *options)[0].splitlines()
+            loop = next(line for line in lines if "looper" in line)
+            self.assertIn(kept["id"][:8], loop)
+            self.assertIn(" 11, 4 kept ", loop)
+            self.assertEqual(any("other" in line for line in lines), options != ("--last", "1"), options)
+        self.assertIn(other["id"][:8], self.run_obit("list")[0])
+        self.assertRegex(self.run_obit("groups")[0], r"a71c09 +11, 4 kept ")
+        self.assertIn("Null pointer read", self.run_obit("show", "a71c09")[0])
+
     def test_a_line_for_each_crash_and_a_summary(self):
         record = self.add(pid=4711, comm="imgproxy", memory=b"x" * 8192)
         lines = self.run_obit("list")[0].splitlines()
@@ -44,6 +65,13 @@ class List(support.CliCase):
                     (self.directory_of(record) / "repeats.json").write_text(json.dumps(repeats))
         footer = "36 more of imgproxy, nginx were counted, not kept (crash loop)."
         self.assertIn(f"4 crashes, {footer}"[11:], self.run_obit("list")[0])
+        lines = self.run_obit("list")[0].splitlines()
+        self.assertEqual(len(lines), 6, lines)
+        for line, count in zip(lines[1:], ("31, 1 kept", "2, 1 kept", "6, 1 kept")):
+            self.assertIn(f" {count}  ", line)
+        listed = json.loads(self.run_obit("list", "--json", "--last", "2")[0])
+        self.assertEqual([record.get("repeats", {}).get("crashes") for record in listed], [5, None])
+        self.assertEqual(len(self.run_obit("list", "--all")[0].splitlines()), 6)
         self.assertIn("31 more of imgproxy were counted", self.run_obit("list", "imgproxy")[0])
         self.assertNotIn("more of", self.run_obit("list", "quiet")[0])
         page = self.run_obit("show", "nginx")[0]
@@ -311,7 +339,7 @@ class Reports(support.CliCase):
                           ("bbbbbb", "1", other["id"][:8], "divided by zero")])  # fmt: skip
         self.assertEqual(rows[0][5], "imgproxy, imgproxy-cli")
         group = json.loads(self.run_obit("groups", "--json")[0])[0]
-        self.assertEqual(group, {"group": "a71c0900b04d6e58", "version": 1, "count": 2, "first": first["time"],
+        self.assertEqual(group, {"group": "a71c0900b04d6e58", "version": 1, "count": 2, "kept": 2, "first": first["time"],
                                  "last": second["time"], "kind": "null-read", "cause": "null pointer read at 0x20",
                                  "guess": False, "programs": ["imgproxy", "imgproxy-cli"], "newest": second["id"]})  # fmt: skip
         self.assertEqual(self.run_obit("groups", "--since", "2999-01-01")[0], "No groups.\n")
@@ -375,8 +403,9 @@ class Reports(support.CliCase):
         (self.directory_of(record) / "report.json").write_text("{}")
         self.assertIn("Analysis    not readable: crash", self.run_obit("show")[0])
         self.run_obit("show", "--json", code=1)
-        self.edit_record(record, lambda content: content.update(files={}))
+        self.assertIn("1 crash may not be in a group of today", self.run_obit("reindex", code=1)[1])
         (self.directory_of(record) / "report.json").unlink()
+        self.edit_record(record, lambda content: content.update(files={}))
         self.assertIn("Analysis    none: there is no core to analyse\n", self.run_obit("show")[0])
 
 
@@ -449,8 +478,8 @@ class Usage(support.CliCase):
     def test_help_and_version(self):
         out, _ = self.run_obit("--help", store=False)
         self.assertIn("Examples:", out)
-        for verb in ("list", "show", "groups", "dump", "gdb", "lldb", "rm", "pin", "unpin", "import", "reindex", "enable", "disable",
-                     "status", "doctor", "config"):  # fmt: skip
+        for verb in ("list", "show", "groups", "dump", "gdb", "lldb", "rm", "vacuum", "pin", "unpin", "import", "reindex", "enable",
+                     "disable", "status", "doctor", "config"):  # fmt: skip
             self.assertRegex(out, rf"\n  {verb} ")
             self.run_obit(verb, "--help", store=False)
         self.assertRegex(self.run_obit("--version", store=False)[0], r"^obit \d+\.\d+\.\d+\n$")

@@ -210,8 +210,10 @@ class DoctorTries(PatternCase):
     def test_writes_as_obitd_does(self):
         self.server.start()
         self.enable()
+        there = lambda: {path for folder in ("crashes", "incoming") for path in (self.server.store / folder).iterdir()}  # fmt: skip
+        before = there()
         self.says(r"writing there +obitd \d+ as \w+ +ok, tried\n", 0)
-        self.assertEqual([path.name for folder in ("crashes", "incoming") for path in (self.server.store / folder).iterdir()], [])
+        self.assertEqual(there(), before)
         for folder in ("incoming", "crashes"):
             path = self.server.store / folder
             before = path.stat()
@@ -239,6 +241,22 @@ class DoctorTries(PatternCase):
                     self.assertRegex(done.stdout, row)
                 finally:
                     subprocess.run(["umount", self.server.store], check=True)
+
+    def test_a_folder_on_another_file_system(self):
+        for folder in ("crashes", "incoming"):
+            (self.server.store / folder).mkdir(parents=True)
+            os.chmod(self.server.store / folder, 0o777)
+        incoming = self.server.store / "incoming"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=777", "incoming", incoming], check=True)
+        try:
+            done = subprocess.run([programs.OBIT, "--store", self.server.store, "doctor"], capture_output=True, text=True)
+            self.assertRegex(done.stdout, r"writing there .*FAIL(.|\n)*a file in incoming: Invalid cross-device link")
+            self.assertEqual(os.listdir(incoming), [])
+        finally:
+            subprocess.run(["umount", incoming], check=True)
+        done = subprocess.run([programs.OBIT, "--store", self.server.store, "doctor"], capture_output=True, text=True)
+        self.assertNotRegex(done.stdout, r"writing there .*FAIL")
+        self.assertEqual(os.listdir(self.server.store / "crashes"), [])
 
     def test_another_user_is_told_who_can_tell(self):
         self.server.start()

@@ -3,6 +3,7 @@
 // lets it go on.
 //
 //   segv                   a null write in crash_here
+//   named NAME             the same under another name
 //   abort                  abort(3) in crash_here_abort
 //   threads N              N threads; one that is not the leader writes to null, the others wait
 //   leave                  the first thread exits, and another one, "late", which has 8 MiB, dies of segv
@@ -21,6 +22,7 @@
 //   storm N                N children die of segv at the same moment; prints "reaped N dumped M"
 //   loop N WIDTH           N children die of segv, at most WIDTH at a time, the next one forked when one is
 //                          reaped; prints the same
+//   loop N WIDTH abort     the same, of abort(3), by turns in crash_here_first and in crash_here_second
 //
 // Built also statically and for i386: C, and nothing but the C library.
 
@@ -58,6 +60,17 @@ NOINLINE void crash_here(void) {
 }
 
 NOINLINE void crash_here_abort(void) { abort(); }
+
+/// What more than one place gives up by. The compiler must not think that these are one.
+NOINLINE void GiveUp(void) { abort(); }
+NOINLINE void crash_here_first(void) {
+  __asm__ volatile("# first");
+  GiveUp();
+}
+NOINLINE void crash_here_second(void) {
+  __asm__ volatile("# second");
+  GiveUp();
+}
 
 static pthread_barrier_t all_started;
 
@@ -188,7 +201,9 @@ static char* MapFile(const char* path, off_t* bytes) {
   const int file = open(path, O_RDONLY);
   if (file < 0) Fail(path);
   *bytes = lseek(file, 0, SEEK_END);
-  return (char*)Map((size_t)*bytes, MAP_PRIVATE, file);
+  char* memory = (char*)Map((size_t)*bytes, MAP_PRIVATE, file);
+  close(file);  // a file system that hangs would be asked for it by the exit
+  return memory;
 }
 
 static void WriteSomeOf(char* memory, off_t bytes) {
@@ -235,14 +250,16 @@ static int Storm(long count) {
   return 0;
 }
 
-static int Loop(long count, long width) {
+static int Loop(long count, long width, int by_abort) {
   stop_first = 0;
   long forked = 0, reaped = 0, dumped = 0;
   while (reaped < count) {
     for (; forked < count && forked - reaped < width; ++forked) {
       const pid_t child = fork();
       if (child < 0) Fail("fork");
-      if (child == 0) crash_here();
+      if (child == 0 && !by_abort) crash_here();
+      if (child == 0 && forked % 2 == 0) crash_here_first();
+      if (child == 0) crash_here_second();
     }
     int status;
     if (wait(&status) < 0) Fail("wait");
@@ -263,7 +280,7 @@ int main(int argc, char** argv) {
   if (strcmp(way, "storm") == 0) return Storm(number);
   if (strcmp(way, "loop") == 0) {
     StopIfTold();
-    return Loop(number, strtol(more, NULL, 10));
+    return Loop(number, strtol(more, NULL, 10), argc > 4 && strcmp(argv[4], "abort") == 0);
   }
   if (strcmp(way, "abort") == 0) crash_here_abort();
   if (strcmp(way, "threads") == 0) CrashAmongThreads(number);
@@ -295,6 +312,8 @@ int main(int argc, char** argv) {
     Fill(Map(bytes, MAP_SHARED | MAP_ANONYMOUS, -1), bytes, "mixed");
   } else if (strcmp(way, "delete-exe") == 0) {
     DeleteOwnProgram();
+  } else if (strcmp(way, "named") == 0) {
+    prctl(PR_SET_NAME, what, 0, 0, 0);
   } else if (strcmp(way, "segv") != 0) {
     fprintf(stderr, "crasher: no such way to die: \"%s\"\n", way);
     return 2;

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 
-from . import programs, wait
+from . import look, programs, wait
 
 UNLIMITED = resource.RLIM_INFINITY
 
@@ -72,6 +72,12 @@ class Running:
         os.kill(self.pid, number)
         return self
 
+    def end(self):
+        """Makes sure that it is gone, in whatever state it is: for the end of a test that failed."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.wait()
+
     def reap(self, seconds=60):
         """Waits for its end. One that does not come is the failure that all of obit must avoid: a process that hangs."""
         status = []
@@ -82,7 +88,8 @@ class Running:
             return pid
 
         try:
-            wait.until(ended, lambda: f"end of process {self.pid}: {self.output()}", seconds)
+            wait.until(ended, lambda: f"end of process {self.pid}: {self.output()}\n{look.at_all(look.descendants(self.pid))}",
+                       seconds)  # fmt: skip
         except wait.DeadlineExceeded:
             os.kill(self.pid, signal.SIGKILL)  # frees a process that is parked in its dump
             self._process.wait()

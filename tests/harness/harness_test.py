@@ -9,7 +9,7 @@ import tempfile
 import time
 import unittest
 
-from harness import case, crash, programs, wait
+from harness import case, changes, crash, power_cut, programs, recording_fs, wait
 
 NOBODY = 65534
 
@@ -60,6 +60,82 @@ class Limit(unittest.TestCase):
             self.assertGreater(signal.getitimer(signal.ITIMER_REAL)[0], 60, "the outer one goes on")
             signal.setitimer(signal.ITIMER_REAL, 0.01)  # the rest of it
             time.sleep(60)
+
+
+class PowerCuts(unittest.TestCase):
+    """What is recorded of a few changes, and what a cut may leave of them."""
+
+    def setUp(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root, to mount")
+
+    def record(self, act):
+        with tempfile.TemporaryDirectory(prefix="obit-test.") as folder:
+            try:
+                with recording_fs.mounted(folder) as system:
+                    act(pathlib.Path(folder))
+                    self.assertIsNone(system.failure)
+            except PermissionError as error:
+                self.skipTest(f"no file system of its own: {error}")
+        return power_cut.History(system.changes)
+
+    @staticmethod
+    def sync(path):
+        opened = os.open(path, os.O_RDONLY)
+        os.fsync(opened)
+        os.close(opened)
+
+    def left(self, history, kept=(), parts=()):
+        """{path: content} at the end, if of what was not synced nothing else is there."""
+        tree = history.tree(power_cut.Cut(len(history.changes), power_cut.bits(kept), dict(parts)))
+        return {path: None if tree.nodes[node].is_folder else bytes(tree.nodes[node].data) for path, node in tree.walk()}
+
+    def test_nothing_is_left_without_a_sync(self):
+        history = self.record(lambda folder: (folder / "file").write_text("x"))
+        self.assertEqual(self.left(history), {})
+        self.assertEqual(self.left(history, range(len(history.changes))), {"file": b"x"})
+
+    def test_a_synced_file_has_its_name_and_folders_but_not_their_new_names(self):
+        def act(folder):
+            (folder / "old").mkdir()
+            (folder / "old").rename(folder / "new")
+            (folder / "new/file").write_text("x")
+            (folder / "new/other").write_text("y")
+            self.sync(folder / "new/file")
+
+        self.assertEqual(self.left(self.record(act)), {"old": None, "old/file": b"x"})
+
+    def test_a_synced_folder_has_its_names_but_not_the_bytes(self):
+        def act(folder):
+            for name in ("from", "to", "from/moved"):
+                (folder / name).mkdir()
+            (folder / "from/moved/file").write_text("x")
+            self.sync(folder / "from/moved/file")
+            (folder / "from/moved").rename(folder / "to/moved")
+            (folder / "to/file").write_text("y")
+            self.sync(folder / "to")
+
+        expected = {"from": None, "to": None, "to/file": b"", "to/moved": None, "to/moved/file": b"x"}
+        self.assertEqual(self.left(self.record(act)), expected)
+
+    def test_a_torn_write(self):
+        history = self.record(lambda folder: (folder / "file").write_bytes(b"x" * 3 * changes.PAGE))
+        (write,) = [number for number, change in enumerate(history.changes) if change.kind == "write"]
+        every, page = range(len(history.changes)), b"x" * changes.PAGE
+        self.assertEqual(self.left(history, every, {write: (1, False)}), {"file": page})
+        self.assertEqual(self.left(history, every, {write: (2, True)}), {"file": 2 * page + bytes(changes.PAGE)})
+
+    def test_all_combinations_of_few_changes(self):
+        def act(folder):
+            for name in "abc":
+                (folder / name).touch()
+            self.sync(folder)
+
+        history = self.record(act)
+        cuts = list(history.cuts(seed=1))[:8]
+        seen = {tuple(path for path, _ in history.tree(cut).walk()) for cut in cuts}
+        for names in ((), ("a",), ("b",), ("c",), ("a", "b"), ("a", "c"), ("b", "c"), ("a", "b", "c")):
+            self.assertIn(names, seen)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import stat
+import subprocess
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -82,3 +83,12 @@ def kernel_finds(program):
         return os.path.samefile(f"/proc/1/root{program}", program)
     except OSError:
         return False
+
+
+def runs_here(program):
+    """Whether it is there, and this kernel runs such programs: one may know no i386."""
+    try:
+        subprocess.run([program], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    except OSError:
+        return False
+    return True

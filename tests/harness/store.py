@@ -1,7 +1,9 @@
 """What obit recorded, read as a user would: by the command, and the stored files by other people's programs."""
 
+import contextlib
 import hashlib
 import json
+import os
 import pathlib
 import struct
 import subprocess
@@ -9,6 +11,7 @@ import subprocess
 from . import programs, wait
 
 PT_NOTE = 4
+HEADERS_MAX = 64 + 65536 * 56  # bytes: what is longer than that has all its program headers
 
 
 def obit(store, *arguments, check=True):
@@ -42,9 +45,30 @@ def directory_of(store, record):
     return found
 
 
+def begun(store):
+    """The folders of crashes that are being written. Others are prepared for crashes that are to come."""
+    return [path.parent for path in pathlib.Path(store).glob("incoming/*/begun.json") if size_of(path) > 0]
+
+
+def size_of(path):
+    """Bytes of a file that may be renamed or removed meanwhile: then 0."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
+
+
 def incoming_cores(store):
     """The cores that are being written, with more than nothing in them."""
-    return [path for path in pathlib.Path(store).glob("incoming/*/core.zst") if path.stat().st_size > 0]
+    return [path for path in pathlib.Path(store).glob("incoming/*/core.zst") if size_of(path) > 0]
+
+
+def writes_a_core(pid):
+    """A process has written something into a core that it has open."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            if os.readlink(link).endswith("/core.zst") and link.stat().st_size > 0:
+                return True
+    return False
 
 
 def backtrace(store, record, *commands):
@@ -92,6 +116,54 @@ def read_segments(file):
         offset, = struct.unpack_from(word, table, at + (8 if wide else 4))
         size, = struct.unpack_from(word, table, at + (32 if wide else 16))
         yield kind, offset, size
+
+
+def unreadable(store, record, path):
+    """Why a stored core cannot be read by `obit dump`, which writes it to `path`, and by a reader of notes: "" if it can, or if there
+    is none. What there is of one that was truncated has to be readable too."""
+    if "core" not in record["files"]:
+        return "a full core that is not there" if record["capture"]["outcome"] == "full" else ""
+    dumped = obit(store, "dump", record["id"], "-o", path, check=False)
+    try:
+        if dumped.returncode != 0 and _is_unfinished(record) and "no seek table" in dumped.stderr:
+            return ""  # not even one frame of it is whole
+        if dumped.returncode != 0:
+            return f"obit dump ended with {dumped.returncode}: {dumped.stderr.strip()}"
+        return _wrong_in(path, record["capture"])
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _is_unfinished(record):
+    """A core that nobody completed: nobody knows more of it than its stored size, and it may end within a frame."""
+    return "core" in record["files"] and record["capture"]["outcome"] == "truncated" and record["capture"]["core_bytes"] == 0
+
+
+def sealed(records):
+    """Those whose cores were written to their end: `zstd -t` is content with them."""
+    return [record for record in records if "core" in record["files"] and not _is_unfinished(record)]
+
+
+def _wrong_in(core, capture):
+    size = os.path.getsize(core)
+    full = capture["outcome"] == "full"
+    # Of one that nobody dared to read once more, only the stored size is known.
+    if size != capture["core_bytes"] and (full or capture["core_bytes"] != 0):
+        return f"it has {size} bytes instead of {capture['core_bytes']}"
+    try:
+        with open(core, "rb") as file:
+            found = list(read_segments(file))
+    except (AssertionError, struct.error) as error:
+        return f"its headers: {error}" if full or size >= HEADERS_MAX else ""
+    if full and size != max(offset + length for _, offset, length in found):
+        return "it is not as long as its headers say"
+    if not all(offset + length <= size for kind, offset, length in found if kind == PT_NOTE):
+        return "its notes are cut" if full else ""
+    notes = subprocess.run(["eu-readelf", "-n", core], capture_output=True, text=True, timeout=60)
+    if notes.returncode != 0 or notes.stderr or "PRSTATUS" not in notes.stdout:
+        return f"eu-readelf -n: {notes.returncode}, {notes.stderr.strip()}"
+    return ""
 
 
 def size_by_headers(core):

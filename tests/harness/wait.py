@@ -5,8 +5,14 @@ import signal
 import time
 
 
+witnesses = []  # functions without arguments, each of which says how things stand when something did not come
+
+
 class DeadlineExceeded(AssertionError):
-    """What was waited for did not come."""
+    """What was waited for did not come. The message ends with what the witnesses say."""
+
+    def __init__(self, message):
+        super().__init__("\n".join([message, *(witness() for witness in witnesses)]))
 
 
 def until(condition, what, seconds=60):

@@ -50,7 +50,9 @@ def run_as(user, *command):
                           env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TMPDIR": "/tmp"})  # fmt: skip
 
 
-class Access(case.KernelCase):
+class AccessCase(case.KernelCase):
+    transport = "socket-request"
+
     def setUp(self):
         super().setUp()
         self.crasher = shutil.copy(programs.CRASHER, self.directory)
@@ -58,7 +60,7 @@ class Access(case.KernelCase):
         for program in (self.crasher, self.obit_program):
             os.chmod(program, 0o755)
         self.server.start()
-        self.lend_kernel("socket-request")
+        self.lend_kernel(self.transport)
 
     def crash_and_analyse(self, *argv, **options):
         """Its record, with the report beside it."""
@@ -97,6 +99,27 @@ class Access(case.KernelCase):
         self.assertIn("crasher", self.obit_as(OWNER, "list").stdout)
         self.check_closed_to(OTHER, record)
 
+
+class PipeByPid(AccessCase):
+    """A process that dumps into a pipe keeps its pid: it is known as well as by a pidfd."""
+
+    transport = "pipe-by-pid"
+
+    def test_owner(self):
+        self.check_owned(self.crash_and_analyse(self.crasher, "segv", user=OWNER))
+
+    def test_owner_of_one_whose_first_thread_has_left(self):
+        self.check_owned(self.crash_and_analyse(self.crasher, "leave", user=OWNER))
+
+    def test_setuid_program(self):
+        os.chmod(self.crasher, 0o4755)
+        self.check_root_only(self.crash_and_analyse(self.crasher, "segv", user=OWNER))
+
+    def test_dropped_privileges(self):
+        self.check_root_only(self.crash_and_analyse("/usr/bin/python3", "-c", CHANGE, "drop"))
+
+
+class Access(AccessCase):
     def test_owner(self):
         record = self.crash_and_analyse(self.crasher, "segv", user=OWNER)
         self.assertFalse(record["process"]["privileged"])

@@ -8,16 +8,10 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 
 from harness import case, crash, programs, store, wait
 
-LIMITS = "[crash_loop]\ncrashes = 3\nstorm = 0\n[analysis]\nenabled = false\n"
-TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds: the clock of a process' start
-
-
-def boottime():
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+LIMITS = "[crash_loop]\ncores = 3\nevents = 0\n[analysis]\nenabled = false\n"
 
 
 class Limited:
@@ -27,18 +21,8 @@ class Limited:
         self.server.configure(limits, limits_loops=True)
         self.server.start()
 
-    def end_of_storm(self):
-        """The first crash of a site is recorded. What starts from here on is no storm any more."""
-        store.records(self.server.store, 1)
-        now = boottime()
-        wait.until(lambda: boottime() > now + 2 * TICK, "the next tick of the clock")
-
-    def begin(self, *argv, **options):
-        self.crash(*argv, **options)
-        self.end_of_storm()
-
-    def loop(self, count, program=programs.CRASHER, **options):
-        parent = crash.run([program, "loop", count, 1], seconds=60, **options)
+    def loop(self, count, *more, program=programs.CRASHER, width=1, **options):
+        parent = crash.run([program, "loop", count, width, *more], seconds=100, **options)
         return int(re.match(rf"reaped {count} dumped (\d+)$", parent.output)[1])
 
     def repeats(self):
@@ -55,7 +39,7 @@ class CrashLoop(Limited):
     def test_is_counted(self):
         self.start()
         self.lend_kernel(self.transport)
-        self.begin(programs.CRASHER, "segv")
+        self.crash(programs.CRASHER, "segv")
         dumped = self.loop(50)
         records = store.records(self.server.store, 3)
         (repeats,) = self.repeats()
@@ -70,6 +54,18 @@ class CrashLoop(Limited):
         self.assertRegex(store.obit(self.server.store, "show").stdout, r"Repeats +48 more until ")
 
 
+class Events(Limited, case.KernelCase):
+    def test_cores_then_records_then_counts(self):
+        self.start(LIMITS.replace("events = 0", "events = 2"))
+        self.lend_kernel("socket-request")
+        self.assertEqual(self.loop(20), 5, "a record without a core sets the flag as well")
+        records = store.records(self.server.store, 5)
+        self.assertEqual([record["capture"]["outcome"] for record in records], ["full"] * 3 + ["event"] * 2)
+        self.assertRegex(records[-1]["capture"]["reason"], r"^a crash loop: this place of the program has had 3 cores, of \d+ bytes( and \d+ more for those under way)?; like [0-9a-f]{16}$")
+        (repeats,) = self.repeats()
+        self.assertEqual((repeats["id"], repeats["crashes"]), (records[2]["id"], 15), "beside the last one with a core")
+
+
 class CrashLoops(Limited, case.KernelCase):
     def setUp(self):
         super().setUp()
@@ -79,19 +75,60 @@ class CrashLoops(Limited, case.KernelCase):
     def kept(self):
         return len(store.crash_directories(self.server.store))
 
-    def test_what_runs_already_is_a_storm(self):
-        storm = crash.Running([programs.CRASHER, "storm", 30, "stop"])
+    def test_a_storm_at_one_site_is_no_exception(self):
+        storm = crash.Running([programs.CRASHER, "storm", 200, "stop"])
         os.waitid(os.P_PID, storm.pid, os.WSTOPPED | os.WNOWAIT)
-        self.begin(programs.CRASHER, "segv")
-        self.loop(10)
         storm.kill(signal.SIGCONT)
-        self.assertEqual(storm.reap().output, "reaped 30 dumped 30\n")
-        store.records(self.server.store, 33)
-        self.assertEqual(sum(repeats["crashes"] for repeats in self.repeats()), 8)
-        self.assertEqual(self.kept(), 33)
+        self.assertEqual(storm.reap().output, "reaped 200 dumped 3\n")
+        store.records(self.server.store, 3)
+        self.assertEqual(sum(repeats["crashes"] for repeats in self.repeats()), 197)
+        self.assertEqual(self.kept(), 3)
+
+    def test_a_storm_of_many_programs_is_recorded_whole(self):
+        names = [shutil.copy(programs.CRASHER, f"{self.directory}/crasher{number}") for number in range(30)]
+        storm = [crash.Running([name, "segv"]) for name in names]
+        for process in storm:
+            self.assertTrue(process.reap().dumped)
+        self.assertEqual({record["capture"]["outcome"] for record in store.records(self.server.store, 30)}, {"full"})
+        self.assertEqual(self.repeats(), [])
+
+    def test_another_name_does_not_evade_it(self):
+        """Eight names have cores of their own; the others share the first one's."""
+        for number in range(30):
+            self.crash(programs.CRASHER, "named", f"name{number}")
+        for number in range(3):
+            self.crash(programs.CRASHER, "named", f"name{number}")
+        records = store.records(self.server.store, 8 + 2 + 2)
+        self.assertEqual({record["process"]["comm"] for record in records}, {f"name{number}" for number in range(10)})
+        self.assertEqual(sum(repeats["crashes"] for repeats in self.repeats()), 33 - 12)
+
+    def test_places_that_end_in_one_abort_each_have_their_cores(self):
+        self.assertEqual(self.loop(60, "abort", width=4), 6)
+        records = store.records(self.server.store, 6)
+        for record in records:
+            store.obit(self.server.store, "analyze", record["id"])
+        stacks = [store.obit(self.server.store, "show", record["id"]).stdout for record in records]
+        for name in ("crash_here_first", "crash_here_second"):
+            self.assertEqual(sum(f"  {name}  " in stack for stack in stacks), 3, stacks)
+        self.assertEqual(sorted(repeats["crashes"] for repeats in self.repeats()), [27, 27])
+
+    def test_what_is_kept_is_known_to_the_next_server_and_manager(self):
+        self.crash(programs.CRASHER, "segv")
+        self.loop(5)
+        (manager,) = self.server.role("obitd-manager")
+        os.kill(manager, signal.SIGKILL)
+        wait.until(lambda: self.server.role("obitd-manager") not in ([], [manager]), "another manager")
+        self.loop(5)
+        self.server.kill()
+        self.server.start()
+        self.loop(5)
+        store.records(self.server.store, 3)
+        (repeats,) = self.repeats()
+        self.assertEqual(repeats["crashes"], 13)
+        self.assertEqual(self.kept(), 3)
 
     def test_other_sites_are_not_concerned(self):
-        self.begin(programs.CRASHER, "segv")
+        self.crash(programs.CRASHER, "segv")
         self.assertEqual(self.loop(10), 2)
         self.crash(programs.CRASHER, "abort")  # another place of the program
         self.crash(programs.CRASHER, "segv", user=65534)  # another user
@@ -108,7 +145,7 @@ class CrashLoops(Limited, case.KernelCase):
     def test_places_of_one_module_are_told_apart(self):
         reading = "python3", "-c", "import ctypes; ctypes.string_at(0)"  # in strlen(3) of the C library
         writing = "python3", "-c", "import ctypes; ctypes.memset(0, 1, 1000)"  # in memset(3)
-        self.begin(*reading)
+        self.crash(*reading)
         for _ in range(3):
             self.crash(*reading)
         store.records(self.server.store, 3)
@@ -117,14 +154,14 @@ class CrashLoops(Limited, case.KernelCase):
         self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [1])
 
     def test_threads_that_are_not_the_leader_have_a_site_too(self):
-        self.begin(programs.CRASHER, "threads", 10)
+        self.crash(programs.CRASHER, "threads", 10)
         for _ in range(4):
             self.crash(programs.CRASHER, "threads", 10)
         store.records(self.server.store, 3)
         self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [2])
 
     def test_those_whose_first_thread_has_left_have_a_site_too(self):
-        self.begin(programs.CRASHER, "leave")
+        self.crash(programs.CRASHER, "leave")
         for _ in range(4):
             self.crash(programs.CRASHER, "leave")
         store.records(self.server.store, 3)
@@ -132,7 +169,6 @@ class CrashLoops(Limited, case.KernelCase):
 
     def test_those_that_want_no_core_take_nothing_from_the_others(self):
         self.crash(programs.CRASHER, "segv", core_limit=0)
-        self.end_of_storm()
         for _ in range(4):
             self.crash(programs.CRASHER, "segv", core_limit=0)
         self.crash(programs.CRASHER, "segv")
@@ -142,7 +178,7 @@ class CrashLoops(Limited, case.KernelCase):
 
     def test_a_loop_hides_no_crash_of_the_same_program_with_more_rights(self):
         program = shutil.copy(programs.CRASHER, f"{self.directory}/crasher")
-        self.begin(program, "segv", user=61001)
+        self.crash(program, "segv", user=61001)
         for _ in range(4):
             self.crash(program, "segv", user=61001)
         store.records(self.server.store, 3)
@@ -151,19 +187,20 @@ class CrashLoops(Limited, case.KernelCase):
         self.assertTrue(store.records(self.server.store, 4)[-1]["process"]["privileged"])
         self.assertEqual([repeats["crashes"] for repeats in self.repeats()], [2])
 
-    def test_when_what_was_kept_is_removed_the_next_one_is_kept(self):
-        self.begin(programs.CRASHER, "segv")
+    def test_when_what_was_kept_is_removed_the_next_one_is_recorded(self):
+        self.crash(programs.CRASHER, "segv")
         self.loop(3)
         store.records(self.server.store, 3)
         for record in store.records(self.server.store, 3):
             store.obit(self.server.store, "rm", record["id"])
         self.loop(1)
-        self.server.wait_for_log("which is gone, were counted: the next one is kept")
+        self.server.wait_for_log("which is not in the store, were counted")
         self.crash(programs.CRASHER, "segv")
-        store.records(self.server.store, 1)
+        (record,) = store.records(self.server.store, 1)
+        self.assertEqual(record["capture"]["outcome"], "event", "it has had its cores")
 
     def test_its_owner_cannot_hold_up_the_counts(self):
-        self.begin(programs.CRASHER, "segv", user=61001)
+        self.crash(programs.CRASHER, "segv", user=61001)
         for _ in range(3):
             self.crash(programs.CRASHER, "segv", user=61001)
         kept = store.directory_of(self.server.store, store.records(self.server.store, 3)[-1])
@@ -175,20 +212,20 @@ class CrashLoops(Limited, case.KernelCase):
                    "the count of a crash whose folder is locked")  # fmt: skip
 
     def test_counts_last_while_the_server_lives(self):
-        self.begin(programs.CRASHER, "segv")
+        self.crash(programs.CRASHER, "segv")
         self.loop(5)
         counted = lambda: [json.loads(file.read_text())["crashes"]
                            for file in pathlib.Path(self.server.store).glob("crashes/*/*/repeats.json")]  # fmt: skip
         wait.until(lambda: counted() == [3], counted)
         self.loop(5)
         wait.until(lambda: counted() == [8], counted)
-        self.server.wait_for_log("a crash loop: from now on one each 3600 s is kept, the others are counted")
+        self.server.wait_for_log(": a crash loop: 3 of them are kept, the others are counted, for 36")
         self.assertEqual(self.server.log().count("a crash loop"), 1)
         wait.until(lambda: "obit_crashes_repeated_total 8\n" in (self.server.store / "metrics.prom").read_text(), "the metric")
 
     def test_a_count_is_its_owners_to_read(self):
         argv = [programs.CRASHER, "segv"]
-        self.begin(*argv, user=61001)
+        self.crash(*argv, user=61001)
         for _ in range(4):
             self.crash(*argv, user=61001)
         store.records(self.server.store, 3)

@@ -9,6 +9,8 @@ import random
 import re
 import resource
 import shutil
+import socket
+import struct
 import subprocess
 
 from harness import case, programs, report, store
@@ -96,11 +98,14 @@ class Hostile(case.KernelCase):
             out = stack.enter_context(open(self.folder / "report", "w+b"))
             arguments = ["--core", files[0].fileno(), "--record", files[1].fileno(), "--report", out.fileno()]
             passed = [file.fileno() for file in [*files, out]]
+            bag, filled = (stack.enter_context(end) for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
             for begin, path in modules:
                 fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
                 stack.callback(os.close, fd)
-                arguments += ["--module", f"{begin}:{fd}"]
-                passed.append(fd)
+                # BagItem::kMapped (kernel/bag_item.h)
+                socket.send_fds(bag, [struct.pack("=IIQ", 2, 0, int(begin, 16))], [fd])
+            arguments += ["--mapped", filled.fileno()]
+            passed.append(filled.fileno())
             done = subprocess.run(
                 [programs.OBIT_ANALYZE, *map(str, arguments)], pass_fds=passed, stdin=subprocess.DEVNULL, capture_output=True,
                 timeout=HANGS, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)))  # fmt: skip

@@ -5,6 +5,7 @@ The kernel gives out the pid after /proc/sys/kernel/ns_last_pid next, so a test 
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -39,7 +40,7 @@ class Impostor:
 class PidReuse:
     def setUp(self):
         super().setUp()
-        self.server.configure("[capture]\nslots = 1\n")
+        self.server.configure("[capture]\nslots = 1\nqueue_timeout = 30\n")
         self.crasher = shutil.copy(programs.CRASHER, self.directory)
         os.chmod(self.crasher, 0o755)
 
@@ -52,6 +53,19 @@ class PidReuse:
         victim = crash.Running([self.crasher, "threads", "2"], user=USER)
         wait.until(lambda: "CoreDumping:\t1" in pathlib.Path(f"/proc/{victim.pid}/status").read_text(), "crash")
         return victim
+
+    def inspected(self, crashes):
+        """A crash at which an inspector has looked."""
+        looks = self.looks()
+        victim = crashes()
+        wait.until(lambda: self.looks() > looks, "an inspector's look")
+        wait.until(lambda: all(crash.state(pid) == "S" for pid in self.server.role("obitd-inspect")), "the end of it")
+        return victim
+
+    def looks(self):
+        """A number that grows with each question that inspectors have answered."""
+        texts = [pathlib.Path(f"/proc/{pid}/status").read_text() for pid in self.server.role("obitd-inspect")]
+        return sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M)[1]) for text in texts)
 
     def replace(self, victim):
         victim.kill(signal.SIGKILL)
@@ -71,10 +85,9 @@ class PidReuse:
 
     def test_before_inspection(self):
         self.start()
-        os.kill(self.server.process.pid, signal.SIGSTOP)
-        victim = self.die_early()
-        self.replace(victim)
-        os.kill(self.server.process.pid, signal.SIGCONT)
+        with self.server.paused("obitd-manager"):
+            victim = self.die_early()
+            self.replace(victim)
         record = self.record()
         self.check_nothing_is_mixed([record])
         self.assertEqual(record["process"]["pid"], victim.pid)
@@ -83,25 +96,16 @@ class PidReuse:
     def test_before_capture(self):
         """It was inspected; its memory is to be opened when a worker is free."""
         self.start()
-        (worker,) = [pid for pid in self.server.processes() if comm(pid) == "obitd-capture"]
-        os.kill(worker, signal.SIGSTOP)
-        first = crash.Running([self.crasher, "segv"], user=USER)
-        incoming = pathlib.Path(self.server.store) / "incoming"
-        wait.until(lambda: len(list(incoming.iterdir())) == 1, "the first crash")
-        victim = self.die_early()
-        wait.until(lambda: len(list(incoming.iterdir())) == 2, "the second crash")
-        self.replace(victim)
-        os.kill(worker, signal.SIGCONT)
+        with self.server.paused("obitd-capture"):
+            first = self.inspected(lambda: crash.Running([self.crasher, "segv"], user=USER))
+            victim = self.inspected(self.die_early)
+            self.replace(victim)
         self.assertTrue(first.reap().dumped)
         records = store.records(self.server.store, 2)
         self.check_nothing_is_mixed(records)
         (of_victim,) = [record for record in records if record["process"]["pid"] == victim.pid]
         self.assertEqual(of_victim["process"]["uid"], USER)
         self.assertNotEqual(of_victim["capture"]["outcome"], "full")
-
-
-def comm(pid):
-    return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 if __name__ == "__main__":

@@ -10,11 +10,14 @@ import time
 from harness import case, crash, programs, store
 
 PATIENCE = 5  # seconds that obitd gives to a process that does nothing
+GIB_MAX = 64 << 10  # half of the addresses that a process has
+TRIES = 5
 
 
 class Release(case.KernelCase):
     def setUp(self):
         super().setUp()
+        self.server.configure("server.stop_timeout = 1\n")  # a stop waits so long for a process to end
         self.server.start()
 
     def released(self, gib, count):
@@ -33,19 +36,30 @@ class Release(case.KernelCase):
 
     def released_for(self, seconds):
         """One whose end takes about so long on this machine."""
-        gib = 32
-        begun = time.monotonic()
-        self.check(self.released(gib, 1))
-        return self.released(min(max(int(gib * seconds / (time.monotonic() - begun)), gib), 8192), 2)
+        gib, count, took = 32, 1, 0
+        while took < 1 and gib <= GIB_MAX:  # what the end of a process takes beside its walk is then little
+            process = self.released(gib, count)
+            begun = time.monotonic()
+            self.check(process)
+            took = time.monotonic() - begun
+            gib, count = gib * 4, count + 1
+        return self.released(min(max(int(gib / 4 * seconds / took), 32), GIB_MAX), count)
 
     def test_of_one_that_takes_long(self):
-        self.check(self.released_for(3 * PATIENCE))
+        self.check(self.released_for(2 * PATIENCE))
 
     def test_of_one_that_takes_long_without_the_server(self):
-        process = self.released_for(PATIENCE)
-        self.assertEqual(self.server.stop(), 0)
-        self.assertNotIn(crash.state(process.pid), ("Z", "gone"), "it ended too early for this test")
-        self.check(process)
+        process = self.released_for(3 * PATIENCE)
+        for _ in range(TRIES):
+            self.assertEqual(self.server.stop(), 0)
+            lives = crash.state(process.pid) not in ("Z", "gone")
+            self.check(process)
+            if lives:
+                return
+            # It ended before the server did: the machine is busy, or walks fast.
+            self.server.start()
+            process = self.released(GIB_MAX, len(store.crash_directories(self.server.store)) + 1)
+        self.skipTest(f"this machine walks through {GIB_MAX} GiB faster than obitd stops")
 
 
 if __name__ == "__main__":

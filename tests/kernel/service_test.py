@@ -1,5 +1,7 @@
 """obitd as a service: what starts, reloads and stops it, and who may talk to it."""
 
+import contextlib
+import ctypes
 import os
 import pathlib
 import re
@@ -8,13 +10,25 @@ import socket
 import struct
 import sys
 
-from harness import case, crash, programs, server, store
+from harness import case, crash, programs, server, store, wait
 
 # Becomes the program given, with the descriptor in its first argument as the socket that systemd would pass on.
 ACTIVATE = """import os, sys
 os.dup2(int(sys.argv[1]), 3)
 os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
 os.execv(sys.argv[2], sys.argv[2:])"""
+
+
+PTRACE_INTERRUPT, PTRACE_SEIZE = 0x4207, 0x4206
+WATCHDOG_SECONDS = 4
+
+
+def hang(pid):
+    """Makes a process stand still without the news that its parent has of SIGSTOP."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
+        if ptrace(request, pid, None, None) < 0:
+            raise OSError(ctypes.get_errno(), f"ptrace of {pid}")
 
 
 class NotifySocket:
@@ -57,6 +71,40 @@ class Service(case.KernelCase):
         self.notify.expect("RELOADING=1")
         self.notify.expect("READY=1")
 
+    def test_manager_that_hangs(self):
+        """It is noticed by the beat of the watchdog, and replaced."""
+        self.notify.environment["WATCHDOG_USEC"] = str(WATCHDOG_SECONDS * 1_000_000)
+        self.start()
+        self.lend_kernel("socket-request")
+        for _ in range(3):
+            self.notify.expect("WATCHDOG=1")
+        (manager,) = self.server.role("obitd-manager")
+        hang(manager)
+        self.server.wait_for_log("the manager does not answer: killed")
+        while not os.WIFSIGNALED(os.waitpid(manager, 0)[1]):  # its parent sees the death after its tracer
+            pass
+        self.assertTrue(self.crash(programs.CRASHER, "segv").dumped)
+        self.check_core(self.record(), "crash_here")
+        self.notify.expect("WATCHDOG=1")
+        self.assertEqual(len(re.findall("the manager", self.server.log())), 1)
+        self.assertEqual(self.server.stop(), 0)
+
+    def test_manager_that_cannot_begin(self):
+        """obitd has failed then: no crash would ever be answered."""
+        self.start()
+        hit = set()
+
+        def ended():
+            for pid in set(self.server.role("obitd-manager")) - hit:
+                hit.add(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGABRT)
+            return self.server.process.poll() is not None
+
+        wait.until(ended, "end of obitd", 80)
+        self.assertEqual(self.server.process.returncode, 1)
+        self.assertIn("obitd: the manager ended 5 times in a row before it accepted crashes\n", self.server.log())
+
     def test_reload(self):
         self.start()
         self.notify.expect("READY=1")
@@ -67,8 +115,7 @@ class Service(case.KernelCase):
         self.reload('[capture]\nslots = 2\ncore_limit_zero = "full"\n')
         self.crash(programs.CRASHER, "segv", core_limit=0)
         self.check_core(store.records(self.server.store, 2)[1], "crash_here")
-        names = [pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid in self.server.processes()]
-        self.assertEqual(names.count("obitd-capture"), 2)
+        wait.until(lambda: len(self.server.role("obitd-capture")) == 2, "two captures at once")
 
         self.reload('[capture]\nslot = 1\n')
         self.server.wait_for_log("obit.toml:2: unknown key \"slot\"")
@@ -89,7 +136,7 @@ class Service(case.KernelCase):
             if outcome:
                 self.assertEqual(store.records(self.server.store, known + 1)[-1]["capture"]["outcome"], outcome)
         # What was wrong left "reject" in force.
-        self.server.wait_for_log('10.toml:1: capture.core_limit_zero must be "event", "full" or "reject"')
+        self.server.wait_for_log('10.toml:1: capture.core_limit_zero must be "full", "minimal", "event" or "reject"')
         self.assertEqual(len(store.crash_directories(self.server.store)), 2)
 
     def test_broken_configuration_at_the_start(self):

@@ -32,7 +32,7 @@ class OneStore(case.KernelCase):
 
     def begun(self):
         """The crashes that obitd has begun to write, or has written."""
-        return list(self.server.store.glob("incoming/*")) + store.crash_directories(self.server.store)
+        return store.begun(self.server.store) + store.crash_directories(self.server.store)
 
     def test_bash(self):
         self.switch_to("socket")

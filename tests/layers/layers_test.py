@@ -7,24 +7,17 @@ import unittest
 
 SRC = pathlib.Path(__file__).resolve().parents[2] / "src"
 
-# Folder: what it may include besides itself. ARCHITECTURE.md draws it.
-LAYERS = {
-    "base": set(),
-    "kernel": {"base"},
-    "elf": {"base"},
-    "crash": {"base"},
-    "store": {"base", "crash"},
-    "policy": {"base", "crash"},
-    "render": {"base", "crash"},
-    "dump": {"base", "kernel", "elf"},
-    "capture": {"base", "kernel", "elf", "crash", "store", "policy"},
-    "analyze": {"base", "elf", "crash", "store"},
-    "server": {"base", "kernel", "elf", "crash", "store", "policy", "render", "dump", "capture"},
-}
+def layers_in(text):
+    """Lines "FOLDER: what it may include besides itself" as a dictionary, in their order."""
+    lines = re.findall(r"^([a-z]+):(.*)$", text, re.M)
+    return {folder: set(below.split()) for folder, below in lines}
+
+
+LAYERS = layers_in((SRC / "layers.txt").read_text())
 PROGRAMS = set(LAYERS)  # src/programs/NAME may include every layer, but no other program
 TEST_ONLY = {"dump"}  # the kernel's half in user space: tests of any layer may use it
 
-TEST_FILE = re.compile(r"_(test|fuzz)\.cc$|^(fake_|test_)\w+\.h$")
+TEST_FILE = re.compile(r"_(test|fuzz)\.cc$|^(fake_|test_)\w+\.(h|cc)$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
 
 
@@ -72,6 +65,13 @@ class Layers(unittest.TestCase):
     def test_every_layer_exists(self):
         folders = {path.name for path in SRC.iterdir() if path.is_dir()} - {"programs"}
         self.assertEqual(folders, set(LAYERS))
+
+    def test_the_architecture_draws_them(self):
+        architecture = (SRC.parent / "ARCHITECTURE.md").read_text()
+        drawn = re.search(r"^```\n(base:.*?)^```", architecture, re.M | re.S).group(1)
+        self.assertEqual(layers_in(drawn), LAYERS)
+        for folder in LAYERS:
+            self.assertIn(f"| [{folder}](src/{folder}) |", architecture)
 
 
 if __name__ == "__main__":

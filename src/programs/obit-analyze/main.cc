@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <new>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -16,6 +17,7 @@
 #include "base/log.h"
 #include "crash/record_json.h"
 #include "crash/report_json.h"
+#include "kernel/bag.h"
 #include "options.h"
 
 namespace obit {
@@ -28,23 +30,21 @@ Result<CrashRecord> ReadRecord(const Fd& file) {
   return RecordFromJson(text);
 }
 
-/// A regular file for reading, from a descriptor of it that may be O_PATH; of anything else, nothing.
-Fd ForReading(Fd given) {
+/// What is open for reading already. To open an O_PATH descriptor, or another kind of file, can wait for
+/// ever.
+bool IsReadable(const Fd& given) {
   struct stat status{};
-  if (::fstat(given.get(), &status) < 0 || !S_ISREG(status.st_mode)) return {};
-  if ((::fcntl(given.get(), F_GETFL) & O_PATH) == 0) return given;
-  auto file = Open(fmt::format("/proc/self/fd/{}", given.get()), O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  return file ? std::move(*file) : Fd();
+  return ::fstat(given.get(), &status) == 0 && S_ISREG(status.st_mode) &&
+         (::fcntl(given.get(), F_GETFL) & O_PATH) == 0;
 }
 
-AnalysisJob MakeJob(AnalyzeOptions& options, CrashRecord record) {
+AnalysisJob MakeJob(AnalyzeOptions& options, std::vector<MappedFile> mapped, CrashRecord record) {
   AnalysisJob job;
   job.record = std::move(record);
   job.core = std::move(options.core);
   job.exe = std::move(options.exe);
-  for (auto& module : options.modules)
-    if (Fd file = ForReading(std::move(module.file))) job.mapped.push_back({module.begin, std::move(file)});
-  options.modules.clear();
+  for (auto& module : mapped)
+    if (IsReadable(module.file)) job.mapped.push_back({module.begin, std::move(module.file)});
   for (std::string& directory : options.debug_directories)
     job.debug_directories.push_back(std::move(directory));
   job.debuginfod_cache = std::move(options.debuginfod_cache);
@@ -64,13 +64,15 @@ Result<Report> Analyze(AnalysisJob job) {
 }
 
 Result<void> Run(AnalyzeOptions options) {
+  BagContents bag;  // in the jail nothing is received
+  if (options.mapped) bag = OBIT_TRY(EmptyBag(std::move(options.mapped), MonotonicNow()));
   OBIT_TRY_IN(EnterJail(), "enter the jail");
   const std::int64_t begun = MonotonicNow();
   CrashRecord record = OBIT_TRY_IN(ReadRecord(options.record), "read the record");
   Report failed;
   failed.id = record.id;
   failed.time = RealtimeNow();
-  const auto report = Analyze(MakeJob(options, std::move(record)));
+  const auto report = Analyze(MakeJob(options, std::move(bag.mapped), std::move(record)));
   if (report) return WriteAll(options.report, ReportToJson(*report));
   failed.failure = report.error().what;
   failed.seconds = static_cast<double>(MonotonicNow() - begun) / 1e9;

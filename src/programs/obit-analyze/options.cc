@@ -24,18 +24,10 @@ Result<Fd> TakeDescriptor(std::string_view text) {
   return Fd(static_cast<int>(*number));
 }
 
-/// "7f00c0de:12"
-Result<AnalyzeOptions::Module> TakeModule(std::string_view text) {
-  const std::size_t colon = text.find(':');
-  const auto begin = ParseUnsigned(text.substr(0, colon), 16);
-  if (!begin || colon == std::string_view::npos) return Refuse(EINVAL, "{} is not ADDRESS:DESCRIPTOR", text);
-  return AnalyzeOptions::Module{*begin, OBIT_TRY(TakeDescriptor(text.substr(colon + 1)))};
-}
-
 /// Closes what nobody meant to pass on.
 void CloseOthers(const AnalyzeOptions& options) {
-  std::set<int> kept{options.core.get(), options.record.get(), options.exe.get(), options.report.get()};
-  for (const auto& module : options.modules) kept.insert(module.file.get());
+  const std::set<int> kept{options.core.get(), options.record.get(), options.exe.get(), options.report.get(),
+                           options.mapped.get()};
   auto next = static_cast<unsigned>(kFirstInherited);
   for (const int fd : kept) {
     if (fd < kFirstInherited) continue;
@@ -52,7 +44,7 @@ Result<AnalyzeOptions> TakeOptions(int argc, char** argv) {
                                  {"record", required_argument, nullptr, 'r'},
                                  {"exe", required_argument, nullptr, 'e'},
                                  {"report", required_argument, nullptr, 'o'},
-                                 {"module", required_argument, nullptr, 'm'},
+                                 {"mapped", required_argument, nullptr, 'm'},
                                  {"debug-directory", required_argument, nullptr, 'd'},
                                  {"debuginfod-cache", required_argument, nullptr, 'f'},
                                  {"environment", required_argument, nullptr, 'v'},
@@ -74,7 +66,7 @@ Result<AnalyzeOptions> TakeOptions(int argc, char** argv) {
         options.report = OBIT_TRY_IN(TakeDescriptor(::optarg), "--report");
         break;
       case 'm':
-        options.modules.push_back(OBIT_TRY_IN(TakeModule(::optarg), "--module"));
+        options.mapped = OBIT_TRY_IN(TakeDescriptor(::optarg), "--mapped");
         break;
       case 'd':
         options.debug_directories.emplace_back(::optarg);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,11 +12,7 @@ namespace obit {
 /// The command line of obit-analyze. Its files are inherited descriptors.
 struct AnalyzeOptions {
   Fd core, record, exe, report;
-  struct Module {
-    std::uint64_t begin = 0;
-    Fd file;
-  };
-  std::vector<Module> modules;
+  Fd mapped;  ///< a bag (kernel/bag_item.h)
   std::vector<std::string> debug_directories;
   std::string debuginfod_cache;
   EnvironmentKept environment = EnvironmentKept::kAllowList;

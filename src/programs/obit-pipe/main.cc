@@ -1,20 +1,17 @@
 // obit-pipe: the usermode helper of core_pattern "|...". The kernel starts it for each crash, as root, with
 // the core on descriptor 0, the pidfd on 3 (%F), and 1 and 2 closed. It hands both to obitd and exits:
-// nothing of the crash is read here. It never waits: whatever goes wrong, the crashed process is released by
-// its exit, and the kernel log has a line.
+// nothing of the crash is read here. It waits for nothing but obitd's answer, and not long: whatever goes
+// wrong, the crashed process is released by its exit, and the kernel log has a line.
 
 #include <array>
 #include <csignal>
-#include <vector>
 
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/text.h"
-#include "base/unix_socket.h"
-#include "kernel/pipe_message.h"
+#include "kernel/pipe_handover.h"
 
 namespace obit {
 namespace {
@@ -41,22 +38,17 @@ void WriteKernelLog(const Error& error) {
     (void)WriteAll(Fd(::dup(STDERR_FILENO)), line);
 }
 
-Result<void> HandOver(const std::string& socket_path, const PipeMessage& message) {
-  const std::string goal = fmt::format("core of process {} is lost", message.pid);
-  const Fd socket = OBIT_TRY_IN(ConnectUnix(socket_path, SOCK_SEQPACKET), "{}", goal);
-  std::vector<int> fds{STDIN_FILENO};
-  constexpr int kPidfd = 3;  // fixed by the kernel
-  if (message.has_pidfd != 0) fds.push_back(kPidfd);
-  OBIT_TRY_IN(SendMessage(socket, std::as_bytes(std::span(&message, 1)), fds), "{}", goal);
-  return {};
-}
-
 Result<void> Run(int argc, char** argv) {
   if (argc < 3)
-    return Refuse(EINVAL,
-                  "usage: core_pattern \"|obit-pipe SOCKET F%F P%P I%I s%s t%t d%d c%c\"; see obit-pipe(8)");
+    return Refuse(
+        EINVAL,
+        "usage: core_pattern \"|obit-pipe SOCKET F%F P%P I%I s%s t%t d%d c%c U%u\"; see obit-pipe(8)");
   const PipeMessage message = OBIT_TRY(ParsePipeArguments(argc - 2, argv + 2));
-  return HandOver(argv[1], message);
+  constexpr int kPidfd = 3;  // fixed by the kernel
+  const std::array<int, 2> fds{STDIN_FILENO, kPidfd};
+  OBIT_TRY_IN(HandOver(argv[1], message, std::span(fds).first(message.has_pidfd != 0 ? 2 : 1)),
+              "core of process {} is lost", message.pid);
+  return {};
 }
 
 }  // namespace

@@ -4,12 +4,13 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "catalog/index.h"
+#include "catalog/selector.h"
 #include "common.h"
-#include "server/analyzer_process.h"
-#include "server/debug_fetcher.h"
-#include "server/helper.h"
-#include "store/index.h"
-#include "store/selector.h"
+#include "jobs/analyzer_process.h"
+#include "jobs/debug_fetcher.h"
+#include "process/helper.h"
+#include "store/access.h"
 #include "stored_file.h"
 #include "verbs.h"
 
@@ -56,17 +57,17 @@ Result<Means> FindMeans(const AnalyzeOptions& options) {
   return means;
 }
 
-/// Analyses one crash and puts the report in its folder.
-Result<Report> Renew(const Store& store, const CrashLocation& crash, const Means& means) {
+/// Analyses one crash and puts the report in its folder. `owner` is OwnerOf its record.
+Result<Report> Renew(const Store& store, const CrashLocation& crash, CrashOwner owner, const Means& means) {
   const AnalyzerFiles files = OBIT_TRY(OpenForAnalysis(store, crash));
   Report report = OBIT_TRY(AnalyzeAndWait(means.analyzer, files));
   if (const auto missing = MissingDebugInformation(report);
       !means.fetcher.program.empty() && !missing.empty())
     if (OBIT_TRY(FetchAndWait(means.fetcher, missing)))
       report = OBIT_TRY(AnalyzeAndWait(means.analyzer, files));
-  OBIT_TRY(store.WriteReport(crash, report));
+  OBIT_TRY(store.WriteReport(crash, report, owner));
   // Only a cache: what cannot be written there is read from the folders.
-  if (auto index = Index::Open(store)) (void)index->Refresh(store, crash.day);
+  if (auto index = Index::Open(store)) (void)index->Add(store, std::span(&crash, 1));
   return report;
 }
 
@@ -85,7 +86,8 @@ ExitCode Tell(const CrashSummary& crash, const Result<Report>& report) {
 
 /// True if an analysis by this obit would say more than what there is.
 bool IsDue(const Store& store, const CrashSummary& crash) {
-  if (crash.core_bytes == 0) return false;
+  // Where a worker did not finish its core, nobody may know more than what is stored of it.
+  if (!crash.has_core()) return false;
   const auto report = store.LoadReport(crash.location);
   if (!report) return report.error().code != EPROTONOSUPPORT;  // a newer obit knew better
   return report->fingerprint.version < Report::Fingerprint::kVersion;
@@ -99,7 +101,9 @@ ExitCode AnalyzeAll(const std::string& store_path, const Means& means) {
   ExitCode code = ExitCode::kDone;
   for (const CrashSummary& crash : list->crashes) {
     if (!IsDue(*store, crash)) continue;
-    const ExitCode told = Tell(crash, Renew(*store, crash.location, means));
+    const auto record = store->Load(crash.location);
+    const ExitCode told =
+        Tell(crash, Renew(*store, crash.location, record ? OwnerOf(*record) : std::nullopt, means));
     if (told != ExitCode::kDone) code = told;
   }
   return code;
@@ -114,7 +118,8 @@ ExitCode Analyze(const std::string& store_path, const AnalyzeOptions& options) {
   const auto crash = ChooseCrash(store_path, options.selector, "analysing", "analyze");
   if (!crash) return crash.error();
   if (const auto has_core = CheckHasCore(*crash); !has_core) return Failed(has_core.error());
-  return Tell(Summarize(crash->location, crash->record), Renew(crash->store, crash->location, *means));
+  return Tell(Summarize(crash->location, crash->record),
+              Renew(crash->store, crash->location, OwnerOf(crash->record), *means));
 }
 
 }  // namespace obit

@@ -9,11 +9,11 @@
 
 #include "base/io.h"
 #include "base/text.h"
+#include "config/config_files.h"
+#include "jobs/hooks.h"
 #include "kernel/version.h"
-#include "policy/config_files.h"
 #include "policy/decide.h"
 #include "render/units.h"
-#include "server/hooks.h"
 
 namespace obit {
 

@@ -9,7 +9,7 @@
 #include "kernel/core_pattern.h"
 #include "listener.h"
 #include "pattern_owner.h"
-#include "server/privileges.h"
+#include "process/privileges.h"
 
 namespace obit {
 namespace {

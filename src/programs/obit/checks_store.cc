@@ -1,7 +1,10 @@
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <optional>
 
+#include <fcntl.h>
+#include <fmt/ranges.h>
 #include <grp.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -9,16 +12,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/inside.h"
 #include "base/io.h"
 #include "base/text.h"
 #include "base/unix_socket.h"
+#include "catalog/list.h"
 #include "checks.h"
 #include "common.h"
+#include "config/defaults.h"
 #include "kernel/core_pattern.h"
 #include "listener.h"
+#include "process/privileges.h"
 #include "render/units.h"
-#include "server/defaults.h"
-#include "server/privileges.h"
+#include "store/folder.h"
 
 namespace obit {
 namespace {
@@ -46,26 +52,46 @@ Writer FindWriter() {
 
 /// A file without a name, which is gone whatever becomes of this process.
 Result<Fd> MakeNamelessFile(const Fd& dir) {
-  auto file = OpenAt(dir, ".", O_WRONLY | O_TMPFILE, 0600);
+  auto file = OpenInside(dir, ".", O_WRONLY | O_TMPFILE, 0600);
   if (file || (file.error().code != EOPNOTSUPP && file.error().code != EISDIR)) return file;
   const std::string name = fmt::format(".doctor-{}", ::getpid());
-  file = OpenAt(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  file = OpenInside(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
   if (file && ::unlinkat(dir.get(), name.c_str(), 0) < 0) return Fail(errno, "remove {}", name);
   return file;
 }
 
 /// A file of some bytes in `folder`, made, and written to the disk.
 Result<void> TryFile(const Fd& root, const char* folder) {
-  const Fd dir = OBIT_TRY(OpenAt(root, folder, O_RDONLY | O_DIRECTORY));
+  const Fd dir = OBIT_TRY(OpenInside(root, folder, O_RDONLY | O_DIRECTORY));
   const Fd file = OBIT_TRY(MakeNamelessFile(dir));
   OBIT_TRY(WriteAll(file, std::string(4096, 'x')));
   return Sync(file);
 }
 
-/// The same as `user`, in a child; the caller is root, or that user.
-Result<void> TryFilesAs(const User& user, const Fd& root) {
-  constexpr std::array kFolders{"crashes", "incoming"};
-  for (const char* folder : kFolders) {
+/// A folder, as a crash comes from incoming/ into crashes/. Where this process is killed it leaves one that
+/// is empty, and that nobody takes for a crash.
+Result<void> TryMove(const Fd& root) {
+  const Fd incoming = OBIT_TRY(OpenInside(root, "incoming", O_RDONLY | O_DIRECTORY));
+  const Fd crashes = OBIT_TRY(OpenInside(root, "crashes", O_RDONLY | O_DIRECTORY));
+  const std::string name = fmt::format(".doctor-{}", ::getpid());
+  if (::mkdirat(incoming.get(), name.c_str(), 0700) < 0) return Fail(errno, "make folder {}", name);
+  auto moved = MoveFolder(incoming, name, crashes, name);
+  ::unlinkat((moved ? crashes : incoming).get(), name.c_str(), AT_REMOVEDIR);
+  return moved;
+}
+
+/// What obitd does there, as `user`, in children; the caller is root, or that user.
+Result<void> TryWritingAs(const User& user, const Fd& root) {
+  struct Try {
+    const char* what;
+    std::function<Result<void>()> attempt;
+  };
+  const std::array tries{
+      Try{"a file in crashes", [&] { return TryFile(root, "crashes"); }},
+      Try{"a file in incoming", [&] { return TryFile(root, "incoming"); }},
+      Try{"a folder from incoming to crashes", [&] { return TryMove(root); }},
+  };
+  for (const auto& [what, attempt] : tries) {
     const pid_t pid = ::fork();
     if (pid < 0) return Fail(errno, "start a process");
     if (pid == 0) {
@@ -74,14 +100,14 @@ Result<void> TryFilesAs(const User& user, const Fd& root) {
           (::setgroups(0, nullptr) < 0 || ::setresgid(user.gid, user.gid, user.gid) < 0 ||
            ::setresuid(user.uid, user.uid, user.uid) < 0))
         ::_exit(errno);
-      const auto tried = TryFile(root, folder);
+      const auto tried = attempt();
       ::_exit(tried ? 0 : tried.error().code);
     }
     int status = 0;
     while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
-    if (!WIFEXITED(status)) return Refuse(EPROTO, "the try in {} was ended", folder);
-    if (WEXITSTATUS(status) != 0) return Fail(WEXITSTATUS(status), "a file in {}", folder);
+    if (!WIFEXITED(status)) return Refuse(EPROTO, "the try of {} was ended", what);
+    if (WEXITSTATUS(status) != 0) return Fail(WEXITSTATUS(status), "{}", what);
   }
   return {};
 }
@@ -111,7 +137,7 @@ Finding CheckWriting(const std::string& path) {
   if (!root || ::fstat(root->get(), &status) < 0)
     return MakeFinding(kWhat, who, kFailure,
                        root ? "it cannot be looked at" : "obitd does not see it: " + root.error().what);
-  const auto tried = TryFilesAs(writer.user, *root);
+  const auto tried = TryWritingAs(writer.user, *root);
   if (!tried) {
     std::string why = tried.error().what;
     if (status.st_uid != writer.user.uid)
@@ -138,13 +164,25 @@ Finding CheckRoom(const Store& store) {
   const bool counted = disk.f_files != 0;  // not every file system counts inodes
   std::string found = FormatBytes(free) + " free";
   if (counted) found += fmt::format(", {} inodes", disk.f_favail);
-  if (free < kNone) return MakeFinding("room", found, kFailure, "none for a record (obit rm)");
+  if (free < kNone) return MakeFinding("room", found, kFailure, "none for a record (obit vacuum, obit rm)");
   if (counted && disk.f_favail < kNoFiles)
     return MakeFinding("room", found, kFailure, "no inodes for a record (obit rm)");
-  if (free < kLittle) return MakeFinding("room", found, kWarning, "little: cores will be cut (obit rm)");
+  if (free < kLittle)
+    return MakeFinding("room", found, kWarning, "little: cores will be cut (obit vacuum, obit rm)");
   if (counted && disk.f_favail < kFewFiles)
     return MakeFinding("room", found, kWarning, "few inodes (obit rm)");
   return MakeFinding("room", found, kOk, "");
+}
+
+/// What is named as a day in crashes/ and is no folder, or one that something is mounted over: crashes of
+/// that day cannot be committed, nor found.
+std::string DaysThatAreNone(const Store& store) {
+  std::vector<std::string> names;
+  for (const std::string& day : store.Days().value_or(std::vector<std::string>())) {
+    const auto status = LookInside(store.root(), "crashes/" + day);
+    if (status ? !S_ISDIR(status->st_mode) : status.error().code == EXDEV) names.push_back(day);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 Finding CheckContent(const Store& store, const std::string& path) {
@@ -154,9 +192,20 @@ Finding CheckContent(const Store& store, const std::string& path) {
   for (const CrashSummary& crash : list->crashes) stored += crash.stored_bytes;
   const std::string found =
       fmt::format("{}: {}, {} stored", path, FormatCount(list->crashes.size(), "crash"), FormatBytes(stored));
-  if (list->broken.empty()) return MakeFinding("store", found, kOk, "");
-  return MakeFinding("store", found, kWarning,
-                     fmt::format("{} records cannot be read: obit list", list->broken.size()));
+  if (const std::string stray = DaysThatAreNone(store); !stray.empty())
+    return MakeFinding("store", found, kWarning,
+                       fmt::format("no folders of days, remove or unmount them: crashes/{}", stray));
+  if (!list->broken.empty())
+    return MakeFinding("store", found, kWarning,
+                       fmt::format("{} records cannot be read: obit list", list->broken.size()));
+  if (!list->partial.empty())
+    return MakeFinding(
+        "store", found, kWarning,
+        fmt::format("of {} not all can be read: obit list", FormatCount(list->partial.size(), "crash")));
+  if (!list->unreadable.empty())
+    return MakeFinding("store", found, kWarning,
+                       fmt::format("there may be more: {}", list->unreadable.front().why.what));
+  return MakeFinding("store", found, kOk, "");
 }
 
 }  // namespace

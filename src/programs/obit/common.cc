@@ -1,15 +1,19 @@
 #include "common.h"
 
+#include <algorithm>
+
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "policy/config_files.h"
+#include "base/text.h"
+#include "catalog/list.h"
+#include "catalog/selector.h"
+#include "config/config_files.h"
 #include "render/times.h"
 #include "render/words.h"
-#include "store/selector.h"
 
 namespace obit {
 
@@ -39,13 +43,16 @@ std::expected<CrashList, ExitCode> ListStore(const Store& store) {
   return std::move(*list);
 }
 
+std::expected<std::int64_t, ExitCode> SinceOf(const std::string& since) {
+  if (const auto begin = ParseSince(since, RealtimeNow())) return *begin;
+  Log(Severity::kError, "--since {}: not a time such as 2h, 3d, today or 2026-11-22", since);
+  return std::unexpected(ExitCode::kUsage);
+}
+
 ExitCode KeepSince(std::vector<CrashSummary>& crashes, const std::string& since) {
   if (since.empty()) return ExitCode::kDone;
-  const auto begin = ParseSince(since, RealtimeNow());
-  if (!begin) {
-    Log(Severity::kError, "--since {}: not a time such as 2h, 3d, today or 2026-11-22", since);
-    return ExitCode::kUsage;
-  }
+  const auto begin = SinceOf(since);
+  if (!begin) return begin.error();
   std::erase_if(crashes, [&](const CrashSummary& crash) { return crash.time < *begin; });
   return ExitCode::kDone;
 }
@@ -58,13 +65,15 @@ std::expected<CrashLocation, ExitCode> ChooseFrom(const CrashList& list, const s
     // It may be there and be unreadable: that is the better answer.
     for (const BrokenCrash& broken : list.broken)
       if (broken.location.id.starts_with(selector)) return std::unexpected(Failed(broken.why));
+    for (const UnreadableDay& day : list.unreadable) (void)Failed(day.why);
     return std::unexpected(NotSelected(selected.error()));
   }
   const CrashSummary& crash = *selected->crash;
   if (selected->others > 0) {
-    std::string text =
-        fmt::format("{} crashes of {}; {} the newest, {} ({})", selected->others + 1, selector, doing,
-                    ShortId(crash.location), CoreColumn(crash.outcome, crash.core_bytes));
+    std::string text = fmt::format(
+        "{} crashes of {}; {} the newest, {} ({})", selected->others + 1, selector, doing,
+        ShortId(crash.location),
+        crash.core_removed ? "its core was removed" : CoreColumn(crash.outcome, crash.core_bytes));
     if (selected->whole != nullptr)
       text += fmt::format(". The full one: {} {} {}", CommandFor(store_path), verb,
                           ShortId(selected->whole->location));
@@ -74,10 +83,10 @@ std::expected<CrashLocation, ExitCode> ChooseFrom(const CrashList& list, const s
 }
 
 std::expected<std::map<CrashLocation, const CrashSummary*>, ExitCode> ChooseEach(
-    std::span<const CrashSummary> crashes, const std::vector<std::string>& selectors) {
+    std::span<const CrashSummary> crashes, const std::vector<std::string>& selectors, Prefer prefer) {
   std::map<CrashLocation, const CrashSummary*> chosen;
   for (const std::string& selector : selectors) {
-    const auto selected = SelectCrash(crashes, selector);
+    const auto selected = SelectCrash(crashes, selector, prefer);
     if (!selected) return std::unexpected(NotSelected(selected.error()));
     if (selected->others > 0) {
       const Error several{ENOTUNIQ, fmt::format("{} crashes of {}: give an id, or @1 for the newest of all",
@@ -144,6 +153,26 @@ void Print(std::string_view text) {
   static const bool terminal = ::isatty(STDOUT_FILENO) == 1;  // somebody waits for each line
   Printed().text += text;
   if (terminal || Printed().text.size() >= kBuffered) Printed().Write();
+}
+
+void PrintJson(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  while (!json.empty()) {
+    const std::size_t length = std::max<std::size_t>(Utf8Length(json), 1);
+    const std::string_view character = json.substr(0, length);
+    // The controls below are not in strings: JSON escapes them itself.
+    if (static_cast<unsigned char>(character[0]) < ' ' || EscapeControls(character) == character)
+      out += character;
+    else if (length == 1)
+      out += "\\u007f";  // what is not UTF-8 was made so before
+    else
+      out += fmt::format("\\u{:04x}", length == 2 ? (character[0] & 0x1f) << 6 | (character[1] & 0x3f)
+                                                  : (character[0] & 0x0f) << 12 | (character[1] & 0x3f) << 6 |
+                                                        (character[2] & 0x3f));
+    json.remove_prefix(length);
+  }
+  Print(out);
 }
 
 Result<void> FlushOutput() {

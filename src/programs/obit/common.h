@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "catalog/selector.h"
+#include "catalog/summary.h"
 #include "crash/record.h"
 #include "exit_code.h"
-#include "store/index.h"
 #include "store/store.h"
 
 namespace obit {
@@ -25,6 +26,8 @@ namespace obit {
 /// All its crashes, or tells why there is no list.
 [[nodiscard]] std::expected<CrashList, ExitCode> ListStore(const Store& store);
 
+/// The time, ns since 1970, or tells that it is none.
+[[nodiscard]] std::expected<std::int64_t, ExitCode> SinceOf(const std::string& since);
 /// Keeps the crashes from `since` on, as ParseSince reads it (empty: all), or tells that it is no time.
 [[nodiscard]] ExitCode KeepSince(std::vector<CrashSummary>& crashes, const std::string& since);
 
@@ -39,7 +42,8 @@ namespace obit {
 /// The crashes that selectors name, each exactly one: for what is done to several at once, where "the newest"
 /// is not clear enough. Or tells which names none or several.
 [[nodiscard]] std::expected<std::map<CrashLocation, const CrashSummary*>, ExitCode> ChooseEach(
-    std::span<const CrashSummary> crashes, const std::vector<std::string>& selectors);
+    std::span<const CrashSummary> crashes, const std::vector<std::string>& selectors,
+    Prefer prefer = Prefer::kId);
 
 /// One crash of a store, with its record.
 struct ChosenCrash {
@@ -61,6 +65,9 @@ struct ChosenCrash {
 
 /// Prints to standard output; whether it arrived is looked at when obit ends.
 void Print(std::string_view text);
+/// The same of JSON. What is in it came from crashed processes: DEL, C1 controls and the characters that
+/// reorder a line become \uNNNN, which is the same JSON.
+void PrintJson(std::string_view json);
 /// Writes out what was printed. Fails with the error of any write since the beginning.
 [[nodiscard]] Result<void> FlushOutput();
 

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "common.h"
-#include "policy/config_files.h"
+#include "config/config_files.h"
 #include "verbs.h"
 
 namespace obit {

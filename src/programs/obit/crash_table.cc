@@ -5,12 +5,12 @@
 #include <set>
 
 #include "base/text.h"
+#include "catalog/selector.h"
 #include "render/table.h"
 #include "render/times.h"
 #include "render/units.h"
 #include "render/users.h"
 #include "render/words.h"
-#include "store/selector.h"
 
 namespace obit {
 namespace {
@@ -19,7 +19,7 @@ namespace {
 class Causes {
  public:
   Table::Cell CellOf(const CrashSummary& crash) {
-    if (crash.group) {
+    if (crash.group && (!crash.cause.empty() || shown_.contains(*crash.group))) {
       const auto [at, is_first] = shown_.try_emplace(*crash.group, Shown{&crash, 0});
       ++at->second.count;
       if (!is_first)
@@ -48,14 +48,15 @@ std::string CauseText(const CrashSummary& crash) {
   return (crash.guess && !crash.cause.empty() ? "probably: " : "") + EscapeControls(crash.cause);
 }
 
-std::string RenderCrashTable(std::span<const CrashSummary> crashes, CauseColumn cause,
-                             const Terminal& terminal, std::int64_t now) {
+std::string RenderCrashTable(std::span<const FoldedCrash> lines, CauseColumn cause, const Terminal& terminal,
+                             std::int64_t now) {
   using enum Table::Align;
   // Where a line is short, why something died is worth more than the size of what is left of it.
   constexpr std::size_t kCauseMin = 20;
   const std::size_t cause_min = std::max(kCauseMin, terminal.width / 4);
   Table table({{"TIME"},
                {"ID"},
+               {.title = "COUNT", .align = kRight, .optional = true},
                {"PID", kRight},
                {.title = "USER", .shrinks_to = 6},
                {"SIGNAL"},
@@ -65,18 +66,21 @@ std::string RenderCrashTable(std::span<const CrashSummary> crashes, CauseColumn 
                {.title = "STORED", .align = kRight, .optional = true},
                {.title = "NOTE", .shrinks_to = 12, .optional = true}});
   Causes causes;
-  for (const CrashSummary& crash : crashes) {
+  for (const FoldedCrash& line : lines) {
+    const CrashSummary& crash = *line.crash;
     const std::string program = ProgramName(crash.comm, crash.exe);
     const Tone tone = ToneOf(crash.outcome);
-    table.Add({{FormatMoment(crash.time, now)},
+    table.Add({{FormatMoment(line.time, now)},
                {ShortId(crash.location), Tone::kStrong},
+               {line.all > 1 ? CountText(line.all, line.kept()) : ""},
                {crash.pid > 0 ? std::to_string(crash.pid) : "-"},
                {crash.uid ? UserName(*crash.uid) : "-"},
                {crash.signal != 0 ? SignalName(crash.signal) : "-"},
                {program.empty() ? "-" : EscapeForTerminal(program), Tone::kStrong},
                cause == CauseColumn::kShow ? causes.CellOf(crash) : Table::Cell{},
-               {CoreColumn(crash.outcome, crash.core_bytes), tone},
-               {crash.stored_bytes > 0 ? FormatBytes(crash.stored_bytes) : "-"},
+               crash.core_removed ? Table::Cell{"removed", Tone::kDim}
+                                  : Table::Cell{CoreColumn(crash.outcome, crash.core_bytes), tone},
+               {crash.has_core() ? FormatBytes(crash.stored_bytes) : "-"},
                {NoteOf(crash), tone}});
   }
   return table.empty() ? "" : table.Render(terminal);
@@ -88,7 +92,7 @@ std::string CountCrashes(std::span<const CrashSummary> crashes) {
   std::size_t grouped = 0;
   std::uint64_t stored = 0;
   for (const CrashSummary& crash : crashes) {
-    stored += crash.stored_bytes;
+    if (crash.has_core()) stored += crash.stored_bytes;
     if (!crash.group) continue;
     groups.insert(*crash.group);
     ++grouped;

@@ -3,16 +3,17 @@
 #include <span>
 #include <string>
 
+#include "catalog/fold.h"
+#include "catalog/summary.h"
 #include "render/terminal.h"
-#include "store/index.h"
 
 namespace obit {
 
 enum class CauseColumn : bool { kOmit, kShow };
 
-/// A table with a line for each crash, as `obit list` prints it. The first crash of a
-/// group says the cause, and the others of the group refer to it.
-[[nodiscard]] std::string RenderCrashTable(std::span<const CrashSummary> crashes, CauseColumn cause,
+/// A table with these lines, as `obit list` prints it. The first crash of a group says the cause, and the
+/// others of the group refer to it.
+[[nodiscard]] std::string RenderCrashTable(std::span<const FoldedCrash> lines, CauseColumn cause,
                                            const Terminal& terminal, std::int64_t now);
 
 /// "4 crashes in 3 groups, 224 MiB stored": what stands below.

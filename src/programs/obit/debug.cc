@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cctype>
 #include <csignal>
 #include <cstdlib>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "common.h"
 #include "crash/exe_file.h"
 #include "elf/build_id.h"
+#include "elf/printable_notes.h"
 #include "new_file.h"
 #include "stored_file.h"
 #include "verbs.h"
@@ -29,11 +29,20 @@ struct DebugFile {
   Fd fd;
 };
 
+/// Neither the debugger, which prints it, nor a command that it becomes a part of is given anything that they
+/// could take for more than a path: the crashed process may have chosen it.
+bool IsPlainPath(const std::string& path) {
+  constexpr std::string_view kQuotes = "\"'`\\";
+  return path.starts_with('/') && EscapeControls(path) == path &&
+         path.find_first_of(kQuotes) == std::string::npos;
+}
+
 /// Unpacks a stored file to where there is room for large ones.
 Result<DebugFile> Unpack(const ChosenCrash& crash, const std::string& name) {
   const char* folder = std::getenv("TMPDIR");
   Fd fd = OBIT_TRY(MakeUnnamedFile(folder != nullptr && *folder != '\0' ? folder : "/var/tmp"));
-  OBIT_TRY(UnpackStoredFile(crash.store, crash.location, name, fd));
+  if (const auto missing = OBIT_TRY(UnpackStoredFile(crash.store, crash.location, name, fd)))
+    Log(Severity::kWarning, "{}", missing->what);
   if (::fcntl(fd.get(), F_SETFD, 0) < 0) return Fail(errno, "pass {} on", name);  // the debugger inherits it
   return DebugFile{fmt::format("/proc/{}/fd/{}", ::getpid(), fd.get()), std::move(fd)};
 }
@@ -44,7 +53,7 @@ Result<std::optional<DebugFile>> FindProgram(const ChosenCrash& crash) {
   if (!crash.record.files.exe.empty()) return OBIT_TRY(Unpack(crash, crash.record.files.exe));
   const std::string& path = crash.record.process.exe;
   struct stat status{};
-  if (!path.starts_with('/') || ::stat(path.c_str(), &status) < 0 || !S_ISREG(status.st_mode))
+  if (!IsPlainPath(path) || ::stat(path.c_str(), &status) < 0 || !S_ISREG(status.st_mode))
     return std::nullopt;
   return DebugFile{path, Fd()};
 }
@@ -77,12 +86,9 @@ void WarnOfAnotherFile(const CrashRecord& record, const DebugFile& program) {
 /// The folder that paths of the process begin in, if it is another one than here.
 std::optional<std::string> SystemRoot(const CrashRecord::Process& process) {
   struct stat status{};
-  if (!process.root.starts_with('/') || process.root == "/") return std::nullopt;
+  if (!IsPlainPath(process.root) || process.root == "/") return std::nullopt;
   if (::stat(process.root.c_str(), &status) < 0 || !S_ISDIR(status.st_mode)) return std::nullopt;
-  // It becomes part of a debugger's command, and the crashed process may have chosen it.
-  const bool plain =
-      std::ranges::none_of(process.root, [](unsigned char c) { return std::iscntrl(c) != 0 || c == '"'; });
-  return plain ? std::optional(process.root) : std::nullopt;
+  return process.root;
 }
 
 std::vector<std::string> GdbCommand(const std::string& core, const std::optional<DebugFile>& program,
@@ -130,6 +136,7 @@ Result<std::vector<std::string>> Prepare(const ChosenCrash& crash, const DebugOp
                                          DebugFile& core, std::optional<DebugFile>& program) {
   OBIT_TRY(CheckHasCore(crash));
   core = OBIT_TRY(Unpack(crash, kCoreFile));
+  OBIT_TRY_IN(MakeNotesPrintable(core.fd), "crash {}", crash.location.id);
   program = OBIT_TRY(FindProgram(crash));
   const CrashRecord::Process& process = crash.record.process;
   if (program) {

@@ -8,7 +8,7 @@
 #include "kernel/version.h"
 #include "listener.h"
 #include "pattern_owner.h"
-#include "server/helper.h"
+#include "process/helper.h"
 #include "verbs.h"
 
 namespace obit {

@@ -1,6 +1,7 @@
 #include "groups.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <functional>
 #include <map>
 
@@ -9,6 +10,9 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "catalog/fold.h"
+#include "catalog/list.h"
+#include "catalog/selector.h"
 #include "common.h"
 #include "crash_table.h"
 #include "pager.h"
@@ -18,7 +22,6 @@
 #include "render/times.h"
 #include "render/units.h"
 #include "render/words.h"
-#include "store/selector.h"
 #include "verbs.h"
 
 namespace obit {
@@ -44,17 +47,37 @@ std::string ProgramsText(const CrashGroup& group) {
   return programs.empty() ? "-" : Join(programs, ", ");
 }
 
-/// One analysis may say more than another: the newest one counts.
-const CrashSummary& NewestOf(const CrashGroup& group) { return *group.crashes.back(); }
+/// One analysis may say more than another: the newest one counts. In a loop the newest crash has none.
+const CrashSummary& NewestOf(const CrashGroup& group) {
+  const auto analysed = std::ranges::find_if(group.crashes.rbegin(), group.crashes.rend(),
+                                             [](const CrashSummary* crash) { return !crash->cause.empty(); });
+  return analysed == group.crashes.rend() ? *group.crashes.back() : **analysed;
+}
+
+/// When it crashed last, also if that was only counted. Clocks jump: of those that are kept it is the last
+/// one.
+std::int64_t LastOf(const CrashGroup& group) {
+  std::int64_t last = group.crashes.back()->time;
+  for (const CrashSummary* crash : group.crashes) last = std::max(last, crash->last_repeat);
+  return last;
+}
+
+/// Those that were only counted included.
+std::uint64_t CountOf(const CrashGroup& group) {
+  std::uint64_t count = group.crashes.size();
+  for (const CrashSummary* crash : group.crashes) count += crash->repeats;
+  return count;
+}
 
 Json GroupJson(const CrashGroup& group) {
   const CrashSummary& newest = NewestOf(group);
   Json out = Json::object();
   out["group"] = GroupId(group.key);
   out["version"] = group.key.version;
-  out["count"] = group.crashes.size();
+  out["count"] = CountOf(group);
+  out["kept"] = group.crashes.size();
   out["first"] = FormatTimestamp(group.crashes.front()->time);
-  out["last"] = FormatTimestamp(newest.time);
+  out["last"] = FormatTimestamp(LastOf(group));
   out["kind"] = NameOf(newest.kind);
   out["cause"] = BytesToUtf8(newest.cause);
   out["guess"] = newest.guess;
@@ -82,9 +105,9 @@ void PrintGroups(const std::string& store_path, std::span<const CrashSummary> cr
     const CrashSummary& newest = NewestOf(group);
     grouped += group.crashes.size();
     table.Add({{GroupId(group.key).substr(0, digits), Tone::kStrong},
-               {std::to_string(group.crashes.size())},
+               {CountText(CountOf(group), group.crashes.size())},
                {FormatMoment(group.crashes.front()->time, now)},
-               {FormatMoment(newest.time, now)},
+               {FormatMoment(LastOf(group), now)},
                {ShortId(newest.location)},
                {ProgramsText(group), Tone::kStrong},
                {newest.cause.empty() ? SignalName(newest.signal) : CauseText(newest)}});
@@ -104,27 +127,38 @@ ExitCode Groups(const std::string& store_path, const GroupsOptions& options) {
   if (!store) return store.error();
   auto list = ListStore(*store);
   if (!list) return list.error();
+  GroupLoops(list->crashes);
   if (const ExitCode code = KeepSince(list->crashes, options.since); code != ExitCode::kDone) return code;
+  DropRemoved(*store, list->crashes);
   const auto groups = GroupCrashes(list->crashes);
   if (options.json) {
     Json out = Json::array();
     for (const CrashGroup& group : groups) out.push_back(GroupJson(group));
-    Print(out.dump(2) + "\n");
+    PrintJson(out.dump(2) + "\n");
   } else {
     PrintGroups(store_path, list->crashes, groups);
   }
   ExitCode code = ExitCode::kDone;
   for (const BrokenCrash& broken : list->broken) code = Failed(broken.why);
+  for (const BrokenCrash& partial : list->partial) code = Failed(partial.why);
+  for (const UnreadableDay& day : list->unreadable) code = Failed(day.why);
   return code;
 }
 
-ExitCode ShowGroup(const Store& store, const std::string& store_path, const CrashGroup& group,
+ExitCode ShowGroup(const Store& store, const std::string& store_path, const CrashGroup& selected,
                    std::size_t digits, const ShowOptions& options) {
+  std::vector<CrashSummary> crashes;
+  crashes.reserve(selected.crashes.size());
+  for (const CrashSummary* crash : selected.crashes) crashes.push_back(*crash);
+  DropRemoved(store, crashes);
+  if (crashes.empty()) return Failed(Error{ENOENT, "all crashes of the group were removed"});
+  CrashGroup group{selected.key, {}};
+  for (const CrashSummary& crash : crashes) group.crashes.push_back(&crash);
   if (options.json) {
     Json out = GroupJson(group);
     out["crashes"] = Json::array();
     for (const CrashSummary* crash : group.crashes) out["crashes"].push_back(crash->location.id);
-    Print(out.dump(2) + "\n");
+    PrintJson(out.dump(2) + "\n");
     return ExitCode::kDone;
   }
   constexpr std::size_t kFramesShown = 8;
@@ -133,10 +167,12 @@ ExitCode ShowGroup(const Store& store, const std::string& store_path, const Cras
   const std::int64_t now = RealtimeNow();
   Page page(terminal);
   std::string headline = fmt::format("Group {}: {} of {}", GroupId(group.key).substr(0, digits),
-                                     FormatCount(group.crashes.size(), "crash"), ProgramsText(group));
+                                     FormatCount(CountOf(group), "crash"), ProgramsText(group));
+  if (CountOf(group) > group.crashes.size())
+    headline += fmt::format(", {} of them kept", group.crashes.size());
   if (group.crashes.size() > 1)
     headline += ", the first " + FormatMomentInProse(group.crashes.front()->time, now);
-  page.Paragraph(0, headline + ", the last " + FormatMomentInProse(newest.time, now), Tone::kStrong);
+  page.Paragraph(0, headline + ", the last " + FormatMomentInProse(LastOf(group), now), Tone::kStrong);
   page.Line("");
   page.Paragraph(2,
                  newest.cause.empty() ? SignalName(newest.signal) : DescribeCause(newest.cause, newest.guess),
@@ -153,10 +189,7 @@ ExitCode ShowGroup(const Store& store, const std::string& store_path, const Cras
                                Report::Fingerprint::kVersion),
                    Tone::kDim);
   page.Line("");
-  std::vector<CrashSummary> crashes;
-  crashes.reserve(group.crashes.size());
-  for (const CrashSummary* crash : group.crashes) crashes.push_back(*crash);
-  page.Append(RenderCrashTable(crashes, CauseColumn::kOmit, terminal, now));
+  page.Append(RenderCrashTable(Unfolded(crashes), CauseColumn::kOmit, terminal, now));
   page.Line("");
   const std::string command = EscapeForTerminal(CommandFor(store_path)), id = ShortId(newest.location);
   page.Items("Next", {fmt::format("{} show {}", command, id), fmt::format("{} gdb {}", command, id)}, " · ",

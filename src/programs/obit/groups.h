@@ -1,6 +1,6 @@
 #pragma once
 
-#include "store/groups.h"
+#include "catalog/groups.h"
 #include "verbs.h"
 
 namespace obit {

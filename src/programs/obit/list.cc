@@ -1,3 +1,5 @@
+#include "catalog/list.h"
+
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -8,13 +10,14 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "catalog/fold.h"
+#include "catalog/groups.h"
+#include "catalog/selector.h"
 #include "common.h"
 #include "crash/record_json.h"
 #include "crash_table.h"
 #include "render/page.h"
 #include "render/units.h"
-#include "store/groups.h"
-#include "store/selector.h"
 #include "verbs.h"
 
 namespace obit {
@@ -39,15 +42,41 @@ std::expected<std::vector<CrashSummary>, ExitCode> Filter(std::vector<CrashSumma
     }
     std::erase_if(crashes, [&](const CrashSummary& crash) { return !wanted.contains(crash.location); });
   }
-  if (const ExitCode code = KeepSince(crashes, options.since); code != ExitCode::kDone)
-    return std::unexpected(code);
-  if (options.last > 0 && crashes.size() > options.last)
-    crashes.erase(crashes.begin(), crashes.end() - static_cast<std::ptrdiff_t>(options.last));
   return crashes;
 }
 
+/// A group is looked into crash by crash, and programs want each.
+std::vector<FoldedCrash> LinesOf(std::span<const CrashSummary> crashes, const ListOptions& options) {
+  return options.all || options.json || !options.group.empty() ? Unfolded(crashes) : FoldLoops(crashes);
+}
+
+/// Keeps those of the lines that --since and --last ask for, and knows of these what stands beside a crash.
+/// To look there takes most of the time of a list: only as many are looked at as may be in it.
+std::expected<std::vector<CrashSummary>, ExitCode> Cut(const Store& store, std::vector<CrashSummary> crashes,
+                                                       const ListOptions& options) {
+  constexpr std::int64_t kWindowMax = 86'400'000'000'000;  // ns: so long one may be counted after another
+  std::int64_t begin = 0;
+  if (!options.since.empty()) {
+    const auto since = SinceOf(options.since);
+    if (!since) return std::unexpected(since.error());
+    begin = *since;
+    std::erase_if(crashes, [&](const CrashSummary& crash) { return crash.time < begin - kWindowMax; });
+  }
+  const auto all = LinesOf(crashes, options);
+  for (std::size_t most = options.last > 0 ? options.last + 1 : all.size();; most *= 2) {
+    auto looked_at = CrashesOf(std::span(all).last(std::min(most, all.size())));
+    DropRemoved(store, looked_at);
+    auto lines = LinesOf(looked_at, options);
+    std::erase_if(lines, [&](const FoldedCrash& line) { return line.time < begin; });
+    if (options.last > 0 && lines.size() < options.last && most < all.size()) continue;
+    if (options.last > 0 && lines.size() > options.last)
+      lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(options.last));
+    return CrashesOf(lines);
+  }
+}
+
 /// An array of whole records. One that went away meanwhile is left out; one that cannot be read is told.
-ExitCode PrintJson(const Store& store, const std::vector<CrashSummary>& crashes) {
+ExitCode PrintRecords(const Store& store, const std::vector<CrashSummary>& crashes) {
   ExitCode code = ExitCode::kDone;
   bool first = true;
   Print("[");
@@ -58,7 +87,13 @@ ExitCode PrintJson(const Store& store, const std::vector<CrashSummary>& crashes)
       continue;
     }
     Print(first ? "\n" : ",\n");
-    Print(Trim(RecordToJson(*record)));
+    std::string text(Trim(RecordToJson(*record)));
+    if (crash.repeats > 0)
+      if (const auto repeats = store.LoadRepeats(crash.location)) {
+        text.pop_back();  // "}"
+        text = fmt::format("{},\n  \"repeats\": {}\n}}", Trim(text), Trim(RepeatsToJson(*repeats)));
+      }
+    PrintJson(text);
     first = false;
   }
   Print(first ? "]\n" : "\n]\n");
@@ -95,9 +130,10 @@ std::string RepeatsText(std::span<const CrashSummary> crashes) {
                      all == 1 ? "was" : "were");
 }
 
-void PrintTable(const std::string& store, const std::vector<CrashSummary>& crashes, std::size_t hidden) {
+void PrintTable(const std::string& store, const std::vector<CrashSummary>& crashes, std::size_t hidden,
+                const ListOptions& options) {
   const Terminal terminal = TerminalOf(STDOUT_FILENO);
-  Print(RenderCrashTable(crashes, CauseColumn::kShow, terminal, RealtimeNow()));
+  Print(RenderCrashTable(LinesOf(crashes, options), CauseColumn::kShow, terminal, RealtimeNow()));
   const std::string command = EscapeForTerminal(CommandFor(store));
   Print(Footer(CountCrashes(crashes) + HiddenText(crashes.size(), hidden) + RepeatsText(crashes),
                crashes.empty() ? "" : fmt::format("{0} show ID · {0} gdb ID", command), terminal));
@@ -110,16 +146,19 @@ ExitCode List(const std::string& store_path, const ListOptions& options) {
   if (!store) return store.error();
   auto list = ListStore(*store);
   if (!list) return list.error();
+  GroupLoops(list->crashes);
   auto crashes = Filter(std::move(list->crashes), options);
+  if (crashes) crashes = Cut(*store, std::move(*crashes), options);
   if (!crashes) return crashes.error();
-  DropRemoved(*store, *crashes);
 
   ExitCode code = ExitCode::kDone;
   if (options.json)
-    code = PrintJson(*store, *crashes);
+    code = PrintRecords(*store, *crashes);
   else
-    PrintTable(store_path, *crashes, list->hidden);
+    PrintTable(store_path, *crashes, list->hidden, options);
   for (const BrokenCrash& broken : list->broken) code = Failed(broken.why);
+  for (const BrokenCrash& partial : list->partial) code = Failed(partial.why);
+  for (const UnreadableDay& day : list->unreadable) code = Failed(day.why);
   return code;
 }
 

@@ -41,7 +41,7 @@ Result<Listener> FindListener(const Endpoint& endpoint) {
   const std::string folder = fmt::format("/proc/{}/", listener.pid);
   if (const auto comm = ReadFile(folder + "comm", 64)) listener.comm = Trim(comm->text);
   if (const auto status = ReadFile(folder + "status", 16 * 1024)) {
-    listener.capabilities = ParseUnsigned(Field(status->text, "CapEff"), 16).value_or(0);
+    listener.capabilities = ParseUnsigned(Field(status->text, "CapPrm"), 16).value_or(0);
     listener.user = {EffectiveId(Field(status->text, "Uid")), EffectiveId(Field(status->text, "Gid"))};
   }
   return listener;

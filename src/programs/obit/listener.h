@@ -7,16 +7,17 @@
 
 #include "base/result.h"
 #include "kernel/core_pattern.h"
-#include "server/privileges.h"
+#include "process/privileges.h"
 
 namespace obit {
 
 /// Who listens on a socket.
 struct Listener {
-  pid_t pid = 0;                  ///< 0: of a pid namespace that cannot be seen from here
-  std::string comm;               ///< of that process; empty if not known
-  Capabilities capabilities = 0;  ///< its effective ones
-  User user;                      ///< that it is
+  pid_t pid = 0;     ///< 0: of a pid namespace that cannot be seen from here
+  std::string comm;  ///< of that process; empty if not known
+  Capabilities capabilities =
+      0;      ///< that it can have: obitd itself uses none, but the processes that it forks do
+  User user;  ///< that it is
 };
 
 /// Finds out by connecting, and says nothing: obitd knows by that and by its user that no stranger came.

@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/nearest.h"
 #include "common.h"
-#include "server/defaults.h"
-#include "server/usage.h"
+#include "config/defaults.h"
+#include "config/usage.h"
 #include "verbs.h"
 
 namespace obit {
@@ -30,6 +30,7 @@ constexpr const char* kExamples = R"(Examples:
   obit dump @2 -o core              the plain core of the crash before the newest
   obit analyze --all                what killed the processes of all cores not read yet
   obit import core.4711.zst         takes a core file into the store
+  obit rm --user ann --before 7d    removes her crashes of more than a week ago
   sudo obit enable                  sends cores to obitd; obit disable undoes it
   sudo obit doctor --crash          tries it all with a real crash
 
@@ -128,6 +129,7 @@ class CommandLine {
     list->add_option("--last", list_.last, "Lists only the newest N, 1 to 1000000")
         ->type_name("N")
         ->check(WholeNumber(1, kLastMax));
+    list->add_flag("--all", list_.all, "Gives each crash of a crash loop a line");
     list->add_flag("--json", list_.json, "Prints an array of whole records");
     CLI::App* show = AddVerb("show", "Shows what killed a process, and where",
                              [this] { return Show(StorePath(), show_); });
@@ -153,6 +155,7 @@ class CommandLine {
     AddSelector(dump, dump_.selector);
     dump->add_option("-o,--output", dump_.output, "Writes to this file, which appears when it is complete")
         ->type_name("FILE");
+    dump->add_flag("--minimal", dump_.minimal, "Only what debuggers need for the stacks of all threads");
   }
 
   void AddDebuggers() {
@@ -195,16 +198,42 @@ class CommandLine {
     CLI::App* import = AddVerb("import", "Takes core files into the store: plain, zst, lz4, xz, gz",
                                [this] { return Import(StorePath(), import_); });
     import->add_option("FILE", import_, "Core files")->required()->type_name("");
-    CLI::App* remove =
-        AddVerb("rm", "Removes crashes for good", [this] { return Remove(StorePath(), chosen_, force_); });
-    AddSelectors(remove);
-    remove->add_flag("--force", force_, "Removes also those that are pinned");
+    AddRemovers();
     for (const bool pinned : {true, false})
       AddSelectors(
           AddVerb(pinned ? "pin" : "unpin",
                   pinned ? "Keeps crashes from rm without --force" : "Lets rm have pinned crashes again",
                   [this, pinned] { return Pin(StorePath(), chosen_, pinned); }));
     AddVerb("reindex", "Makes the index of the store anew", [this] { return Reindex(StorePath()); });
+  }
+
+  void AddRemovers() {
+    CLI::App* remove =
+        AddVerb("rm", "Removes crashes for good", [this] { return obit::Remove(StorePath(), remove_); });
+    remove->add_option("SEL", remove_.selectors, "Which: ids, pids, programs that crashed once, @N")
+        ->type_name("");
+    const auto all_of = [&](const char* name, std::string& value, const char* about, const char* type) {
+      remove->add_option(name, value, about)->type_name(type)->excludes("SEL");
+    };
+    all_of("--program", remove_.program, "Removes all crashes of this program, by name or path", "NAME");
+    all_of("--group", remove_.group, "Removes all crashes of this group (obit groups)", "GROUP");
+    all_of("--unit", remove_.unit, "Removes all crashes of this systemd unit, container or pod", "UNIT");
+    all_of("--user", remove_.user, "Removes all crashes of this user, by name or uid", "USER");
+    all_of("--before", remove_.before, "Removes all crashes before then: 30d, 2026-11-22", "WHEN");
+    all_of("--since", remove_.since, "Removes all crashes from then on, as for list", "WHEN");
+    remove->add_flag("--dry-run", remove_.dry_run, "Only says what would be removed");
+    remove->add_flag("--force", remove_.force, "Removes also those that are pinned");
+    remove->add_flag("--yes", remove_.yes, "Removes without asking");
+    remove->footer("Of several such options all must fit. On a terminal, rm asks before it does that.");
+    CLI::App* vacuum = AddVerb("vacuum", "Removes old cores until the store is within its limits",
+                               [this] { return Vacuum(StorePath(), vacuum_); });
+    vacuum->add_flag("--dry-run", vacuum_.dry_run, "Only says what would be removed");
+    vacuum->add_option("--size", vacuum_.size, R"(Of the whole store: 20G, 10% of the disk, or "off")")
+        ->type_name("SIZE");
+    vacuum->add_option("--free", vacuum_.free, R"(Leaves so much of the disk free: 10G, 15%, or "off")")
+        ->type_name("SIZE");
+    vacuum->add_option("--age", vacuum_.age, "Removes older cores: 30d, 12h, 2026-11-22")->type_name("AGE");
+    vacuum->footer("What is not given is as in obit.toml, [retention]. Records outlive their cores.");
   }
 
   void AddSystem() {
@@ -248,7 +277,8 @@ class CommandLine {
   DebugOptions debug_;
   AnalyzeOptions analyze_;
   std::vector<std::string> import_, chosen_;
-  bool force_ = false;
+  RemoveOptions remove_;
+  VacuumOptions vacuum_;
   std::string config_;
   bool config_json_ = false, status_json_ = false, disable_if_ours_ = false;
   EnableOptions enable_{.socket = kDefaultSocket, .pipe_socket = kDefaultPipeSocket};

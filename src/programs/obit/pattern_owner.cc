@@ -9,8 +9,8 @@
 
 #include "base/io.h"
 #include "base/text.h"
+#include "config/defaults.h"
 #include "kernel/core_pattern.h"
-#include "server/defaults.h"
 
 namespace obit {
 namespace {
@@ -20,8 +20,6 @@ constexpr const char* kName = "saved-core-pattern";
 constexpr const char* kSysctlFolder = "/run/sysctl.d";
 constexpr const char* kSysctlName = "zz-obit.conf";
 constexpr std::string_view kPattern = "core_pattern=", kLimit = "core_pipe_limit=", kOurs = "set=";
-
-std::string FileName(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
 
 }  // namespace
 
@@ -81,7 +79,7 @@ bool IsObits(const std::string& pattern, const std::optional<SavedPattern>& save
   if (saved && saved->ours == pattern) return true;
   const auto target = TargetOf(pattern);
   if (!target) return false;
-  return TransportOf(pattern) == Transport::kPipe ? FileName(*target) == "obit-pipe"
+  return TransportOf(pattern) == Transport::kPipe ? FileNameOf(*target) == "obit-pipe"
                                                   : *target == kDefaultSocket;
 }
 

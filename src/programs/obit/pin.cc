@@ -1,6 +1,6 @@
 #include "base/text.h"
+#include "catalog/selector.h"
 #include "common.h"
-#include "store/selector.h"
 #include "verbs.h"
 
 namespace obit {

@@ -6,6 +6,8 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "catalog/fold.h"
+#include "catalog/selector.h"
 #include "common.h"
 #include "crash/crash_json.h"
 #include "groups.h"
@@ -13,7 +15,7 @@
 #include "pager.h"
 #include "render/record_page.h"
 #include "render/report_page.h"
-#include "store/selector.h"
+#include "stored_file.h"
 #include "verbs.h"
 
 namespace obit {
@@ -62,12 +64,14 @@ bool IsEmpty(const Report& report) {
 
 ExitCode ShowCrash(const Store& store, const std::string& store_path, const CrashLocation& location,
                    std::span<const CrashGroup> groups, const ShowOptions& options) {
-  const auto record = store.Load(location);
+  auto record = store.Load(location);
   if (!record) return Failed(record.error());
   const auto report = store.LoadReport(location);
   const auto repeats = store.LoadRepeats(location);
+  const auto removed = LoadRemoved(store, location);
   if (options.json) {
-    Print(CrashToJson(*record, report ? &*report : nullptr, repeats ? &*repeats : nullptr));
+    PrintJson(CrashToJson(*record, report ? &*report : nullptr, repeats ? &*repeats : nullptr,
+                          removed ? &*removed : nullptr));
     if (!report && report.error().code != ENOENT) return Failed(report.error());
     return ExitCode::kDone;
   }
@@ -80,6 +84,10 @@ ExitCode ShowCrash(const Store& store, const std::string& store_path, const Cras
   context.standing = StandingOf(location, groups);
   if (!repeats && repeats.error().code != ENOENT) Log(Severity::kWarning, "{}", repeats.error().what);
   if (repeats) context.repeats = *repeats;
+  if (removed) {
+    context.removed = *removed;
+    record->files = {};
+  }
   if (IsOfThisBoot(*record)) FillHostNamespaces(context);
   std::string page;
   if (report && !IsEmpty(*report)) {
@@ -96,8 +104,9 @@ ExitCode ShowCrash(const Store& store, const std::string& store_path, const Cras
 ExitCode Show(const std::string& store_path, const ShowOptions& options) {
   const auto store = OpenStore(store_path);
   if (!store) return store.error();
-  const auto list = ListStore(*store);
+  auto list = ListStore(*store);
   if (!list) return list.error();
+  GroupLoops(list->crashes);
   const auto groups = GroupCrashes(list->crashes);
   const auto group = SelectGroup(groups, options.selector);
   const auto selected = SelectCrash(list->crashes, options.selector);

@@ -8,13 +8,12 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "common.h"
+#include "config/defaults.h"
 #include "kernel/core_pattern.h"
 #include "listener.h"
 #include "pattern_owner.h"
 #include "render/table.h"
 #include "render/units.h"
-#include "server/defaults.h"
-#include "server/metrics.h"
 #include "store/access.h"
 #include "verbs.h"
 
@@ -97,7 +96,8 @@ Facts FindFacts(const std::string& store_path, ExitCode& code) {
     return facts;
   }
   facts.use = {.crashes = list->crashes.size(), .unreadable = list->broken.size()};
-  for (const CrashSummary& crash : list->crashes) facts.use->stored_bytes += crash.stored_bytes;
+  for (const CrashSummary& crash : list->crashes)
+    if (crash.has_core()) facts.use->stored_bytes += crash.stored_bytes;
   return facts;
 }
 
@@ -132,6 +132,8 @@ std::string AsTable(const Facts& facts, const std::string& store_path) {
   if (facts.use) {
     text += fmt::format("{}, {} stored", FormatCount(facts.use->crashes, "crash"),
                         FormatBytes(facts.use->stored_bytes));
+    if (const auto limit = facts.metrics.find("obit_store_limit_bytes"); limit != facts.metrics.end())
+      text += fmt::format(" of {} at most", FormatBytes(limit->get<std::uint64_t>()));
     if (facts.use->unreadable > 0)
       text += fmt::format("; {} cannot be read (obit list)", facts.use->unreadable);
   } else {
@@ -146,7 +148,10 @@ std::string AsTable(const Facts& facts, const std::string& store_path) {
 ExitCode Status(const std::string& store_path, bool json) {
   ExitCode code = ExitCode::kDone;
   const Facts facts = FindFacts(store_path, code);
-  Print(json ? AsJson(facts, store_path) : AsTable(facts, store_path));
+  if (json)
+    PrintJson(AsJson(facts, store_path));
+  else
+    Print(AsTable(facts, store_path));
   return code;
 }
 

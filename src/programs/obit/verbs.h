@@ -17,6 +17,7 @@ struct ListOptions {
   std::string since;                   ///< as ParseSince reads it; empty: from the first on
   std::string group;                   ///< only crashes of this group; empty: of all, and of none
   std::size_t last = 0;                ///< the newest so many; 0: all
+  bool all = false;                    ///< no line stands for a crash loop
   bool json = false;
 };
 [[nodiscard]] ExitCode List(const std::string& store, const ListOptions& options);
@@ -38,6 +39,7 @@ struct GroupsOptions {
 struct DumpOptions {
   std::string selector = "@1";
   std::string output;  ///< empty: standard output
+  bool minimal = false;
 };
 [[nodiscard]] ExitCode Dump(const std::string& store, const DumpOptions& options);
 
@@ -60,9 +62,25 @@ struct AnalyzeOptions {
 /// Replaces what the analysis before said.
 [[nodiscard]] ExitCode Analyze(const std::string& store, const AnalyzeOptions& options);
 
-/// All selectors are resolved before anything is removed. A pinned crash is not, unless `force`.
-[[nodiscard]] ExitCode Remove(const std::string& store, const std::vector<std::string>& selectors,
-                              bool force);
+struct RemoveOptions {
+  std::vector<std::string> selectors;  ///< each of exactly one crash
+  /// Without selectors: all crashes that each of these fits. Empty ones fit all.
+  std::string program, group, unit, user;
+  std::string before, since;  ///< as ParseSince reads it
+  bool dry_run = false;       ///< only says what would be removed
+  bool force = false;         ///< also pinned ones
+  bool yes = false;           ///< without a question
+};
+/// All is resolved before anything is removed.
+[[nodiscard]] ExitCode Remove(const std::string& store, const RemoveOptions& options);
+
+struct VacuumOptions {
+  bool dry_run = false;
+  std::string size, free;  ///< as DiskAmount has it; empty: as configured
+  std::string age;         ///< of cores, "30d", or a day, as ParseSince reads it; empty: as configured
+};
+/// Removes what retention would remove, now.
+[[nodiscard]] ExitCode Vacuum(const std::string& store, const VacuumOptions& options);
 
 /// Keeps crashes from obit rm without --force, or no longer.
 [[nodiscard]] ExitCode Pin(const std::string& store, const std::vector<std::string>& selectors, bool pinned);

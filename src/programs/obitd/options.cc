@@ -3,8 +3,8 @@
 #include <CLI/CLI.hpp>
 
 #include "base/log.h"
-#include "server/defaults.h"
-#include "server/usage.h"
+#include "config/defaults.h"
+#include "config/usage.h"
 
 namespace obit {
 

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include <systemd/sd-daemon.h>
-
 namespace obit {
 
 void ServiceStatus::SetConfiguration(std::string wrong) {
@@ -22,7 +20,7 @@ void ServiceStatus::Send() const {
   line += configuration_;
   for (char& c : line)
     if (c == '\n') c = ' ';  // a line of the protocol each
-  sd_notify(0, line.c_str());
+  tell_(std::move(line));
 }
 
 }  // namespace obit

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "manager/commands.h"
+#include "manager/deadlines.h"
+#include "manager/manager.h"
+#include "manager/open_crash.h"
+#include "policy/budgets.h"
+#include "policy/crash_sites.h"
+
+namespace obit {
+
+/// What the parts of the manager's core share.
+struct ManagerState {
+  Manager::Setup setup;
+  std::int64_t now = 0;
+  std::map<CrashKey, OpenCrash> crashes;
+  Deadlines<CrashKey> waits;
+  std::vector<CrashKey> touched;  // what they wait for may have changed
+  CrashSites sites;
+  Budgets budgets;
+  std::vector<Command> commands;
+  bool stopping = false;
+  bool stop_over = false;  // the time to stop is: nothing begins any more
+
+  [[nodiscard]] const ManagerLimits& limits() const { return setup.limits; }
+  [[nodiscard]] OpenCrash* Find(CrashKey key) {
+    const auto found = crashes.find(key);
+    return found == crashes.end() ? nullptr : &found->second;
+  }
+  void Touch(const OpenCrash& crash) { touched.push_back(crash.key); }
+  void Do(Command command) { commands.push_back(std::move(command)); }
+  template <class... A>
+  void Say(Severity severity, fmt::format_string<A...> text, A&&... args) {
+    Do(command::Say{static_cast<int>(severity), fmt::format(text, std::forward<A>(args)...)});
+  }
+};
+
+/// Whole seconds, for messages.
+[[nodiscard]] inline std::int64_t Seconds(ManagerLimits::Nanoseconds time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time).count();
+}
+
+}  // namespace obit

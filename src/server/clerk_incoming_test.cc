@@ -1,0 +1,109 @@
+#include "server/clerk_incoming.h"
+
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "server/test_clerk.h"
+#include "store/recover.h"
+#include "store/test_disk.h"
+
+namespace obit {
+namespace {
+
+using testing::Bytes;
+using testing::Content;
+using testing::DiskFault;
+using testing::FailsWith;
+using ::testing::HasSubstr;
+using testing::kId;
+using testing::Noise;
+using testing::StoredFile;
+using testing::Succeeds;
+
+class ClerkIncomingTest : public testing::ClerkStoreTest {
+ protected:
+  ClerkIncomingTest() { known_.capture.reason = "that is why"; }
+
+  void Put(const char* name, const Bytes& content) const {
+    ASSERT_THAT(WriteFileAtomically(crash_.dir, name,
+                                    {reinterpret_cast<const char*>(content.data()), content.size()}, 0600),
+                Succeeds());
+  }
+  [[nodiscard]] CrashRecord Written() const { return *LoadRecord(crash_.dir, kRecordFile); }
+
+  const IncomingCrash crash_ = *store_.Begin(kId);
+  CrashRecord known_ = RecordOf(kId);
+};
+
+TEST_F(ClerkIncomingTest, KeepsWhatIsStoredOfACoreThatNobodyCompleted) {
+  Bytes stored = Content(StoredFile(Noise(3 * kFrameBytes, 1)));
+  stored.resize(stored.size() - 100'000);  // a killed worker leaves no table
+  Put(kCoreFile, stored);
+  ASSERT_THAT(WriteWithoutCore(crash_.dir, known_), Succeeds());
+  const CrashRecord record = Written();
+  EXPECT_EQ(record.files.core, kCoreFile);
+  EXPECT_EQ(record.capture.outcome, CrashOutcome::kTruncated);
+  EXPECT_EQ(record.capture.stored_bytes, stored.size());
+  EXPECT_EQ(record.capture.core_bytes, 0u) << "nobody has looked into it";
+  EXPECT_EQ(record.capture.reason, "that is why; its core could not be completed, and is kept");
+  auto opened = OpenStoredCore(*OpenAt(crash_.dir, kCoreFile, O_RDONLY));
+  ASSERT_THAT(opened, Succeeds());
+  EXPECT_EQ(opened->reader.size(), 2 * kFrameBytes);
+}
+
+TEST_F(ClerkIncomingTest, KeepsTheCopyOfAProgramThatIsWhole) {
+  const Bytes whole = Content(StoredFile(Noise(1000, 1)));
+  Put(kCoreFile, whole);
+  Put(kExeFile, whole);
+  ASSERT_THAT(WriteWithoutCore(crash_.dir, known_), Succeeds());
+  EXPECT_EQ(Written().files.exe, kExeFile);
+  Put(kExeFile, Bytes(whole.begin(), whole.end() - 1));
+  ASSERT_THAT(WriteWithoutCore(crash_.dir, known_), Succeeds());
+  EXPECT_EQ(Written().files.exe, "");
+  EXPECT_FALSE(HasFile(std::string("incoming/") + kId + "/exe.zst"));
+}
+
+TEST_F(ClerkIncomingTest, WhoLacksDescriptorsDoesNotTakeACrashForNotCommitted) {
+  const CrashLocation crash = testing::CommitCrash(store_, RecordOf("00000000000000bb"));
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit none{0, limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto found = FindCommitted(store_, crash.id, 0);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_THAT(found, FailsWith(EMFILE));
+  EXPECT_EQ(*FindCommitted(store_, crash.id, 0), crash);
+}
+
+TEST_F(ClerkIncomingTest, AnUnknownTimeIsThatOfTheCore) {
+  Put(kCoreFile, Bytes(100, std::byte{1}));
+  known_.time = 0;
+  ASSERT_THAT(WriteWithoutCore(crash_.dir, known_), Succeeds());
+  EXPECT_EQ(FormatDay(Written().time), FormatDay(RealtimeNow()));
+}
+
+TEST_F(ClerkIncomingTest, TakesNothingForGoneThatCannotBeLookedAt) {
+  const Bytes whole = Content(StoredFile(Noise(1000, 1)));
+  Put(kCoreFile, whole);
+  {
+    const DiskFault fault({.unseen = kCoreFile});
+    EXPECT_THAT(LookAtLeft(crash_.dir), FailsWith(EIO));
+    EXPECT_THAT(WriteWithoutCore(crash_.dir, known_), FailsWith(EIO));
+  }
+  EXPECT_EQ(Content(*OpenAt(crash_.dir, kCoreFile, O_RDONLY)), whole);
+  EXPECT_EQ(LookAtLeft(crash_.dir)->state, LeftCrash::State::kBegun) << "it has a core";
+}
+
+TEST_F(ClerkIncomingTest, ARecordThatTheDiskDoesNotGiveIsNotTakenForNone) {
+  Put(kCoreFile, Content(StoredFile(Noise(1000, 1))));
+  known_.files.core = kCoreFile;
+  ASSERT_THAT(WriteFileAtomically(crash_.dir, kRecordFile, RecordToJson(known_), 0600), Succeeds());
+  {
+    const DiskFault fault({.unread = kRecordFile});
+    EXPECT_THAT(LookAtLeft(crash_.dir), FailsWith(EIO));
+  }
+  EXPECT_EQ(LookAtLeft(crash_.dir)->state, LeftCrash::State::kComplete);
+}
+
+}  // namespace
+}  // namespace obit

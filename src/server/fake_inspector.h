@@ -1,0 +1,67 @@
+#pragma once
+
+// For tests: an inspector that looks into no process.
+
+#include <functional>
+
+#include "base/io.h"
+#include "server/process_inspector.h"
+
+namespace obit {
+
+/// Says what the test wants of a process that has not crashed.
+class FakeInspector : public ProcessInspector {
+ public:
+  Subject SubjectOf(const Fd& pidfd, PidfdInfo known) override { return {pidfd, known, known.pid}; }
+  Result<Activity> ActivityOf(const Subject&) override {
+    if (gone) return Refuse(ESRCH, "gone");
+    return Activity{.cpu_ticks = 12, .runs = true, .comm = "worker"};
+  }
+  Result<ProcessFacts> SafeFacts(const Subject& subject) override {
+    if (gone) return Refuse(ESRCH, "gone");
+    ProcessFacts safe = facts;
+    safe.pid = subject.info.pid;
+    return safe;
+  }
+  Result<ProcessFacts> RiskyFacts(const Subject&, ProcessFacts safe) override {
+    if (before_risky) before_risky();
+    if (gone) return Refuse(ESRCH, "gone");
+    safe.cmdline = {"imgproxy", "--all"};
+    return safe;
+  }
+  Result<CrashPlace> PlaceOf(const PidfdInfo&) override {
+    if (before_place) before_place();
+    if (gone) return Refuse(ESRCH, "gone");
+    CrashPlace place{.program = {.inode = 5, .made = 1, .written = 2}, .pc = {9, 0x1136}};
+    place.callers = 8;
+    place.resident = 7;
+    place.facts = facts;
+    return place;
+  }
+  Result<ProcessMemory> Memory(const Subject&) override {
+    if (!has_memory) return Refuse(EPERM, "no right to its memory");
+    return ProcessMemory{*Open("/proc/self/mem", O_RDONLY), *Open("/dev/null", O_RDONLY),
+                         *Open("/dev/null", O_RDONLY), *Open("/dev/null", O_RDONLY)};
+  }
+  Result<Executable> Program(const Subject&) override {
+    return Executable{OBIT_TRY(Open("/proc/self/exe", O_RDONLY)), true};
+  }
+  Result<std::vector<MappedFile>> MappedFiles(const Subject&) override {
+    std::vector<MappedFile> files;
+    files.push_back({0x400000, OBIT_TRY(Open("/proc/self/exe", O_RDONLY))});
+    return files;
+  }
+
+  bool gone = false, has_memory = true;
+  std::function<void()> before_place, before_risky;
+  ProcessFacts facts{.comm = "imgproxy",
+                     .cgroup = "/system.slice/imgproxy.service",
+                     .uid = 1000,
+                     .one_identity = true,
+                     .secure = false,
+                     .capable = false,
+                     .core_limit = 0,
+                     .signal = 11};
+};
+
+}  // namespace obit

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "base/fd.h"
+#include "base/unix_socket.h"
+#include "server/process_inspector.h"
+
+namespace obit {
+
+/// Answers one message of the manager, a Question with its descriptors: of all but kSite the pidfd, then the
+/// sending ends of its bags. What is no Question is left without an answer: the manager's deadline is for
+/// that too. Fails if the manager is gone.
+[[nodiscard]] Result<void> AnswerQuestion(const Fd& manager, Message message, ProcessInspector& inspector);
+
+/// Answers until the manager's socket ends.
+void AnswerQuestions(const Fd& manager, ProcessInspector& inspector);
+
+}  // namespace obit

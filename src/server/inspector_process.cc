@@ -1,0 +1,17 @@
+#include "base/log.h"
+#include "server/confine.h"
+#include "server/inspector.h"
+#include "server/role.h"
+
+namespace obit {
+
+void RunInspector(InspectorSetup setup) {
+  if (const auto confined = ConfineInspector(); !confined) {
+    Log(Severity::kError, "an inspector cannot be confined: {}", confined.error().what);
+    ::_exit(1);
+  }
+  AnswerQuestions(setup.manager, *setup.inspector);
+  ::_exit(0);
+}
+
+}  // namespace obit

@@ -1,0 +1,169 @@
+#include "server/ledger.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "kernel/core_pattern.h"
+#include "server/ledger_page.h"
+
+namespace obit {
+namespace {
+
+/// What is written nowhere else than in a ledger of this program.
+bool IsSound(const LedgerEntry& entry) {
+  const RecordHead& head = entry.head;
+  return IsCrashId({head.id, sizeof head.id}) &&
+         head.transport <= static_cast<std::uint32_t>(Transport::kSocketRequest) &&
+         head.detail <= static_cast<std::uint32_t>(Detail::kReject) &&
+         head.outcome <= static_cast<std::uint32_t>(CrashOutcome::kFailed);
+}
+
+/// Only its owner can have written it, and only under this name.
+bool IsGenuine(const Fd& file, std::size_t size) {
+  struct stat status{};
+  return ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid() &&
+         status.st_nlink == 1 && (status.st_mode & 077) == 0 &&
+         static_cast<std::uint64_t>(status.st_size) == size;
+}
+
+/// Its blocks are there from the beginning: a full file system must not end who writes (SIGBUS).
+Result<Fd> MakeFile(const std::string& path, std::size_t size) {
+  if (::unlink(path.c_str()) < 0 && errno != ENOENT) return Fail(errno, "remove {}", path);
+  Fd file = OBIT_TRY(Open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  if (::fallocate(file.get(), 0, 0, static_cast<off_t>(size)) < 0) {
+    const int error = errno;
+    ::unlink(path.c_str());
+    return Fail(error, "make room for {}", path);
+  }
+  return file;
+}
+
+}  // namespace
+
+Result<Ledger> Ledger::Map(int fd, int flags) {
+  void* memory = ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
+  if (memory == MAP_FAILED) return Fail(errno, "map the ledger");
+  return Ledger(static_cast<Page*>(memory));
+}
+
+Result<Ledger> Ledger::Open(const std::string& path) {
+  if (!path.empty()) {
+    struct stat status{};
+    const bool is_there = ::lstat(path.c_str(), &status) == 0;
+    const auto found = obit::Open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+    if (found && IsGenuine(*found, sizeof(Page))) {
+      Ledger ledger = OBIT_TRY(Map(found->get(), 0));
+      if (ledger.page_->IsOfThisVersion()) {
+        // Whatever stands there: what is lost from here on is told.
+        ledger.LostTold(std::min(ledger.lost_told(), ledger.tallies().lost));
+        return ledger;
+      }
+    }
+    if (is_there)
+      Log(Severity::kNotice,
+          "{}: it is not of this version of obitd, or damaged: what crash loops have had begins anew", path);
+  }
+  const Fd made = path.empty() ? Fd() : OBIT_TRY(MakeFile(path, sizeof(Page)));
+  Ledger ledger = OBIT_TRY(Map(made.get(), made ? 0 : MAP_ANONYMOUS));
+  ledger.page_->version = kLedgerVersion;
+  ledger.page_->size = sizeof(Page);
+  HashKey& key = ledger.page_->site_key;
+  if (::getrandom(&key, sizeof key, 0) != static_cast<ssize_t>(sizeof key))
+    return Fail(errno, "get a random key");
+  ledger.page_->magic = kLedgerMagic;
+  return ledger;
+}
+
+Ledger::Ledger(Ledger&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
+
+Ledger::~Ledger() {
+  if (page_ != nullptr) ::munmap(page_, sizeof(Page));
+}
+
+Result<void> Ledger::LetChildrenHaveIt(bool have) const {
+  if (::madvise(page_, sizeof(Page), have ? MADV_DOFORK : MADV_DONTFORK) < 0)
+    return Fail(errno, "say whether children have the ledger");
+  return {};
+}
+
+std::uint32_t Ledger::BeginGeneration() {
+  std::uint32_t generation = kLedgerFree;
+  while (generation == kLedgerFree)
+    generation = page_->generation.fetch_add(1, std::memory_order_relaxed) + 1;
+  return generation;
+}
+
+std::optional<std::size_t> Ledger::Note(std::uint32_t generation, const LedgerEntry& entry) {
+  const std::size_t first = page_->next.load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < kSlots; ++i) {
+    const std::size_t slot = (first + i) % kSlots;
+    if (!page_->slots[slot].free()) continue;
+    page_->slots[slot].Write(generation, entry);
+    page_->next.store(static_cast<std::uint32_t>(slot + 1), std::memory_order_relaxed);
+    return slot;
+  }
+  return std::nullopt;
+}
+
+void Ledger::Update(std::size_t slot, const LedgerEntry& entry) {
+  Slot& written = page_->slots.at(slot);
+  written.Write(written.generation.load(std::memory_order_relaxed), entry);
+}
+
+void Ledger::Clear(std::size_t slot) {
+  page_->slots.at(slot).generation.store(kLedgerFree, std::memory_order_release);
+}
+
+void Ledger::Count(std::uint64_t Tallies::* which) {
+  std::atomic<std::uint64_t>& tally = page_->Tally(which);
+  tally.store(tally.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+void Ledger::CountUnlisted(int change) {
+  const std::uint64_t now = page_->unlisted.load(std::memory_order_relaxed);
+  page_->unlisted.store(now + static_cast<std::uint64_t>(change), std::memory_order_relaxed);
+}
+
+void Ledger::LoseUnlisted() {
+  const std::uint64_t lost = page_->lost.load(std::memory_order_relaxed);
+  page_->lost.store(lost + page_->unlisted.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  page_->unlisted.store(0, std::memory_order_relaxed);
+}
+
+Tallies Ledger::tallies() const {
+  return {.repeated = page_->repeated.load(std::memory_order_relaxed),
+          .counted = page_->counted.load(std::memory_order_relaxed),
+          .over_budget = page_->over_budget.load(std::memory_order_relaxed),
+          .lost = page_->lost.load(std::memory_order_relaxed)};
+}
+
+std::uint64_t Ledger::lost_told() const { return page_->lost_told.load(std::memory_order_relaxed); }
+
+void Ledger::LostTold(std::uint64_t count) { page_->lost_told.store(count, std::memory_order_relaxed); }
+
+std::vector<Ledger::Left> Ledger::LeftBy(std::uint32_t other_than_generation) const {
+  std::vector<Left> left;
+  for (std::size_t slot = 0; slot < kSlots; ++slot) {
+    const auto entry = page_->slots[slot].ReadLeftUnless(other_than_generation);
+    if (entry && IsSound(*entry)) left.push_back({slot, *entry});
+  }
+  return left;
+}
+
+bool OnTmpfs(const std::string& path) {
+  struct statfs status{};
+  return ::statfs(path.c_str(), &status) == 0 && status.f_type == TMPFS_MAGIC;
+}
+
+}  // namespace obit
