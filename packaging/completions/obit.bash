@@ -25,7 +25,7 @@ _obit() {
       _filedir -d
       return
       ;;
-    -o | --output | --socket | --pipe-socket)
+    -o | --output | --socket | --pipe-socket | --config)
       _filedir
       return
       ;;
@@ -44,7 +44,7 @@ _obit() {
     return
   fi
   if [[ $cur == -* ]]; then
-    COMPREPLY=($(compgen -W "$(obit "$verb" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*')" -- "$cur"))
+    COMPREPLY=($(compgen -W "$(obit "$verb" --help 2>/dev/null | sed -nE 's/^ +(-[a-z],)?(--[a-z][a-z-]*).*/\2/p')" -- "$cur"))
     return
   fi
   case $verb in

@@ -60,11 +60,12 @@ struct RecoveryJob {
 };
 
 /// Completes incoming/ID that a killed capture left behind: the core as far as its frames are whole. Outcome
-/// full if that is all that its head promises, else truncated, or failed without any; then the reason says
-/// why. One whose crash.json was already written stays as it is. Where begun.json says nothing, as after a
-/// power cut, the core tells what it can, and nobody is its owner. ENOENT: there is neither record nor core.
-/// Other errors are of the disk, or of what obitd may have. What is stored is there then as before, but for
-/// what is no whole frame; so it can be tried again, and whoever gives up keeps it.
+/// full, or minimal if that was wanted, if that is all that its head promises, else truncated, or failed
+/// without any; then the reason says why. One whose crash.json was already written stays as it is. Where
+/// begun.json says nothing, as after a power cut, the core tells what it can, and nobody is its owner.
+/// ENOENT: there is neither record nor core. Other errors are of the disk, or of what obitd may have. What is
+/// stored is there then as before, but for what is no whole frame; so it can be tried again, and whoever
+/// gives up keeps it.
 [[nodiscard]] Result<CrashRecord> Recover(const Fd& dir, const RecoveryJob& job);
 
 /// Writes the record as crash.json and syncs it and `dir`: the last step before Store::Commit. Where the disk

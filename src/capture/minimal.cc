@@ -13,6 +13,8 @@ namespace {
 
 /// Less memory than this is worth no core, bytes.
 constexpr std::uint64_t kWorthMin = 64 * 1024;
+/// How often a core is planned, until it fits.
+constexpr int kPlansMax = 4;
 
 /// The pieces of memory of one frame of the core.
 struct Frame {
@@ -79,7 +81,8 @@ Result<void> TakeRuns(const ProcessMap& map, const CoreLayout& layout, CoreStrea
   return {};
 }
 
-/// Once more with less memory, if RLIMIT_CORE wants that.
+/// Again with less memory, if RLIMIT_CORE wants that. With less there may be more segments, and a larger
+/// head.
 CoreLayout Plan(MemoryView& view, const CoreHead& head, const ProcessMap& map, const CoreNotes& notes,
                 std::uint64_t core_max, const std::function<bool()>& go_on) {
   MinimalLimits limits;
@@ -91,10 +94,14 @@ CoreLayout Plan(MemoryView& view, const CoreHead& head, const ProcessMap& map, c
     return LayOutMinimal(head, map, std::move(runs));
   };
   CoreLayout layout = lay_out();
-  if (layout.core_bytes() <= core_max) return layout;
-  const std::uint64_t before_memory = layout.Head().size();
-  limits.all = core_max - std::min(core_max, before_memory);
-  return limits.all < kWorthMin ? layout : lay_out();
+  for (int plans = 1; plans < kPlansMax && layout.core_bytes() > core_max; ++plans) {
+    const std::uint64_t too_much = layout.core_bytes() - core_max;
+    const std::uint64_t memory = std::min(limits.all, layout.core_bytes() - layout.Head().size());
+    if (memory < too_much + kWorthMin) break;
+    limits.all = memory - too_much;
+    layout = lay_out();
+  }
+  return layout;
 }
 
 }  // namespace

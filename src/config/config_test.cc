@@ -95,6 +95,9 @@ TEST(ParseConfig, TakesLimitsOfTheStore) {
     EXPECT_EQ(Refusal(fmt::format("retention.size = {}\n", size)),
               "obit.toml:1: retention.size must be a part of the disk such as \"10%\", \"20 GiB\" or \"15%, "
               "10 GiB\", or \"off\"");
+  for (const char* size : {"\"0 B\"", "\"10\"", "\"10%, 1023 KiB\""})
+    EXPECT_EQ(Refusal(fmt::format("retention.free = {}\n", size)),
+              "obit.toml:1: retention.free is less than 1 MiB; \"off\" is no limit");
 }
 
 TEST(ParseConfig, TakesAFolderByItsWholePathOnly) {

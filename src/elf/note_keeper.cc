@@ -71,7 +71,7 @@ void NoteKeeper::Judge() {
   };
   const bool is_needed = header.n_type == NT_PRSTATUS && is_named(kCore);
   if (is_named(kObit) && size <= kOwnMax - std::min(max_, kOwnMax)) {
-    // It brings its own room along: it is the last one, and there may be any number of threads before it.
+    // It brings its own room along: there may be any number of threads before it.
     max_ += static_cast<std::size_t>(size);
     whole_max_ += static_cast<std::size_t>(size);
     keep_ = true;

@@ -121,16 +121,14 @@ class Rm(Removal):
 
 
 class Vacuum(Removal):
-    OFF = ("--size", "off", "--free", "off")
-
     def test_old_cores_go_and_their_records_stay(self):
         old, new = self.add_old(40, comm="old", memory=os.urandom(8192)), self.add(comm="new")
         self.add_report(old)
         folder = self.directory_of(old)
-        out, _ = self.run_obit("vacuum", *self.OFF, "--age", "30d", "--dry-run")
+        out, _ = self.run_obit("vacuum", "--age", "30d", "--dry-run")
         self.assertIn(f"would remove the core of {old['id'][:8]} old", out)
         self.assertTrue((folder / "core.zst").exists())
-        out, _ = self.run_obit("vacuum", *self.OFF, "--age", "30d")
+        out, _ = self.run_obit("vacuum", "--age", "30d")
         self.assertIn(f"removed the core of {old['id'][:8]} old", out)
         self.assertRegex(out, r"1 core: .* freed, .* stay\.")
         self.assertFalse((folder / "core.zst").exists())
@@ -138,12 +136,12 @@ class Vacuum(Removal):
         removed = json.loads((folder / "removed.json").read_text())
         self.assertEqual(removed["id"], old["id"])
         self.assertGreaterEqual(removed["bytes"], old["capture"]["stored_bytes"])
-        self.assertIn("Nothing to remove", self.run_obit("vacuum", *self.OFF, "--age", "30d")[0])
+        self.assertIn("Nothing to remove", self.run_obit("vacuum", "--age", "30d")[0])
 
     def test_what_is_said_of_a_crash_without_its_core(self):
         record = self.add_old(40, comm="old")
         self.assertIn(record["id"][:8], self.run_obit("list")[0])  # an index knows it with its core
-        self.run_obit("vacuum", *self.OFF, "--age", "30d")
+        self.run_obit("vacuum", "--age", "30d")
         row = self.run_obit("list")[0].splitlines()[1]
         self.assertRegex(row, r" removed +- *$")
         page = self.run_obit("show")[0]
@@ -159,14 +157,20 @@ class Vacuum(Removal):
 
     def test_a_store_that_is_too_large_loses_the_oldest(self):
         first, second = (self.add_old(days, comm=f"of{days}", memory=os.urandom(100_000)) for days in (3, 2))
-        out, _ = self.run_obit("vacuum", "--size", "150K", "--free", "off")
+        out, _ = self.run_obit("vacuum", "--size", "150K")
         self.assertRegex(out, rf"{first['id'][:8]} of3, \d+ KiB: the store was larger than 150 KiB")
         self.assertNotIn(second["id"][:8], out)
+
+    def test_only_the_limits_that_are_given_hold(self):
+        record = self.add_old(40, memory=os.urandom(100_000))
+        self.assertIn("Nothing to remove", self.run_obit("vacuum", "--size", "1T", "--dry-run")[0])
+        self.assertIn("Nothing to remove", self.run_obit("vacuum", "--age", "50d", "--dry-run")[0])
+        self.assertIn(record["id"][:8], self.run_obit("vacuum", "--dry-run")[0])
 
     def test_pinned_cores_stay(self):
         pinned, other = self.add_old(50, comm="pinned"), self.add_old(40, comm="other")
         self.run_obit("pin", pinned["id"])
-        out, _ = self.run_obit("vacuum", *self.OFF, "--age", "30d")
+        out, _ = self.run_obit("vacuum", "--age", "30d")
         self.assertIn(other["id"][:8], out)
         self.assertNotIn(pinned["id"][:8], out)
 
@@ -178,7 +182,7 @@ class Vacuum(Removal):
         for path in (copy, *copy.rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)
         self.folder.chmod(0o755)
-        out, _ = self.run_obit("--store", copy, "vacuum", *self.OFF, "--age", "30d", "--dry-run", store=False, user=65534)
+        out, _ = self.run_obit("--store", copy, "vacuum", "--age", "30d", "--dry-run", store=False, user=65534)
         self.assertIn(record["id"][:8], out)
         for path in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
             path.chmod(0o755)

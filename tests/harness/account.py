@@ -16,8 +16,8 @@ READERS = 2  # at once
 
 
 class Account:
-    """Of one store, from its first crash on, over all servers that it had: their log is one. Programs of others crash, too, while the
-    core pattern leads to the server: they are left out, by where their program lies."""
+    """The account of one store, from its first crash on, over all servers that it had: their log is one. Programs of others crash,
+    too, while the core pattern leads to the server: they are left out, by where their program lies."""
 
     def __init__(self, server):
         self._server = server

@@ -284,7 +284,7 @@ def section_header_bits(random, content, elf):
 
 
 def section_header_words(random, content, elf):
-    """Of one section: type, flags, address, offset, size, link, info."""
+    """What a section header has: type, flags, address, offset, size, link, info."""
     for _ in range(random.randint(1, 3)):
         at, _, _ = random.choice(list(elf.named.values()))
         if random.random() < 0.5:

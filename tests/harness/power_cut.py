@@ -13,7 +13,7 @@ TORN = 0.3  # of the writes that are there
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """The power went before change `at`. Of those that need not be on the disk, those are whose bits `kept` has; in part those in
+    """The power went before change `at`. Those that need not be on the disk are there whose bits `kept` has; in part those in
     `parts`: {number: (pages, zeros)}."""
 
     at: int

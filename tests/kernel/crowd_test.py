@@ -1,11 +1,12 @@
-"""One user's programs crash without a core, each at another place, faster than the clerk records; and then somebody else's does."""
+"""Programs of one user, or of two, crash without a core, each at another place, faster than the clerk records; and then somebody
+else's does."""
 
 import pathlib
 import time
 
 from harness import case, crash, look, programs, store, wait
 
-USER, OTHER = 61001, 61002
+USER, SECOND, OTHER = 61001, 61003, 61002
 FILES, CRASHES = 256, 400
 QUIET = 2  # seconds
 
@@ -38,7 +39,7 @@ print("dead", dead)
 
 
 def ticks(pid):
-    """Of the processor, that it has used."""
+    """Processor time that it has used."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
@@ -55,7 +56,7 @@ class Crowd(case.KernelCase):
 
         wait.until(is_quiet, lambda: f"the manager sleeps: {look.at(pid)}")
 
-    def storm(self, limits_loops):
+    def storm(self, limits_loops=True, users=(USER,)):
         self.server.configure("[analysis]\nenabled = false\n", limits_loops)
         self.server.start(through=["prlimit", f"--nofile={FILES}:{FILES}", "--"])
         self.lend_kernel("socket-request")
@@ -63,8 +64,12 @@ class Crowd(case.KernelCase):
         workers = self.server.role("obitd-capture")
         (manager,) = self.server.role("obitd-manager")
         with self.server.paused("obitd-clerk"):
-            death = crash.run(["/usr/bin/python3", "-c", STORM, CRASHES], seconds=100, user=USER)
-            self.assertEqual(death.output, f"dead {CRASHES}\n")
+            share = CRASHES // len(users)
+            storms = [crash.Running(["/usr/bin/python3", "-c", STORM, share], user=user) for user in users]
+            for storm in storms:
+                self.addCleanup(storm.end)
+            for storm in storms:
+                self.assertEqual(storm.reap(100).output, f"dead {share}\n")
             other = crash.run([programs.CRASHER, "segv"], user=OTHER)
         self.give_kernel_back()
 
@@ -85,7 +90,10 @@ class Crowd(case.KernelCase):
         self.await_quiet(manager)
 
     def test_of_a_user(self):
-        self.storm(limits_loops=True)
+        self.storm()
+
+    def test_of_two_users_at_once(self):
+        self.storm(users=(USER, SECOND))
 
     def test_where_nobody_looks_for_loops(self):
         self.storm(limits_loops=False)

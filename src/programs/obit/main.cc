@@ -224,16 +224,15 @@ class CommandLine {
     remove->add_flag("--dry-run", remove_.dry_run, "Only says what would be removed");
     remove->add_flag("--force", remove_.force, "Removes also those that are pinned");
     remove->add_flag("--yes", remove_.yes, "Removes without asking");
-    remove->footer("Of several such options all must fit. On a terminal, rm asks before it does that.");
+    remove->footer("Several such options must all fit. On a terminal, rm asks before it does that.");
     CLI::App* vacuum = AddVerb("vacuum", "Removes old cores until the store is within its limits",
                                [this] { return Vacuum(StorePath(), vacuum_); });
     vacuum->add_flag("--dry-run", vacuum_.dry_run, "Only says what would be removed");
-    vacuum->add_option("--size", vacuum_.size, R"(Of the whole store: 20G, 10% of the disk, or "off")")
+    vacuum->add_option("--size", vacuum_.size, "The store takes no more: 20G, or 10% of the disk")
         ->type_name("SIZE");
-    vacuum->add_option("--free", vacuum_.free, R"(Leaves so much of the disk free: 10G, 15%, or "off")")
-        ->type_name("SIZE");
+    vacuum->add_option("--free", vacuum_.free, "So much of the disk is free: 10G, or 15%")->type_name("SIZE");
     vacuum->add_option("--age", vacuum_.age, "Removes older cores: 30d, 12h, 2026-11-22")->type_name("AGE");
-    vacuum->footer("What is not given is as in obit.toml, [retention]. Records outlive their cores.");
+    vacuum->footer("Without limits those of obit.toml hold, [retention]. Records outlive their cores.");
   }
 
   void AddSystem() {

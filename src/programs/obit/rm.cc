@@ -86,18 +86,19 @@ ExitCode RemoveFitting(const Store& store, std::span<const CrashSummary> crashes
                        const RemoveOptions& options) {
   auto fitting = Fitting(crashes, options);
   if (!fitting) return fitting.error();
-  const std::size_t all = fitting->size();
-  if (!options.force)
-    std::erase_if(*fitting,
-                  [&](const CrashSummary* crash) { return store.PresenceOf(crash->location).pinned; });
-  const std::size_t pinned = all - fitting->size();
+  const auto stays = [&](const CrashSummary* crash) {
+    return !options.force && store.PresenceOf(crash->location).pinned;
+  };
+  std::size_t pinned = std::erase_if(*fitting, stays);
   if (!IsWanted(*fitting, pinned, options)) {
     Print("Nothing was removed.\n");
     return ExitCode::kDone;
   }
   ExitCode code = ExitCode::kDone;
   for (const CrashSummary* crash : *fitting)
-    if (const ExitCode removed = RemoveOne(store, *crash, options.dry_run); removed != ExitCode::kDone)
+    if (stays(crash))  // since the question was asked
+      ++pinned;
+    else if (const ExitCode removed = RemoveOne(store, *crash, options.dry_run); removed != ExitCode::kDone)
       code = removed;
   if (pinned > 0)
     Log(Severity::kNotice, "{} {} pinned and stay{} (--force)", pinned, pinned == 1 ? "is" : "are",

@@ -18,7 +18,7 @@
 namespace obit {
 namespace {
 
-/// The limits of the system's configuration, but for those that the command line gives.
+/// The limits of the system's configuration, or those that the command line gives.
 struct Wanted {
   Config config;
   std::optional<std::int64_t> core_age;  // ns
@@ -31,6 +31,11 @@ std::expected<Wanted, ExitCode> ReadOptions(const VacuumOptions& options, std::i
   auto loaded = LoadConfig(SystemConfig());
   if (!loaded) return std::unexpected(Failed(loaded.error()));
   Wanted wanted{std::move(loaded->config), std::nullopt};
+  // Who gives a limit means this one: with "--size 50G" nobody expects what is a month old to go as well.
+  if (!options.size.empty() || !options.free.empty() || !options.age.empty()) {
+    wanted.config.retention_size = wanted.config.retention_free = {};
+    wanted.config.retention_core_days = wanted.config.retention_record_days = 0;
+  }
   for (const auto& [name, text, amount] : {std::tuple{"--size", &options.size, &wanted.config.retention_size},
                                            {"--free", &options.free, &wanted.config.retention_free}}) {
     if (text->empty()) continue;
@@ -80,6 +85,12 @@ class Sweep {
   void Take(const RetentionStep& step, std::int64_t now) {
     KeptCrash& crash = kept_.crashes()[step.crash];
     const CrashLocation location = kept_.LocationOf(step.crash);
+    // Who pins a crash does so since he sees that others go.
+    if (const PinKind pin = store_.PresenceOf(location).pin; pin != crash.pin) {
+      crash.pin = pin;
+      again_ = true;
+      return;
+    }
     if (const auto confirmed = Confirm(store_, location, crash); !confirmed) {
       failed_ = again_ = crash.fixed = true;
       (void)Failed(confirmed.error());

@@ -76,10 +76,10 @@ struct RemoveOptions {
 
 struct VacuumOptions {
   bool dry_run = false;
-  std::string size, free;  ///< as DiskAmount has it; empty: as configured
-  std::string age;         ///< of cores, "30d", or a day, as ParseSince reads it; empty: as configured
+  std::string size, free;  ///< as DiskAmount has it; empty: no limit
+  std::string age;         ///< of cores, "30d", or a day, as ParseSince reads it; empty: no limit
 };
-/// Removes what retention would remove, now.
+/// Removes what is beyond the limits that are given; if none is, what retention would remove, now.
 [[nodiscard]] ExitCode Vacuum(const std::string& store, const VacuumOptions& options);
 
 /// Keeps crashes from obit rm without --force, or no longer.
