@@ -70,13 +70,14 @@ class KeptMemoryTest : public ::testing::Test {
     builder.AddSegment(kPartly, PF_R | PF_W, std::vector<std::byte>(3 * PageBytes()), kPages * PageBytes());
     builder.AddSegment(kNotDumped, PF_R | PF_W, {}, kPages * PageBytes());
     head_.Feed(builder.Build());
-    map_.emplace(head_, CoreNotes(), nullptr);
+    map_.emplace(head_, notes_, nullptr);
   }
   KeptMemory Memory(std::uint64_t max = 1 << 20, KeptMemory::Budget budget = {}) {
     return {view_, *map_, max, std::move(budget)};
   }
 
   CoreHead head_{NoteKeeper(1 << 20, 1 << 20)};
+  const CoreNotes notes_;
   std::optional<ProcessMap> map_;
   View view_;
 };

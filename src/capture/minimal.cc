@@ -153,7 +153,10 @@ Result<void> CaptureMinimal(CoreHead& head, CoreStream& stream, CoreWriter& writ
   } else {
     OBIT_TRY(TakeRuns(map, layout, stream, writer));
   }
-  return writer.Append(layout.Trailer());
+  OBIT_TRY(writer.Append(layout.Trailer()));
+  if (!head.has_all_segments())
+    return Refuse(E2BIG, "the process had too many mappings: those with the highest addresses are left out");
+  return {};
 }
 
 }  // namespace obit

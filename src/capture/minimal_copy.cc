@@ -14,6 +14,7 @@ Result<MinimalCopy> WriteMinimalCore(CoreReader& core, const Fd& out) {
   const CoreHead head = OBIT_TRY(ReadStoredHead(core, HeadForMinimal()));
   if (!head.invalid().empty()) return Refuse(EBADMSG, "it is not a core: {}", head.invalid());
   if (!head.complete()) return Refuse(EBADMSG, "it ends before the memory of its process");
+  if (!head.has_all_segments()) return Refuse(E2BIG, "it has too many mappings for a minimal one");
   const CoreNotes notes = ParseCoreNotes(head.notes(), head.elf_class(), head.machine());
   MinimalCopy copy{.ends_early = core.size() < head.core_bytes().value_or(0)};
   if (notes.mappings) {

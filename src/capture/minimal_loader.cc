@@ -69,8 +69,8 @@ class LinkMaps {
 };
 
 /// The dynamic loader and the C library have lists that debuggers read.
-bool IsOfTheSystem(const std::string& path) {
-  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
+bool IsOfTheSystem(std::string_view path) {
+  const std::string_view name = path.substr(path.rfind('/') + 1);
   return name.starts_with("ld-") || name.starts_with("ld.so") || name.starts_with("libc.so") ||
          name.starts_with("libc-") || name.starts_with("libpthread");
 }
@@ -133,7 +133,7 @@ void KeepWrittenData(KeptMemory& memory, const CoreNotes& notes, std::uint64_t m
   constexpr std::uint64_t kPointersSearched = 256 * 1024;
   const auto mappings = memory.map().mappings();
   const ProcessMapping* main = memory.map().Find(Auxiliary(notes, AT_PHDR));
-  const std::string program = main != nullptr ? main->path : std::string();
+  const std::string_view program = main != nullptr ? main->path : std::string_view();
   // Data files have no code.
   std::vector<std::string_view> modules;
   for (const ProcessMapping& mapping : mappings)
@@ -157,13 +157,13 @@ void KeepWrittenData(KeptMemory& memory, const CoreNotes& notes, std::uint64_t m
   };
   const auto keep_where = [&](auto is_wanted) {
     for (std::size_t i = 0; i < mappings.size(); ++i) {
-      const std::string& path = mappings[i].path;
+      const std::string_view path = mappings[i].path;
       if (!path.empty() && is_wanted(path) && std::ranges::binary_search(modules, path)) keep(i);
     }
   };
-  keep_where([&](const std::string& path) { return IsOfTheSystem(path); });
-  keep_where([&](const std::string& path) { return path == program; });
-  keep_where([&](const std::string& path) { return path != program && !IsOfTheSystem(path); });
+  keep_where([&](std::string_view path) { return IsOfTheSystem(path); });
+  keep_where([&](std::string_view path) { return path == program; });
+  keep_where([&](std::string_view path) { return path != program && !IsOfTheSystem(path); });
 }
 
 void KeepSmallMappings(KeptMemory& memory, std::uint64_t max) {

@@ -51,8 +51,10 @@ std::vector<CoreRun> PlanMinimal(MemoryView& view, const ProcessMap& map, const 
   KeepWrittenData(memory, notes, limits.data);
   for (const CoreNotes::Thread& thread : others) threads.KeepControlBlock(thread);
   for (const CoreNotes::Thread& thread : others) threads.KeepStack(thread, std::min(limits.stack, kStackMin));
+  // What the crashing thread points to comes last, and is worth more than the depths of others' stacks.
+  const std::uint64_t for_others = limits.all - std::min(limits.pointed, limits.all / 4);
   for (std::size_t i = 0; i < others.size() && !memory.is_full(); ++i) {
-    const std::uint64_t share = (limits.all - memory.bytes()) / (others.size() - i);
+    const std::uint64_t share = (for_others - std::min(memory.bytes(), for_others)) / (others.size() - i);
     const std::uint64_t before = memory.bytes();
     threads.KeepVariables(others[i], share);
     threads.KeepStack(others[i],

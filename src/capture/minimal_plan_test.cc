@@ -76,7 +76,8 @@ class Process {
     for (const char c : std::string_view("/bin/it\0/bin/it\0", 16)) note.push_back(static_cast<std::byte>(c));
     builder.AddNote("CORE", NT_FILE, note);
     AddThread(builder, 101, other);
-    for (const user_regs_struct& registers : more) AddThread(builder, 102, registers);
+    pid_t tid = 102;
+    for (const user_regs_struct& registers : more) AddThread(builder, tid++, registers);
     for (const auto& [begin, mapping] : mappings_)
       builder.AddSegment(begin, mapping.flags, mapping.bytes, mapping.bytes.size());
     return builder.Build();
@@ -125,7 +126,7 @@ class Kept {
   explicit Kept(const Bytes& stored, const MinimalLimits& limits = {}) {
     CoreReader core = *CoreReader::Open(testing::StoredFile(stored));
     CoreHead head = HeadForMinimal();
-    std::vector<std::byte> bytes(64 * 1024);
+    std::vector<std::byte> bytes(1 << 20);
     bytes.resize(*core.ReadAt(0, bytes));
     head.Feed(bytes);
     EXPECT_TRUE(head.complete());
@@ -215,6 +216,21 @@ TEST(PlanMinimal, KeepsTheStackBelowAnAlternateOne) {
   EXPECT_TRUE(kept.Has(kSp));
   EXPECT_TRUE(kept.Has(kStack + kStackBytes - 1));
   EXPECT_FALSE(kept.Has(kSp - 2 * kPage));
+}
+
+TEST(PlanMinimal, LeavesRoomForWhatTheCrashingThreadPointsTo) {
+  Process process;
+  for (std::uint64_t i = 0; i < 20; ++i) process.more.push_back({.rsp = kHeap + i * 64 * kPage});
+  process.crashed.rdi = kLoader + 3 * kPage + 0x100;
+  EXPECT_TRUE(Kept(process, {.all = 200 * kPage}).Has(kLoader + 3 * kPage));
+}
+
+TEST(PlanMinimal, SearchesTheStacksOfFewCoroutines) {
+  Process process;
+  for (std::uint64_t i = 0; i < 600; ++i)
+    process.more.push_back({.rsp = kHeap + i * 2 * kPage, .fs_base = kBlock});
+  process.crashed.rdi = kLoader + 3 * kPage + 0x100;
+  EXPECT_TRUE(Kept(process).Has(kLoader + 3 * kPage));
 }
 
 TEST(PlanMinimal, EndsAtItsLimits) {

@@ -23,6 +23,8 @@ constexpr std::uint64_t kStaticVariables = 64 * 1024;
 constexpr std::uint64_t kVectorMax = 1024, kVectorEntry = 16;
 /// How far an alternate stack is searched, bytes: what the kernel put on it is at its end.
 constexpr std::uint64_t kAlternateStack = 64 * 1024;
+/// Threads for which that is done: a program of coroutines has thousands, and no such stack.
+constexpr std::size_t kSearchesMax = 128;
 
 }  // namespace
 
@@ -59,17 +61,25 @@ void MinimalThreads::KeepStack(const CoreNotes::Thread& thread, std::uint64_t ma
   KeepStackFrom(sp, block, max);
   const ProcessMapping* home = HomeOf(thread);
   const ProcessMapping* here = memory_.map().Find(sp);
-  if (home == nullptr || here == nullptr || home == here || sp > UINT64_MAX - 8) return;
-  // The lowest address of the other stack that stands on this one is as far as that stack had grown: the
-  // stack pointer that the kernel saved is among them.
+  if (home == nullptr || here == nullptr || home == here || sp > UINT64_MAX - 8 || !memory_.can_read())
+    return;
+  const auto [known, is_new] = other_stacks_.try_emplace(thread.tid, UINT64_MAX);
+  if (is_new && other_stacks_.size() <= kSearchesMax) known->second = LowestOn(*here, sp, *home, block);
+  if (known->second != UINT64_MAX) KeepStackFrom(known->second, block, max);
+}
+
+/// The lowest address of the stack `home` that stands on the stack `here` is as far as that one had grown:
+/// the stack pointer that the kernel saved is among them. UINT64_MAX: there is none.
+std::uint64_t MinimalThreads::LowestOn(const ProcessMapping& here, std::uint64_t sp,
+                                       const ProcessMapping& home, std::uint64_t block) {
   std::uint64_t lowest = UINT64_MAX;
-  const std::uint64_t end = std::min(here->end, sp + std::min(kAlternateStack, UINT64_MAX - sp));
+  const std::uint64_t end = std::min(here.end, sp + std::min(kAlternateStack, UINT64_MAX - sp));
   for (std::uint64_t at = (sp + 7) / 8 * 8; at < end && !memory_.is_full(); at += 8) {
     const auto word = memory_.ReadWord(at);
-    if (word && *word >= home->begin && *word < home->end && (block <= home->begin || *word < block))
+    if (word && *word >= home.begin && *word < home.end && (block <= home.begin || *word < block))
       lowest = std::min(lowest, *word);
   }
-  if (lowest != UINT64_MAX) KeepStackFrom(lowest, block, max);
+  return lowest;
 }
 
 void MinimalThreads::KeepControlBlock(const CoreNotes::Thread& thread) {

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+
+#include <sys/types.h>
 
 #include "capture/kept_memory.h"
 #include "elf/core_notes.h"
@@ -28,9 +31,12 @@ class MinimalThreads {
  private:
   [[nodiscard]] const ProcessMapping* HomeOf(const CoreNotes::Thread& thread) const;
   void KeepStackFrom(std::uint64_t sp, std::uint64_t control_block, std::uint64_t max);
+  [[nodiscard]] std::uint64_t LowestOn(const ProcessMapping& here, std::uint64_t sp,
+                                       const ProcessMapping& home, std::uint64_t block);
 
   KeptMemory& memory_;
   const CoreNotes& notes_;
+  std::map<pid_t, std::uint64_t> other_stacks_;  // of threads on an alternate one, where the first one ends
 };
 
 }  // namespace obit

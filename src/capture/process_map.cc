@@ -37,7 +37,7 @@ ProcessMap::ProcessMap(const CoreHead& head, const CoreNotes& notes, const std::
   for (ProcessMapping& mapping : mappings_) {
     while (file != notes.files.end() && file->end <= mapping.begin) ++file;
     if (file != notes.files.end() && file->begin <= mapping.begin) {
-      mapping.path = file->path;
+      mapping.path = std::string_view(file->path).substr(0, kPathMax);
       mapping.file_offset = file->offset + (mapping.begin - file->begin);
     }
     const Mapping* now = maps != nullptr ? FindMapping(*maps, mapping.begin) : nullptr;
@@ -45,7 +45,7 @@ ProcessMap::ProcessMap(const CoreHead& head, const CoreNotes& notes, const std::
     mapping.shared = now->shared;
     // A process of many files has no note of them (fill_files_note() of fs/binfmt_elf.c: 4 MiB).
     if (mapping.path.empty() && IsFile(*now)) {
-      mapping.path = now->name.empty() ? "?" : now->name;
+      mapping.path = now->name.empty() ? std::string_view("?") : *names_.insert(now->name).first;
       mapping.file_offset = now->offset + (mapping.begin - now->begin);
     }
   }

@@ -4,6 +4,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "elf/core_head.h"
@@ -19,7 +21,7 @@ struct ProcessMapping {
   std::uint64_t begin = 0, end = 0;
   std::uint32_t flags = 0;  ///< PF_R, PF_W, PF_X
   bool shared = false;
-  std::string path;  ///< of the file behind it; empty: anonymous
+  std::string_view path;  ///< of the file behind it, kPathMax bytes at most; empty: anonymous
   std::uint64_t file_offset = 0;
   std::uint64_t core_offset = 0;  ///< in the core that the kernel makes
   std::uint64_t core_bytes = 0;   ///< so many of its first bytes are in there
@@ -34,8 +36,12 @@ struct ProcessMapping {
 /// All mappings of a process, by address.
 class ProcessMap {
  public:
-  /// `head` has its mappings. `maps`, if any, tells more of them than the notes do.
+  static constexpr std::size_t kPathMax = 4096;
+
+  /// `head` has its mappings. `maps`, if any, tells more of them than the notes do. `notes` outlives it.
   ProcessMap(const CoreHead& head, const CoreNotes& notes, const std::vector<Mapping>* maps);
+  ProcessMap(const CoreHead& head, CoreNotes&& notes, const std::vector<Mapping>* maps) = delete;
+  ProcessMap(ProcessMap&&) = default;
 
   [[nodiscard]] std::span<const ProcessMapping> mappings() const { return mappings_; }
   /// The mapping at `address`, or null.
@@ -45,6 +51,7 @@ class ProcessMap {
 
  private:
   std::vector<ProcessMapping> mappings_;
+  std::unordered_set<std::string> names_;  // paths that the notes have not
 };
 
 }  // namespace obit

@@ -275,14 +275,16 @@ TEST_F(HostileIndexTest, ALockOnTheIndexIsNotWaitedForLong) {
   Child holder(::fork());
   if (holder.pid() == 0) {
     sqlite3* database = nullptr;
-    sqlite3_open(IndexFile("").c_str(), &database);
-    sqlite3_exec(database, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE", nullptr, nullptr, nullptr);
-    ::kill(::getppid(), 0);
+    if (sqlite3_open(IndexFile("").c_str(), &database) != SQLITE_OK ||
+        sqlite3_exec(database, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE", nullptr, nullptr,
+                     nullptr) != SQLITE_OK)
+      ::_exit(1);
     ::raise(SIGSTOP);
     ::_exit(0);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(holder.pid(), &status, WUNTRACED), holder.pid());
+  ASSERT_TRUE(WIFSTOPPED(status)) << "it has no lock";
   EXPECT_TRUE(Soon([&] { return ListsTheCrash(); }));
 }
 

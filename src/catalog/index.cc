@@ -287,8 +287,11 @@ Result<void> Index::Add(const Store& store, std::span<const CrashLocation> crash
   FolderContents loaded;
   {
     const KnownSummary known = OBIT_TRY(KnownIn(database_));
-    for (const CrashLocation& crash : crashes)
-      OBIT_TRY(ReadFolders(store, crash.day, std::span(&crash, 1), loaded, known));
+    // A day at a time: for those that are gone it is listed.
+    std::map<std::string_view, std::vector<CrashLocation>> by_day;
+    for (const CrashLocation& crash : crashes) by_day[crash.day].push_back(crash);
+    for (const auto& [day, of_day] : by_day)
+      OBIT_TRY(ReadFolders(store, std::string(day), of_day, loaded, known));
   }
   return AddRows(database_, crashes, loaded);
 }

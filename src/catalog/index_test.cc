@@ -306,6 +306,19 @@ TEST_F(IndexTest, SeesThatACoreWasRemoved) {
   EXPECT_EQ(other.Kept()->crashes().at(0).core_bytes, 0u);
 }
 
+TEST_F(IndexTest, CrashesOfOneRangeTakeOneShare) {
+  KeptCrashes kept;
+  for (const uid_t uid : {100'000U, 100'001U, 1000U}) {
+    CrashSummary crash{.location = {"2026-11-23", NewCrashId()}};
+    crash.uid = uid;
+    kept.Add(crash);
+  }
+  kept.ShareAs(UserRanges("alice:100000:65536\n"));
+  EXPECT_EQ(kept.crashes()[0].user, kept.crashes()[1].user);
+  EXPECT_NE(kept.crashes()[0].user, kept.crashes()[2].user);
+  EXPECT_NE(kept.crashes()[0].uid, kept.crashes()[1].uid);
+}
+
 TEST_F(IndexTest, KnowsForRetentionWhatTheListSays) {
   CrashRecord record = SampleRecord();
   record.number = 7;
@@ -324,6 +337,10 @@ TEST_F(IndexTest, KnowsForRetentionWhatTheListSays) {
                        one.record_bytes),
             std::tuple(expected.id, expected.number, expected.time, expected.group, expected.user,
                        expected.unit, expected.core_bytes, expected.record_bytes));
+  EXPECT_EQ(one.uid, 1000u);
+  CrashSummary of_another = list.crashes[0];
+  of_another.uid = 1001;
+  EXPECT_NE(KeptOf(of_another).unit, one.unit) << "a unit of his may have any name";
   EXPECT_EQ(one.group, 0xa71c0900b04d6e58u);
   EXPECT_EQ(one.core_bytes, 1'000u);
   EXPECT_GT(one.record_bytes, 4 * 4096u - 1) << "with a report";

@@ -55,13 +55,16 @@ std::uint64_t Hash(std::string_view text) { return std::hash<std::string_view>()
 }  // namespace
 
 KeptCrash KeptOf(const CrashSummary& crash) {
+  const std::uint64_t user = crash.uid ? std::uint64_t{*crash.uid} + 1 : 0;
   const std::string_view program = crash.exe.empty() ? std::string_view(crash.comm) : FileNameOf(crash.exe);
   return {.id = ParseUnsigned(crash.location.id, 16).value_or(0),
           .number = crash.number,
           .time = crash.time,
           .group = crash.group ? crash.group->value : Hash(fmt::format("{} {}", crash.signal, program)),
-          .user = crash.uid ? std::uint64_t{*crash.uid} + 1 : 0,
-          .unit = crash.unit.empty() ? 0 : Hash(crash.unit) | 1,
+          .user = user,
+          // Whoever calls a unit of his own like a service of the system takes nothing of its share.
+          .unit = crash.unit.empty() ? 0 : Hash(fmt::format("{} {}", user, crash.unit)) | 1,
+          .uid = crash.uid,
           .core_bytes = crash.core_removed ? 0 : crash.disk_bytes,
           .record_bytes = kRecordBytes + Blocks(crash.report_bytes),
           .analysed = crash.report_bytes > 0};
@@ -77,10 +80,15 @@ Result<void> Confirm(const Store& store, const CrashLocation& location, const Ke
   const int error = record ? 0 : record.error().code;
   if (error == ENOENT || error == EPERM || error == ELOOP) return {};
   if (!record) return std::unexpected(record.error());
-  const KeptCrash said = KeptOf(Summarize(location, *record));
-  if (said.time == crash.time && said.number == crash.number && said.user == crash.user) return {};
+  const CrashSummary said = Summarize(location, *record);
+  if (said.time == crash.time && said.number == crash.number && said.uid == crash.uid) return {};
   return Refuse(EBADMSG, "crash {}: its record says another thing than the index (obit reindex)",
                 location.id);
+}
+
+void KeptCrashes::ShareAs(const UserRanges& ranges) {
+  for (KeptCrash& crash : crashes_)
+    if (crash.uid) crash.user = std::uint64_t{ranges.ShareOf(*crash.uid)} + 1;
 }
 
 std::vector<CrashLocation> KeptCrashes::Measure(const Store& store, std::int64_t old) {

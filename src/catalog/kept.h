@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/user_ranges.h"
 #include "catalog/summary.h"
 #include "crash/kept_crash.h"
 #include "store/store.h"
@@ -27,6 +28,8 @@ class KeptCrashes {
   KeptCrashes& operator=(KeptCrashes&&) = default;
 
   void Add(const CrashSummary& crash);
+  /// Those of one range take one user's share.
+  void ShareAs(const UserRanges& ranges);
   /// Takes the bytes of cores, programs and large reports from the disk: an index may be wrong, and here that
   /// would cost cores. And when those came that happened before `old`: with that others do not count as old.
   /// Returns those whose core is gone although it was given: whoever removed it was killed before it said so.

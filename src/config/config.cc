@@ -49,9 +49,14 @@ template <std::int64_t kMin, std::int64_t kMax>
 Result<std::chrono::seconds> Seconds(const Value& value) {
   return std::chrono::seconds(OBIT_TRY(Integer(value, kMin, kMax)));
 }
+/// "20" is a slip for 20 GiB: no core has so few bytes.
+constexpr std::uint64_t kBytesMin = 1024;
 Result<std::uint64_t> Bytes(const Value& value) {
   if (const auto* text = value.text())
-    if (const auto bytes = ParseBytes(*text)) return *bytes;
+    if (const auto bytes = ParseBytes(*text)) {
+      if (*bytes == 0 || *bytes >= kBytesMin) return *bytes;
+      return Refuse(EINVAL, "{} is less than 1 KiB", value.where);
+    }
   return Refuse(EINVAL, R"({} must be a size such as "50 MiB" or "1.5 GiB")", value.where);
 }
 Result<bool> Boolean(const Value& value) {

@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kUnits = "KMGTPE";
 constexpr std::string_view kOff = "off";
 
-/// "K", "KiB", "kb" and the like: the factor.
+/// "K", "KiB", "kB" and the like: the factor.
 std::optional<std::uint64_t> UnitNamed(std::string_view text) {
   if (text.empty() || text == "B") return 1;
   const char letter = static_cast<char>(text[0] >= 'a' && text[0] <= 'z' ? text[0] - 'a' + 'A' : text[0]);

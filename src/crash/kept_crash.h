@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+
+#include <sys/types.h>
 
 namespace obit {
 
@@ -21,6 +24,7 @@ struct KeptCrash {
   /// The same for crashes of one group, one user, one unit. A crash without a fingerprint is grouped by its
   /// program and signal. 0: of no unit.
   std::uint64_t group = 0, user = 0, unit = 0;
+  std::optional<uid_t> uid;        ///< `user` is whose share it takes, which may be another's (UserRanges)
   std::uint64_t core_bytes = 0;    ///< on the disk, of core and program; 0: there is no core (any more)
   std::uint64_t record_bytes = 0;  ///< of all the rest
   bool analysed = false;           ///< it has a report

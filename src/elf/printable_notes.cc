@@ -1,8 +1,10 @@
 #include "elf/printable_notes.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,8 +33,25 @@ struct Elf64 {
   using Word = std::uint64_t;
 };
 
-/// Steps, one for each structure or block that is read: a core that says how many there are may say anything.
-constexpr std::uint64_t kStepsMax = 1 << 22;
+/// Steps, one for each structure or block that is read, and bytes of texts: a core that says how many there
+/// are may say anything.
+constexpr std::uint64_t kStepsMax = 1 << 22, kTextsMax = 256 << 20;
+
+constexpr std::uint32_t kPsinfoNote = 13;  // NT_PSINFO, which gdb reads as NT_PRPSINFO
+/// Whose notes are known: of the kernel, and of obit.
+constexpr std::string_view kKnownNames[] = {{"CORE\0", 5}, {"LINUX\0", 6}, {"obit\0", 5}};
+
+/// Bytes at the end of `text` that begin a character and do not complete it.
+std::size_t CutCharacter(std::string_view text) {
+  for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    if (byte < 0x80) return 0;
+    if (byte < 0xc0) continue;
+    const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
+    return length > back ? back : 0;
+  }
+  return 0;
+}
 
 bool IsUnprintable(std::string_view character) {
   return character.empty() ||
@@ -103,14 +122,24 @@ class Notes {
     while (at + sizeof note <= end && OBIT_TRY(Read(at, note))) {
       const std::uint64_t content = at + aligned(sizeof note + note.n_namesz);
       if (content > end || note.n_descsz > end - content) return {};
-      OBIT_TRY(InNote(note.n_type, content, content + note.n_descsz));
+      if (OBIT_TRY(IsKnown(at + sizeof note, note.n_namesz)))
+        OBIT_TRY(InNote(note.n_type, content, content + note.n_descsz));
+      else
+        OBIT_TRY(InText(content, content + note.n_descsz));  // a debugger may take it for any system's
       at = content + aligned(note.n_descsz);
     }
     return {};
   }
 
+  Result<bool> IsKnown(std::uint64_t at, std::uint64_t bytes) {
+    std::array<char, 8> name{};
+    if (bytes > name.size() || !OBIT_TRY(Read(at, name))) return false;
+    return std::ranges::find(kKnownNames, std::string_view(name.data(), bytes)) != std::end(kKnownNames);
+  }
+
   Result<void> InNote(std::uint32_t type, std::uint64_t begin, std::uint64_t end) {
-    if (type == NT_PRPSINFO && end - begin >= kNames) return InText(end - kNames, end);
+    if ((type == NT_PRPSINFO || type == kPsinfoNote) && end - begin >= kNames)
+      return InText(end - kNames, end);
     typename Elf::Word count = 0;
     if (type != kFileNote || !OBIT_TRY(Read(begin, count))) return {};
     // count, page size; begin, end and offset of each; then the paths
@@ -125,6 +154,9 @@ class Notes {
       std::string text(static_cast<std::size_t>(std::min<std::uint64_t>(end - begin, kBlock)), '\0');
       text.resize(OBIT_TRY(ReadFullAt(core_, std::as_writable_bytes(std::span(text)), begin)));
       if (text.empty()) return {};
+      if ((texts_ += text.size()) > kTextsMax) return Refuse(EBADMSG, "the notes of the core have no end");
+      // A character that goes on in the next block is looked at there.
+      if (begin + text.size() < end && text.size() > 3) text.resize(text.size() - CutCharacter(text));
       if (ReplaceUnprintable(text)) OBIT_TRY(WriteAllAt(core_, std::as_bytes(std::span(text)), begin));
       begin += text.size();
     }
@@ -132,7 +164,7 @@ class Notes {
   }
 
   const Fd& core_;
-  std::uint64_t steps_ = 0;
+  std::uint64_t steps_ = 0, texts_ = 0;
 };
 
 }  // namespace

@@ -57,6 +57,30 @@ TEST(MakeNotesPrintable, ReplacesWhatMovesACursor) {
   EXPECT_EQ(ContentOf(core), Core("a?[2J?", "b? ?? ??? ? \xc3\xa9", "/tmp/?\xc3\xa9?"));
 }
 
+TEST(MakeNotesPrintable, KnowsTheNotesOfOtherSystemsThatADebuggerReads) {
+  const auto core = [](const char* owner, std::uint32_t type, const std::string& name) {
+    CoreBuilder builder(EM_X86_64);
+    elf_prpsinfo process{};
+    std::strncpy(process.pr_fname, name.c_str(), sizeof process.pr_fname);
+    builder.AddNote(owner, type, std::as_bytes(std::span(&process, 1)));
+    return builder.Build();
+  };
+  for (const auto& [owner, type] : {std::pair("CORE", 13U), {"OpenBSD", 10U}, {"CORE and more", 3U}}) {
+    const Fd file = FileOf(core(owner, type, "a\x1b[2J"));
+    ASSERT_THAT(MakeNotesPrintable(file), Succeeds());
+    EXPECT_EQ(ContentOf(file), core(owner, type, "a?[2J")) << owner;
+  }
+}
+
+TEST(MakeNotesPrintable, LeavesCharactersWholeHoweverLongTheTextIs) {
+  for (std::size_t before = (64 << 10) - 3; before <= 64 << 10; ++before) {
+    const std::string path = "/" + std::string(before, 'x') + "\xe2\x82\xac\x1b";
+    const Fd file = FileOf(Core("a", "b", path));
+    ASSERT_THAT(MakeNotesPrintable(file), Succeeds());
+    EXPECT_EQ(ContentOf(file), Core("a", "b", path.substr(0, path.size() - 1) + "?")) << before;
+  }
+}
+
 TEST(MakeNotesPrintable, LeavesAnythingElse) {
   for (const auto& content : {Core("name", "name --option \xc3\xa9", "/usr/bin/name"),
                               std::vector<std::byte>(), std::vector<std::byte>(5000, std::byte{0x1b})}) {

@@ -36,7 +36,10 @@ AnalysisQueue::AnalysisQueue(EventLoop& loop, const Store& store, UndeadChildren
       program_(std::move(program)),
       config_(config),
       stored_(std::move(stored)) {
-  undead_.OnDeath([this] { StartWaiting(); });
+  undead_.OnDeath([this] {
+    StartWaiting();
+    StartFetching();
+  });
 }
 
 AnalysisQueue::~AnalysisQueue() = default;
@@ -196,7 +199,7 @@ void AnalysisQueue::Fetch(const Running& analysed, const Report& report) {
 }
 
 void AnalysisQueue::StartFetching() {
-  if (fetcher_) return;
+  if (fetcher_ || undead_.count() >= UndeadChildren::kFew) return;
   const auto taken = to_fetch_.Take();
   if (!taken) return;
   const ToFetch& next = *taken;
@@ -204,7 +207,8 @@ void AnalysisQueue::StartFetching() {
     const FetcherOptions options{.program = OBIT_TRY(FindHelper("obit-debuginfod")),
                                  .urls = config_.debuginfod_urls,
                                  .cache = config_.debuginfod_cache};
-    return StartFetcher(loop_, options, next.build_ids, [this, next](bool any) { OnFetched(next, any); });
+    return StartFetcher(
+        loop_, options, next.build_ids, [this, next](bool any) { OnFetched(next, any); }, &undead_);
   }();
   if (started)
     fetcher_ = std::move(*started);

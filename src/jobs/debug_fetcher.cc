@@ -25,14 +25,14 @@ std::vector<std::string> MissingDebugInformation(const Report& report) {
 
 Result<std::unique_ptr<ChildProcess>> StartFetcher(EventLoop& loop, const FetcherOptions& options,
                                                    const std::vector<std::string>& build_ids,
-                                                   std::function<void(bool)> done) {
+                                                   std::function<void(bool)> done, UndeadChildren* undead) {
   Command command(options.program);
   command.Add(options.urls);
   command.Add(options.cache);
   for (const std::string& id : build_ids) command.Add(id);
   return ChildProcess::Start(
       loop, std::move(command), kTimeout,
-      [done = std::move(done)](const ChildProcess::End& end) { done(end.failure.empty()); });
+      [done = std::move(done)](const ChildProcess::End& end) { done(end.failure.empty()); }, undead);
 }
 
 Result<bool> FetchAndWait(const FetcherOptions& options, const std::vector<std::string>& build_ids) {

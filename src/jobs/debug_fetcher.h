@@ -25,10 +25,12 @@ struct FetcherOptions {
 
 /// Starts obit-debuginfod: it asks the servers, and what they have is in the cache then. `done` gets true if
 /// anything was fetched. It is killed after ten minutes: servers can be slow, and debug information large.
+/// `undead`: as ChildProcess::Start.
 [[nodiscard]] Result<std::unique_ptr<ChildProcess>> StartFetcher(EventLoop& loop,
                                                                  const FetcherOptions& options,
                                                                  const std::vector<std::string>& build_ids,
-                                                                 std::function<void(bool)> done);
+                                                                 std::function<void(bool)> done,
+                                                                 UndeadChildren* undead = nullptr);
 /// The same, and waits for it.
 [[nodiscard]] Result<bool> FetchAndWait(const FetcherOptions& options,
                                         const std::vector<std::string>& build_ids);

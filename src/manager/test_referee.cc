@@ -234,6 +234,7 @@ void Referee::On(const event::CaptureEnded& ended) {
   SimulatedCrash* crash = Find(ended.crash);
   if (worker == nullptr || crash == nullptr || worker->crash != ended.crash) return;
   crash->worker_lost = MayBeGivenUp(*worker);
+  if (crash->worker_lost) crash->left_at = worker->killed ? worker->killed_at : now_;
   crash->stored = ended.stored;
   crash->core_bytes = ended.stored ? ended.core_bytes : 0;
   crash->worker.reset();

@@ -69,7 +69,7 @@ class Child {
       if (::dup2(fds_[i], i) < 0) Fail();  // takes O_CLOEXEC away
     failure_ = Place(failure_, count_);
     if (program_ >= 0) program_ = Place(program_, count_ + 1);
-    ::close_range(static_cast<unsigned>(count_) + 2, ~0U, 0);
+    ::close_range(static_cast<unsigned>(count_) + (program_ >= 0 ? 2 : 1), ~0U, 0);
   }
   int Move(int fd) {
     if (fd >= count_ + 2) return fd;

@@ -1,9 +1,11 @@
 #include "process/launcher.h"
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <span>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -14,6 +16,7 @@
 #include "base/capabilities.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/limits.h"
 #include "base/unix_socket.h"
 #include "process/descriptors.h"
 
@@ -72,6 +75,18 @@ Result<void> Await(const Fd& socket, short events, std::int64_t deadline) {
   }
 }
 
+/// The other end waits for all of them: what is short for a moment must not end in the middle.
+Result<void> SendFds(const Fd& socket, std::span<const int> fds, std::int64_t deadline) {
+  constexpr std::chrono::milliseconds kPause(10);
+  for (;;) {
+    OBIT_TRY(Await(socket, POLLOUT, deadline));
+    auto sent = SendMessage(socket, std::as_bytes(std::span("", 1)), fds);
+    if (sent || !IsShortage(sent.error())) return sent;
+    if (MonotonicNow() >= deadline) return Refuse(ETIMEDOUT, "{}", sent.error().what);
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 Result<void> SendLaunch(const Fd& socket, const Launch& launch, std::int64_t deadline) {
   const LaunchHeader header{static_cast<std::uint32_t>(launch.arguments.size()),
                             static_cast<std::uint32_t>(launch.environment.size()),
@@ -88,8 +103,7 @@ Result<void> SendLaunch(const Fd& socket, const Launch& launch, std::int64_t dea
   while (!fds.empty()) {
     const auto some = fds.first(std::min(fds.size(), kMaxPassedFds));
     fds = fds.subspan(some.size());
-    OBIT_TRY(Await(socket, POLLOUT, deadline));
-    OBIT_TRY(SendMessage(socket, std::as_bytes(std::span("", 1)), some));
+    OBIT_TRY(SendFds(socket, some, deadline));
   }
   return {};
 }

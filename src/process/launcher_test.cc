@@ -51,7 +51,11 @@ TEST_F(LauncherTest, StartsChildrenOfItsCaller) {
 }
 
 TEST_F(LauncherTest, GivesThemNothingOfItsOwn) {
-  const Fd own = *Open(folder_ / "own", O_RDWR | O_CREAT, 0600);
+  std::vector<Fd> own;
+  for (int number = 4; number < 12; ++number) {  // whatever number the program's descriptors end at
+    own.push_back(*Open(folder_ / "own", O_RDWR | O_CREAT, 0600));
+    ::fcntl(own.back().get(), F_SETFD, 0);
+  }
   const Fd given = *Open(folder_ / "given", O_RDWR | O_CREAT, 0600);
   const auto launcher = Launcher::Fork({"/bin/true"});
   ASSERT_THAT(launcher, Succeeds());

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/signal_name.h"
+#include "crash/report_json.h"
 #include "kernel/core_pattern.h"
 #include "manager/count_cause.h"
 #include "server/clerk_announce.h"
@@ -46,7 +47,7 @@ Clerk::Clerk(EventLoop& loop, ClerkSetup setup)
       repeats_(loop, setup_.store, setup_.ledger,
                [this](const std::string& id) { Say({.kind = ClerkWord::Kind::kKeptIsGone}, id); }),
       books_(loop, setup_.store, numbers_, index_,
-             {.committed = [this](const CrashLocation& crash, const CrashRecord& record,
+             {.committed = [this](const CrashSummary& crash, const CrashRecord& record,
                                   Fd mapped) { OnCommitted(crash, record, std::move(mapped)); },
               .done = [this](CrashKey crash, bool kept) { OnDone(crash, kept); },
               .lost = [this](const CrashRecord& record, const std::string& why) { OnLost(record, why); }}),
@@ -59,7 +60,8 @@ Clerk::Clerk(EventLoop& loop, ClerkSetup setup)
       retention_(loop, setup_.store, index_, setup_.config,
                  {.removed = [this](RetentionReason why, bool whole,
                                     std::uint64_t bytes) { OnRemoved(why, whole, bytes); },
-                  .left = [this] { recovery_.LookForRemoved(); }}),
+                  .left = [this] { recovery_.LookForRemoved(); }},
+                 {.users = setup_.user_ranges}),
       pattern_(loop, setup_.sockets, ReadCorePattern,
                [this](const PatternWatch::State& now) { OnPattern(now); }) {
   metrics_.counts().total.Continue(setup_.manager_generation);
@@ -220,13 +222,14 @@ void Clerk::OnConfigure(std::string_view text) {
 
 // What comes of them.
 
-void Clerk::OnCommitted(const CrashLocation& crash, const CrashRecord& record, Fd mapped) {
+void Clerk::OnCommitted(const CrashSummary& summary, const CrashRecord& record, Fd mapped) {
+  const CrashLocation& crash = summary.location;
   metrics_.counts().CountCrash(record);
   metrics_.Changed();
   AnnounceCrash(setup_.store, crash, record, setup_.config.journal);
   hooks_.Add(HookEvent::kCrash, crash, record.process.uid);
   repeats_.OnCommitted(crash.id);
-  retention_.Added(KeptOf(Summarize(crash, record)));
+  retention_.Added(KeptOf(summary));
   if (!record.files.core.empty())
     analyses_.Add(crash, OwnerOf(record), record.process.uid, std::move(mapped));
 }
@@ -256,6 +259,7 @@ void Clerk::OnReport(const CrashLocation& crash, CrashOwner owner, JobUser user,
   AnnounceReport(setup_.store, crash, owner, report, setup_.config.journal);
   hooks_.Add(HookEvent::kReport, crash, user);
   index_.Add(std::span(&crash, 1));
+  retention_.Added({.record_bytes = ReportToJson(report).size()});
 }
 
 void Clerk::OnPattern(const PatternWatch::State& now) {

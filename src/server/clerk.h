@@ -49,7 +49,7 @@ class Clerk {
   void TellLost(std::uint64_t lost);
   void OnConfigure(std::string_view text);
 
-  void OnCommitted(const CrashLocation& crash, const CrashRecord& record, Fd mapped);
+  void OnCommitted(const CrashSummary& summary, const CrashRecord& record, Fd mapped);
   void OnDone(CrashKey crash, bool kept);
   void OnRemoved(RetentionReason why, bool whole, std::uint64_t bytes);
   void OnLost(const CrashRecord& record, const std::string& why);

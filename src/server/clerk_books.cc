@@ -137,7 +137,7 @@ Result<void> ClerkBooks::Commit(BookOrder& order) {
   AddProgram(store_, record, summary);
   if (done.unnumbered) numbers_.NumberLater(done.location, *done.unnumbered);
   ScheduleSync();
-  handler_.committed(done.location, record, std::move(order.mapped));
+  handler_.committed(summary, record, std::move(order.mapped));
   return {};
 }
 

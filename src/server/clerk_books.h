@@ -37,7 +37,7 @@ class ClerkBooks {
  public:
   struct Handler {
     /// A crash was committed.
-    std::function<void(const CrashLocation&, const CrashRecord&, Fd mapped)> committed;
+    std::function<void(const CrashSummary&, const CrashRecord&, Fd mapped)> committed;
     /// The order is over; `kept`: the crash has a record, or will have one by what is on the disk.
     std::function<void(CrashKey, bool kept)> done;
     /// The crash has no record and will have none.

@@ -62,8 +62,8 @@ class ClerkBooksTest : public testing::ClerkStoreTest {
                     store_,
                     numbers_,
                     index_,
-                    {.committed = [this](const CrashLocation& crash, const CrashRecord&,
-                                         Fd) { committed_.push_back(crash); },
+                    {.committed = [this](const CrashSummary& crash, const CrashRecord&,
+                                         Fd) { committed_.push_back(crash.location); },
                      .done = [this](CrashKey crash, bool kept) { done_.emplace_back(crash, kept); },
                      .lost = [this](const CrashRecord&, const std::string&) { ++lost_; }}};
   const std::vector<std::pair<CrashKey, bool>> once_{{1, true}}, twice_{{1, true}, {2, true}};

@@ -57,7 +57,8 @@ std::optional<StoreUse> ClerkIndex::Use() {
 }
 
 std::optional<KeptCrashes> ClerkIndex::Kept() {
-  if (!index_ || damaged_) return std::nullopt;
+  // While it is made anew, a day at a time, nothing waits for all days at once.
+  if (!index_ || damaged_ || !days_.empty()) return std::nullopt;
   const auto updated = index_->Update(store_);
   auto kept = updated ? index_->Kept() : std::unexpected(updated.error());
   if (!kept && !work_) TryLater(kept.error());

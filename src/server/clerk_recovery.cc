@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "base/inside.h"
@@ -52,7 +53,11 @@ void ClerkRecovery::GoOnRemoving() {
   if (removing_ && !removed_.empty()) {
     const auto removed = obit::GoOnRemoving(store_.root(), removed_.back());
     // What cannot be removed stays: it must not keep a server from the rest.
-    if (removed || removed.error().code != EAGAIN) removed_.pop_back();
+    // One that does not come to an end must not, either.
+    if (removed || removed.error().code != EAGAIN)
+      removed_.pop_back();
+    else
+      std::ranges::rotate(removed_, std::prev(removed_.end()));
   }
   removing_ = EventSource();
   auto later = removed_.empty() ? loop_.After(kRemovalsLooked, [this] { LookForRemoved(); })

@@ -112,6 +112,7 @@ void ClerkRetention::Look() {
   auto all = ListAll(*limits);
   const std::int64_t old_before = OldBefore(*limits, senses_.realtime());
   may_age_ = old_before != INT64_MIN;
+  if (all) all->ShareAs(senses_.users);
   if (all)
     if (const auto stale = all->Measure(store_, old_before); !stale.empty()) index_.Add(stale);
   const auto took = std::chrono::nanoseconds(MonotonicNow() - begun);
@@ -125,6 +126,7 @@ void ClerkRetention::Look() {
   added_ = 0;
   if (now - learned_ >= kIdle) {
     pins_.clear();
+    unread_.clear();
     fixed_.clear();
     learned_ = now;
   }
@@ -206,15 +208,16 @@ void ClerkRetention::Take(const RetentionStep& step) {
   KeptCrash& known = kept_.crashes()[step.crash];
   const CrashLocation crash = kept_.LocationOf(step.crash);
   if (!MayTake(crash, known)) return;
-  if (const auto confirmed = Confirm(store_, crash, known); !confirmed) {
-    if (store_.Load(crash)) index_.Distrust();  // else the record is what is wrong
-    return NoteFixed(known, confirmed.error());
-  }
+  if (!IsConfirmed(crash, known)) return;
   const RemovedCore note{.id = crash.id,
                          .time = senses_.realtime(),
                          .bytes = step.frees,
                          .why = DescribeRemoval(step.why, step.whole, config_)};
-  const auto removed = step.whole ? store_.RemoveInPassing(crash) : store_.RemoveCore(crash, note);
+  const auto remove_all = [&]() -> Result<bool> {
+    OBIT_TRY(store_.RemoveInPassing(crash));
+    return true;
+  };
+  const auto removed = step.whole ? remove_all() : store_.RemoveCore(crash, note);
   const bool is_left =
       !removed && step.whole && (removed.error().code == EAGAIN || removed.error().code == ENOTEMPTY);
   if (is_left) handler_.left();
@@ -223,7 +226,7 @@ void ClerkRetention::Take(const RetentionStep& step) {
   *used_ -= std::min(*used_, step.frees);
   known.core_bytes = 0;
   if (step.whole) known.record_bytes = 0, fixed_.insert(known.id);
-  if (!removed && !is_left) return;  // somebody else did it
+  if (!is_left && !removed.value_or(false)) return;  // somebody else did it
   ++(step.whole ? crashes_ : cores_);
   bytes_ += step.frees;
   NoteFreed(step.frees);
@@ -239,10 +242,34 @@ bool ClerkRetention::MayTake(const CrashLocation& crash, const KeptCrash& known)
   return false;
 }
 
+/// A record that cannot be read may be damaged, or its owner has put another file in its place: that counts
+/// as a pin of his, so that it costs nobody else more than his share.
+bool ClerkRetention::IsConfirmed(const CrashLocation& crash, const KeptCrash& known) {
+  if (unread_.contains(known.id)) return true;
+  const auto confirmed = Confirm(store_, crash, known);
+  if (confirmed) return true;
+  const auto record = store_.Load(crash);
+  if (record) index_.Distrust();
+  const int error = record ? 0 : record.error().code;
+  if (error == EBADMSG || error == EPROTONOSUPPORT || error == EXDEV) {
+    unread_.insert(known.id);
+    pins_[known.id] = PinKind::kByOwner;
+    again_ = true;
+    SayOnce(known, confirmed.error());
+  } else {
+    NoteFixed(known, confirmed.error());
+  }
+  return false;
+}
+
 void ClerkRetention::NoteFixed(const KeptCrash& crash, const Error& why) {
-  constexpr std::size_t kToldMax = 1000;
   fixed_.insert(crash.id);
   again_ = true;
+  SayOnce(crash, why);
+}
+
+void ClerkRetention::SayOnce(const KeptCrash& crash, const Error& why) {
+  constexpr std::size_t kToldMax = 1000;
   if (told_.size() < kToldMax && told_.insert(crash.id).second)
     Log(Severity::kWarning, "retention: {}", why.what);
 }

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/disk_space.h"
+#include "base/user_ranges.h"
 #include "catalog/kept.h"
 #include "config/config.h"
 #include "policy/retention.h"
@@ -26,6 +27,7 @@ namespace obit {
 struct RetentionSenses {
   std::function<std::int64_t()> realtime = RealtimeNow, boottime = BoottimeNow;
   std::function<Result<DiskSpace>(const Fd&)> disk = DiskSpaceOf;
+  UserRanges users = {};  ///< who are one
 };
 
 /// Keeps the store within its limits: what has to go (PlanRetention) goes in small steps, with pauses in
@@ -74,7 +76,9 @@ class ClerkRetention {
   [[nodiscard]] bool MayTake(const CrashLocation& crash, const KeptCrash& known);
   void NoteFreed(std::uint64_t bytes);
   void SayIfTooMuchStays(const RetentionLimits& limits);
+  [[nodiscard]] bool IsConfirmed(const CrashLocation& crash, const KeptCrash& known);
   void NoteFixed(const KeptCrash& crash, const Error& why);
+  void SayOnce(const KeptCrash& crash, const Error& why);
   void EndRound();
 
   EventLoop& loop_;
@@ -92,7 +96,7 @@ class ClerkRetention {
   std::uint64_t staying_ = 0;          // what may not go
   bool said_staying_ = false;
   std::int64_t last_look_ = 0;   // at all crashes, CLOCK_BOOTTIME
-  std::int64_t learned_ = 0;     // since when `pins_` and `fixed_` are believed
+  std::int64_t learned_ = 0;     // since when `pins_`, `unread_` and `fixed_` are believed
   std::uint64_t disk_free_ = 0;  // as the disk says
   bool may_age_ = false;         // the look asked when crashes came
   struct Freed {
@@ -109,6 +113,7 @@ class ClerkRetention {
   KeptCrashes kept_;
   std::vector<RetentionStep> steps_;       // the last one first
   std::map<std::uint64_t, PinKind> pins_;  // by id, of those that were in the way
+  std::set<std::uint64_t> unread_;         // of those: their records cannot be read
   std::set<std::uint64_t> fixed_;          // ids of those that could not be removed, or were
   std::set<std::uint64_t> told_;           // of those: it was said why
   bool again_ = false;                     // something was in the way: what goes in its place?

@@ -119,6 +119,19 @@ TEST_F(ClerkRetentionTest, WhatCannotBeRemovedDoesNotKeepTheOthers) {
   EXPECT_TRUE(HasCore(third));
 }
 
+TEST_F(ClerkRetentionTest, RecordsThatCannotBeReadKeepNoMoreThanAShare) {
+  config_.retention_size.bytes = 2'500'000;  // of which a user has half
+  const CrashLocation first = Crash(1'000'000), second = Crash(1'000'000), third = Crash(1'000'000);
+  for (const CrashLocation& crash : {first, second})
+    ASSERT_THAT(WriteAllAt(*Open(store_.PathOf(crash) + "/" + kRecordFile, O_WRONLY),
+                           std::as_bytes(std::span("?", 1)), 0),
+                testing::Succeeds());
+  Retention().Look();
+  RunThrough({{[&] { return !HasCore(first); }}});
+  EXPECT_TRUE(HasCore(second));
+  EXPECT_TRUE(HasCore(third));
+}
+
 TEST_F(ClerkRetentionTest, WhatIsPutInThePlaceOfARecordKeepsNoCore) {
   config_.retention_size.bytes = 2'500'000;
   const CrashLocation first = Crash(1'000'000), second = Crash(1'000'000), third = Crash(1'000'000);
@@ -268,6 +281,7 @@ TEST_F(ClerkRetentionTest, AnIndexThatIsWrongCostsNoCore) {
   boottime_ = 2 * 3'600'000'000'000;
   realtime_ += boottime_;
   sql("UPDATE crashes SET time = 1");
+  for (const CrashLocation& crash : {first, second}) Arrives(crash, kSomeTime - 400 * kOneDay);
   Retention().Look();
   EXPECT_TRUE(removed_.empty());
   EXPECT_TRUE(HasCore(first));

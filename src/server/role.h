@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "base/user_ranges.h"
 #include "config/config.h"
 #include "kernel/pidfd.h"
 #include "manager/seat.h"
@@ -18,7 +19,6 @@
 #include "server/ledger.h"
 #include "server/metric_counts.h"
 #include "server/progress_board.h"
-#include "server/user_ranges.h"
 #include "store/store.h"
 
 namespace obit {
@@ -102,6 +102,7 @@ struct ClerkSetup {
   Ledger* ledger = nullptr;
   MetricCounts* counts = nullptr;        ///< of all clerks; nullptr: it begins with 0
   std::uint32_t manager_generation = 1;  ///< what an earlier one left open in the ledger is lost
+  UserRanges user_ranges = {};
 };
 [[noreturn]] void RunClerk(ClerkSetup setup);
 

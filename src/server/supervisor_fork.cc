@@ -131,7 +131,7 @@ std::function<void(Fd)> Supervisor::LifeOf(const Seat& seat, std::uint32_t count
         setup_.lives.manager({.supervisor = std::move(socket),
                               .listeners = std::move(setup_.listeners),
                               .identifier = std::move(setup_.identifier),
-                              .user_ranges = std::move(setup_.user_ranges),
+                              .user_ranges = setup_.user_ranges,
                               .config = setup_.config,
                               .limits = setup_.limits,
                               .generation = manager_,
@@ -173,7 +173,8 @@ std::function<void(Fd)> Supervisor::LifeOf(const Seat& seat, std::uint32_t count
                             .sockets = setup_.sockets,
                             .ledger = &setup_.ledger,
                             .counts = counts_.get(),
-                            .manager_generation = manager_});
+                            .manager_generation = manager_,
+                            .user_ranges = setup_.user_ranges});
       };
   }
   return [](Fd) { ::_exit(1); };

@@ -77,7 +77,7 @@ Result<std::vector<std::optional<ReportStamp>>> Store::ReportStamps(
   return stamps;
 }
 
-Result<void> Store::RemoveCore(const CrashLocation& crash, const RemovedCore& removed) const {
+Result<bool> Store::RemoveCore(const CrashLocation& crash, const RemovedCore& removed) const {
   const std::string goal = fmt::format("remove the core of crash {}", crash.id);
   if (removed.id != crash.id) return Refuse(EINVAL, "{}: the note is of crash {}", goal, removed.id);
   const Fd day = OBIT_TRY_IN(OpenDayOf(crashes_, crash), "{}", goal);
@@ -97,15 +97,19 @@ Result<void> Store::RemoveCore(const CrashLocation& crash, const RemovedCore& re
                                    record.error().code == ELOOP);
   if (!noted && !is_full && !is_gone && !IsInTheWay(noted.error()))
     return std::unexpected(std::move(noted).error().In(goal));
-  for (const char* name : {kCoreFile, kExeFile})
-    if (::unlinkat(dir.get(), name, 0) < 0 && errno != ENOENT && errno != EISDIR)
+  bool was_there = false;
+  for (const char* name : {kCoreFile, kExeFile}) {
+    if (::unlinkat(dir.get(), name, 0) == 0)
+      was_there = true;
+    else if (errno != ENOENT && errno != EISDIR)
       return Fail(errno, "{}: {}", goal, name);
+  }
   if (is_gone) return Refuse(ENOENT, "{}: it has no record", goal);
   if (is_full) noted = note();
   // Only now: who sees the new time sees the note, too. Without one they see that the core is gone.
   if (::futimens(day.get(), nullptr) < 0) return Fail(errno, "{}: touch {}", goal, crash.day);
   if (is_full && !noted) return std::unexpected(std::move(noted).error().In(goal));
-  return {};
+  return was_there;
 }
 
 Result<RemovedCore> Store::LoadRemovedCore(const CrashLocation& crash) const {

@@ -63,10 +63,10 @@ TEST_F(CoreRemovalTest, TheRecordStays) {
 
 TEST_F(CoreRemovalTest, TheFirstNoteCounts) {
   const CrashLocation crash = Crash();
-  ASSERT_THAT(store_.RemoveCore(crash, Note(crash)), Succeeds());
+  EXPECT_EQ(store_.RemoveCore(crash, Note(crash)), true);
   RemovedCore again = Note(crash);
   again.why = "twice";
-  ASSERT_THAT(store_.RemoveCore(crash, again), Succeeds());
+  EXPECT_EQ(store_.RemoveCore(crash, again), false);
   EXPECT_EQ(store_.LoadRemovedCore(crash)->why, "it was old");
 }
 
@@ -154,6 +154,20 @@ TEST_F(CoreRemovalTest, TellsWhoPinnedACrash) {
   const std::string core = Path(crash, kCoreFile);
   ASSERT_TRUE(testing::CanAs(kOwner, [&] { return ::rename(core.c_str(), mark.c_str()) == 0; }));
   EXPECT_EQ(store_.PresenceOf(crash).pin, PinKind::kByOwner) << "a file of obit's under that name";
+}
+
+TEST_F(CoreRemovalTest, APinOfRootsTakesThePlaceOfItsOwners) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can be several users";
+  std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));
+  const CrashLocation crash = testing::CommitOf(store_, kOwner, false);
+  const std::string mark = Path(crash, kPinnedFile);
+  ASSERT_TRUE(testing::CanAs(kOwner, [&] { return ::mkdir(mark.c_str(), 0700) == 0; }));
+  ASSERT_THAT(store_.Pin(crash, true), Succeeds());
+  EXPECT_EQ(store_.PresenceOf(crash).pin, PinKind::kByAdministrator);
+  ASSERT_THAT(store_.Pin(crash, false), Succeeds());
+  ASSERT_TRUE(testing::CanAs(
+      kOwner, [&] { return ::mkdir(mark.c_str(), 0700) == 0 && ::mkdir((mark + "/x").c_str(), 0700) == 0; }));
+  EXPECT_THAT(store_.Pin(crash, true), FailsWith(ENOTEMPTY)) << "it would not count";
 }
 
 }  // namespace

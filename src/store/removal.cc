@@ -16,6 +16,7 @@
 
 #include "base/inside.h"
 #include "base/io.h"
+#include "crash/record.h"
 #include "store/folder.h"
 #include "store/store.h"
 
@@ -110,13 +111,11 @@ class Foreign {
     return true;
   }
 
+  /// To a name that its owner cannot know before.
   int MoveUp(const Fd& from, const std::string& name) {
-    for (;;) {
-      const std::string free = fmt::format(".removed-{}", ++moved_);
-      const auto done = MoveFolder(from, name, top_, free);
-      if (done) return 0;
-      if (done.error().code != EEXIST || ++steps_ >= most_) return done.error().code;
-    }
+    const auto done = MoveFolder(from, name, top_, ".removed-" + NewCrashId());
+    if (done) ++moved_;
+    return done ? 0 : done.error().code;
   }
 
   void Leave(const std::string& name, int error) {
@@ -151,6 +150,8 @@ Result<void> RemoveCrashFolder(const Fd& parent, const std::string& name, std::s
     const auto dir = OpenInside(parent, name, O_RDONLY | O_DIRECTORY);
     if (!dir && dir.error().code == ENOENT) return {};
     if (!dir) return std::unexpected(dir.error());
+    // From here on its owner, who may have it open, puts nothing more into it: this takes what an ACL gives.
+    (void)::fchmod(dir->get(), 0700);
     OBIT_TRY_IN(EmptyCrashFolder(*dir, most), "{}", name);
     if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
     if (errno != ENOTEMPTY) break;

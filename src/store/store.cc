@@ -357,25 +357,6 @@ bool Store::RemoveIfEmptied(const CrashLocation& crash) const {
   return true;
 }
 
-Result<void> Store::Pin(const CrashLocation& crash, bool pinned) const {
-  const std::string goal = fmt::format("{} crash {}", pinned ? "pin" : "unpin", crash.id);
-  const Fd dir = OBIT_TRY_IN(OpenCrash(crash), "{}", goal);
-  if (pinned) {
-    const auto made = OpenInside(dir, kPinnedFile, O_WRONLY | O_CREAT | O_EXCL, kCrashFile);
-    if (!made && made.error().code != EEXIST) return std::unexpected(Error(made.error()).In(goal));
-  } else if (::unlinkat(dir.get(), kPinnedFile, 0) < 0 && errno != ENOENT) {
-    return Fail(errno, "{}", goal);
-  }
-  OBIT_TRY_IN(Sync(dir), "{}", goal);  // who pinned it relies on that
-  return {};
-}
-
-bool Store::MayExist(const CrashLocation& crash) const {
-  if (!IsLocation(crash)) return false;
-  const auto record = OpenInside(crashes_, fmt::format("{}/{}/{}", crash.day, crash.id, kRecordFile), O_PATH);
-  return record || record.error().code != ENOENT;
-}
-
 namespace {
 
 /// Who made the mark that is there. The owner of a crash can move any file of its folder to that name, but
@@ -391,7 +372,40 @@ PinKind PinIn(const Fd& dir, const Fd& root) {
              : PinKind::kByOwner;
 }
 
+/// Whether this process is root, or the user of the store.
+bool IsOurs(const Fd& root) {
+  struct stat store{};
+  return ::geteuid() == 0 || (::fstat(root.get(), &store) == 0 && store.st_uid == ::geteuid());
+}
+
 }  // namespace
+
+Result<void> Store::Pin(const CrashLocation& crash, bool pinned) const {
+  const std::string goal = fmt::format("{} crash {}", pinned ? "pin" : "unpin", crash.id);
+  const Fd dir = OBIT_TRY_IN(OpenCrash(crash), "{}", goal);
+  if (pinned) {
+    const auto make = [&] { return OpenInside(dir, kPinnedFile, O_WRONLY | O_CREAT | O_EXCL, kCrashFile); };
+    auto made = make();
+    // The mark of its owner counts for less (PinKind): whoever may takes its place.
+    if (!made && made.error().code == EEXIST && PinIn(dir, root_) == PinKind::kByOwner && IsOurs(root_)) {
+      if (::unlinkat(dir.get(), kPinnedFile, 0) < 0 && errno != ENOENT &&
+          (errno != EISDIR || ::unlinkat(dir.get(), kPinnedFile, AT_REMOVEDIR) < 0))
+        return Fail(errno, "{}: its owner has put something there", goal);
+      made = make();
+    }
+    if (!made && made.error().code != EEXIST) return std::unexpected(Error(made.error()).In(goal));
+  } else if (::unlinkat(dir.get(), kPinnedFile, 0) < 0 && errno != ENOENT) {
+    return Fail(errno, "{}", goal);
+  }
+  OBIT_TRY_IN(Sync(dir), "{}", goal);  // who pinned it relies on that
+  return {};
+}
+
+bool Store::MayExist(const CrashLocation& crash) const {
+  if (!IsLocation(crash)) return false;
+  const auto record = OpenInside(crashes_, fmt::format("{}/{}/{}", crash.day, crash.id, kRecordFile), O_PATH);
+  return record || record.error().code != ENOENT;
+}
 
 Store::Presence Store::PresenceOf(const CrashLocation& crash) const {
   if (!IsLocation(crash)) return {};

@@ -137,10 +137,10 @@ class Store {
   [[nodiscard]] Result<Repeats> LoadRepeats(const CrashLocation& crash) const;
 
   /// Removes core and program of a crash and notes that; the record stays, and all else. Makes its day look
-  /// changed, as WriteReport. To do it again changes nothing. ENOENT, EPERM: as WriteReport; with ENOENT a
-  /// core that is there without a record is gone, too. Where there is no room for the note, it comes after
-  /// the removal; what its owner put in the place of the note stays there.
-  [[nodiscard]] Result<void> RemoveCore(const CrashLocation& crash, const RemovedCore& removed) const;
+  /// changed, as WriteReport. Returns whether there was anything: to do it again changes nothing. ENOENT,
+  /// EPERM: as WriteReport; with ENOENT a core that is there without a record is gone, too. Where there is no
+  /// room for the note, it comes after the removal; what its owner put in the place of the note stays there.
+  [[nodiscard]] Result<bool> RemoveCore(const CrashLocation& crash, const RemovedCore& removed) const;
   /// ENOENT: the core was not removed. EBADMSG, EPROTONOSUPPORT: as RemovedCoreFromJson, or of another crash.
   [[nodiscard]] Result<RemovedCore> LoadRemovedCore(const CrashLocation& crash) const;
   /// Whether there is such a note, or anything else in its place, and no core. Fails if that cannot be told.

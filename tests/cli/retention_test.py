@@ -66,6 +66,15 @@ class Rm(Removal):
         self.run_obit("rm", "--user", "nobody")
         self.assertEqual(self.ids(), {plain["id"]})
 
+    def test_a_group_has_the_crashes_of_its_loop(self):
+        kept, plain = self.add(comm="looper"), self.add(comm="plain")
+        self.add_report(kept)
+        self.edit_record(self.add(comm="looper"), lambda record: record["capture"].update(
+            detail="event", outcome="event", stored_bytes=0,
+            reason=f"a crash loop: this place of the program has had 1 core, of 9 bytes; like {kept['id']}"))  # fmt: skip
+        self.run_obit("rm", "--group", "a71c")
+        self.assertEqual(self.ids(), {plain["id"]})
+
     def test_pinned_crashes_stay(self):
         pinned, other = self.add(comm="same"), self.add(comm="same")
         self.run_obit("pin", pinned["id"])

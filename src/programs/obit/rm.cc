@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "catalog/fold.h"
 #include "catalog/groups.h"
 #include "catalog/selector.h"
 #include "common.h"
@@ -134,6 +135,7 @@ ExitCode Remove(const std::string& store_path, const RemoveOptions& options) {
   if (!store) return store.error();
   auto list = ListStore(*store);
   if (!list) return list.error();
+  GroupLoops(list->crashes);  // those without a core are of the group of the one with a core
   if (by_options) return RemoveFitting(*store, list->crashes, options);
   // Those that cannot be read can be removed as well, by id. They come first: "@1" stays the newest of the
   // others.

@@ -52,6 +52,9 @@ std::expected<Wanted, ExitCode> ReadOptions(const VacuumOptions& options, std::i
   return wanted;
 }
 
+/// Plans until nothing was in the way.
+constexpr int kRoundsMax = 8;
+
 /// What goes, step by step.
 class Sweep {
  public:
@@ -64,19 +67,23 @@ class Sweep {
       kept_.crashes().back().pin = presence.pin;
       names_.push_back(ShortName(crash));
     }
+    kept_.ShareAs(ReadUserRanges());
     (void)kept_.Measure(store);  // the next list finds out by itself
   }
 
   ExitCode Run(std::int64_t now) {
-    // What cannot be removed is passed over, and something else goes in its place.
+    const auto space = DiskSpaceOf(store_.root());
+    if (!space) return Failed(space.error());
+    // What cannot be removed is passed over, and something else goes in its place. Owners can see to it that
+    // there is always something in the way.
+    int rounds = 0;
     do {
       again_ = false;
-      const auto space = DiskSpaceOf(store_.root());
-      if (!space) return Failed(space.error());
-      RetentionLimits limits = LimitsOf(wanted_.config, space->all, space->free);
+      // Some file systems free late what was removed, and a dry run removes nothing.
+      RetentionLimits limits = LimitsOf(wanted_.config, space->all, space->free + bytes_);
       if (wanted_.core_age) limits.core_age = *wanted_.core_age;
       for (const RetentionStep& step : PlanRetention(kept_.crashes(), limits, now).steps) Take(step, now);
-    } while (again_);
+    } while (again_ && ++rounds < kRoundsMax);
     Tell();
     return failed_ ? ExitCode::kFailed : ExitCode::kDone;
   }
@@ -86,7 +93,7 @@ class Sweep {
     KeptCrash& crash = kept_.crashes()[step.crash];
     const CrashLocation location = kept_.LocationOf(step.crash);
     // Who pins a crash does so since he sees that others go.
-    if (const PinKind pin = store_.PresenceOf(location).pin; pin != crash.pin) {
+    if (const PinKind pin = store_.PresenceOf(location).pin; pin != PinKind::kNone && pin != crash.pin) {
       crash.pin = pin;
       again_ = true;
       return;
@@ -100,11 +107,14 @@ class Sweep {
     const std::string why = step.why == RetentionReason::kAge && wanted_.core_age && !step.whole
                                 ? "it was older than asked for"
                                 : DescribeRemoval(step.why, step.whole, wanted_.config);
-    const auto removed =
-        dry_run_ ? Result<void>()
-        : step.whole
-            ? store_.Remove(location)
-            : store_.RemoveCore(location, {.id = location.id, .time = now, .bytes = step.frees, .why = why});
+    const auto remove = [&]() -> Result<void> {
+      if (dry_run_) return {};
+      if (step.whole) return store_.Remove(location);
+      OBIT_TRY(
+          store_.RemoveCore(location, {.id = location.id, .time = now, .bytes = step.frees, .why = why}));
+      return {};
+    };
+    const auto removed = remove();
     const bool is_left = !removed && step.whole && removed.error().code == ENOTEMPTY;
     if (!removed && !is_left && removed.error().code != ENOENT) {
       failed_ = again_ = crash.fixed = true;

@@ -1,4 +1,4 @@
-#include "server/user_ranges.h"
+#include "base/user_ranges.h"
 
 #include <algorithm>
 #include <cstdint>
