@@ -112,6 +112,18 @@ TEST_F(InspectionTest, AUserHasABudget) {
   EXPECT_THAT(Facts(5), ElementsAre("StartCapture 5 worker 0"));
 }
 
+TEST_F(InspectionTest, CrashesThatEndBeforeTheyAreDecidedTakeTheirBudget) {
+  setup_.config.user_crashes = 2;
+  Start();
+  for (const CrashKey crash : {1, 2}) {
+    (void)Arrives(crash);
+    EXPECT_THAT(On(event::ConnectionLost{crash, "it was killed"}),
+                Contains(fmt::format("Record {} failed: it was killed", crash)));
+  }
+  (void)Arrives(3);
+  EXPECT_THAT(On(event::ConnectionLost{3, "it was killed"}), Contains("Count 3 over budget"));
+}
+
 TEST_F(InspectionTest, WhatIsOverItsUnitsBudgetIsCountedWithoutFacts) {
   setup_.config.loop_cores = 1;
   setup_.config.loop_events = 9;
