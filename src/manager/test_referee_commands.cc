@@ -62,7 +62,7 @@ void Referee::ExpectFewCores(const SimulatedCrash& crash) {
   std::size_t cores = 0;
   for (const auto& [key, other] : crashes)
     if (key != crash.key && other.site == crash.site && other.captures > 0 && other.arrived > now_ - window &&
-        (other.worker || other.worker_lost || other.core_bytes > 0))
+        (other.worker || (other.worker_lost && !other.ended) || other.core_bytes > 0))
       ++cores;
   Expect(cores < 2 * most, "a site has so many cores", crash.key);
 }
