@@ -1,10 +1,12 @@
 #include "server/clerk_repeats.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/clerk_incoming.h"
 
 namespace obit {
 namespace {
@@ -19,7 +21,7 @@ constexpr std::size_t kCommittedMax = 8192;
 
 ClerkRepeats::ClerkRepeats(EventLoop& loop, const Store& store, Ledger* ledger,
                            std::function<void(const std::string&)> gone)
-    : loop_(loop), store_(store), ledger_(ledger), gone_(std::move(gone)) {}
+    : loop_(loop), store_(store), ledger_(ledger), gone_(std::move(gone)), begun_(RealtimeNow()) {}
 
 void ClerkRepeats::Start() {
   if (ledger_ == nullptr) return;
@@ -46,8 +48,14 @@ void ClerkRepeats::Stored(const Repeats& repeats) {
   if (ledger_ != nullptr) ledger_->RepeatsStored(repeats);
 }
 
+/// A crash from before this clerk is in the ledger, or in incoming/, as long as it is on its way: else it has
+/// been removed since, as by obit rm.
 bool ClerkRepeats::MayStillCome(const RepeatsOfKept& count) const {
-  return !committed_.contains(count.repeats.id) && RealtimeNow() - count.kept_time < kUntilCommitted;
+  const std::string& id = count.repeats.id;
+  if (committed_.contains(id) || RealtimeNow() - count.kept_time >= kUntilCommitted) return false;
+  if (ledger_ == nullptr || count.kept_time >= begun_ || ledger_->IsOpen(id)) return true;
+  const auto incoming = OpenIncoming(store_, id);
+  return incoming || incoming.error().code != ENOENT;
 }
 
 /// The owner can do that again and again.

@@ -47,6 +47,7 @@ class ClerkRepeats {
   const Store& store_;
   Ledger* ledger_;
   std::function<void(const std::string&)> gone_;
+  const std::int64_t begun_;                     // ns since 1970
   std::map<std::string, RepeatsOfKept> counts_;  // by id, not in the store yet
   std::string written_;                          // the id of the last one
   std::set<std::string> committed_;              // by this clerk, or found in the store

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/file_time.h"
+#include "server/facts_record.h"
 #include "server/test_clerk.h"
 #include "store/test_cores.h"
 
@@ -47,6 +48,23 @@ TEST_F(ClerkRepeatsTest, AreNotedBesideTheirCrash) {
   repeats_.Add(Count(kept, 3));
   repeats_.Add(Count(kept, 5));
   RunThrough({{[&] { return Noted(kept) == 5; }}});
+}
+
+TEST_F(ClerkRepeatsTest, WaitForNoCrashThatWasRemovedBeforeThisClerk) {
+  constexpr std::int64_t kMinute = 60'000'000'000;
+  const CrashRecord removed = SampleRecord(RealtimeNow() - kMinute);
+  CrashRecord open = removed, left = removed;
+  open.id = NewCrashId();
+  left.id = NewCrashId();
+  LedgerEntry entry;
+  SetText(entry.head.id, open.id);
+  entry.head.detail = static_cast<std::uint32_t>(Detail::kFull);
+  ASSERT_TRUE(ledger_.Note(7, entry));
+  ASSERT_TRUE(ledger_.IsOpen(open.id));
+  ASSERT_EQ(::mkdir((store_.path() + "/incoming/" + left.id).c_str(), 0700), 0);
+  for (const CrashRecord& kept : {removed, open, left}) repeats_.Add(Count(kept, 3));
+  repeats_.Finish();
+  EXPECT_THAT(gone_, ::testing::ElementsAre(removed.id));
 }
 
 TEST_F(ClerkRepeatsTest, WaitForACrashThatIsBeingCaptured) {

@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "kernel/core_pattern.h"
+#include "server/facts_record.h"
 #include "server/ledger_page.h"
 
 namespace obit {
@@ -159,6 +160,12 @@ std::vector<Ledger::Left> Ledger::LeftBy(std::uint32_t other_than_generation) co
     if (entry && IsSound(*entry)) left.push_back({slot, *entry});
   }
   return left;
+}
+
+bool Ledger::IsOpen(std::string_view id) const {
+  constexpr std::uint32_t kNobody = 0;  // managers count from 1
+  return std::ranges::any_of(LeftBy(kNobody),
+                             [id](const Left& left) { return TextIn(left.entry.head.id) == id; });
 }
 
 bool OnTmpfs(const std::string& path) {

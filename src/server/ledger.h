@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -77,6 +78,8 @@ class Ledger {
   /// What managers of other generations left open. An entry stays until Clear. Those whose id is none, or
   /// whose enumerators have no name, are left out: the file may be anybody's work.
   [[nodiscard]] std::vector<Left> LeftBy(std::uint32_t other_than_generation) const;
+  /// Whether some manager's crash of this id is open.
+  [[nodiscard]] bool IsOpen(std::string_view id) const;
   /// Repeats, whichever manager counted them, of which RepeatsStored() was not told as many.
   [[nodiscard]] std::vector<RepeatsOfKept> UnstoredRepeats() const;
   /// The store has so many of them, or will never have any.

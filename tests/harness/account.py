@@ -12,6 +12,7 @@ from . import programs, store, wait
 
 TOLD = re.compile(r"\b([0-9a-f]{16}) \S+\[\d+\] SIG\w+: (?:full|minimal|event|truncated|failed)\b")
 LOST = "crash not recorded: "
+UNNOTED = re.compile(r"\b(\d+) more crashes like ([0-9a-f]{16}), which is not in the store, were counted")
 READERS = 2  # at once
 
 
@@ -24,7 +25,8 @@ class Account:
         self.made = 0
         self.records = {}  # by id, those that were removed too
         self._removed = set()
-        self._removed_repeats = 0
+        self._removed_repeats = collections.Counter()  # by id, as far as they were noted
+        self._unnoted_repeats = collections.Counter()  # by id, of crashes that were removed, as the log told them
         self._read = set()  # ids of cores that were found to be readable
         self._log_read = 0  # bytes
         self._told, self._lost = set(), 0  # by the log so far
@@ -37,13 +39,15 @@ class Account:
         text = whole.decode(errors="replace")
         self._told.update(TOLD.findall(text))
         self._lost += text.count(LOST)
+        for count, crash in UNNOTED.findall(text):
+            self._unnoted_repeats[crash] = max(self._unnoted_repeats[crash], int(count))
 
     def lost(self):
         self._read_log()
         return self._lost
 
     def repeats(self):
-        count = self._removed_repeats
+        count = (self._removed_repeats | self._unnoted_repeats).total()
         for path in self._server.store.glob("crashes/*/*/repeats.json"):
             with contextlib.suppress(FileNotFoundError):
                 count += json.loads(path.read_text())["crashes"]
@@ -125,7 +129,7 @@ class Account:
         for record in records:
             with contextlib.suppress(FileNotFoundError):
                 path = store.directory_of(self._server.store, record) / "repeats.json"
-                self._removed_repeats += json.loads(path.read_text())["crashes"]
+                self._removed_repeats[record["id"]] += json.loads(path.read_text())["crashes"]
             self._removed.add(record["id"])
         if records:
             store.obit(self._server.store, "rm", *[record["id"] for record in records])
