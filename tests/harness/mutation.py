@@ -115,7 +115,7 @@ def _notes_of(elf, kind):
     return [note for note in elf.notes if note[0] == kind]
 
 
-# Of any ELF file.
+# Changes of any ELF file.
 
 
 def elf_header(random, content, elf):
@@ -150,7 +150,7 @@ def zeroed_page(random, content, _):
     content[at:end] = bytes(end - at)
 
 
-# Of cores.
+# Changes of cores.
 
 
 def truncated_head(random, content, elf):
@@ -276,7 +276,7 @@ CORES = {
 BEHEADING = {elf_header, program_header_bits, program_header_words, swapped_segments, truncated_head, truncated, zeroed_page}
 
 
-# Of programs.
+# Changes of programs.
 
 
 def section_header_bits(random, content, elf):

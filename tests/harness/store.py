@@ -148,7 +148,7 @@ def sealed(records):
 def _wrong_in(core, capture):
     size = os.path.getsize(core)
     full = capture["outcome"] == "full"
-    # Of one that nobody dared to read once more, only the stored size is known.
+    # For one that nobody dared to read once more, only the stored size is known.
     if size != capture["core_bytes"] and (full or capture["core_bytes"] != 0):
         return f"it has {size} bytes instead of {capture['core_bytes']}"
     try:
