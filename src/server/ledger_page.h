@@ -122,8 +122,8 @@ struct Ledger::Page {
   /// Calls `see` with each slot that has repeats, and with these.
   template <class See>
   void ForEachRepeats(See see) {
-    const auto look = [&](auto& slots) {
-      for (auto& slot : slots)
+    const auto look = [&](auto& table) {
+      for (auto& slot : table)
         if (const auto entry = slot.Repeats(); entry && IsCrashId({entry->id, sizeof entry->id}))
           see(slot, *entry);
     };
