@@ -26,22 +26,43 @@ Result<std::optional<std::size_t>> ReceiveSome(const Fd& connection, std::span<s
   }
 }
 
+constexpr std::size_t kElfBegin = 4;
+
+bool BeginsCore(std::span<const std::byte> bytes) {
+  return bytes.size() >= kElfBegin && BeginsElf(bytes.first<kElfBegin>());
+}
+
+/// Gives `handshake` what it wants of `bytes`, and returns how many that were.
+Result<std::size_t> Feed(Handshake& handshake, std::span<const std::byte> bytes) {
+  std::size_t taken = 0;
+  while (handshake.wanted() > 0 && taken < bytes.size()) {
+    const auto part = bytes.subspan(taken, std::min(handshake.wanted(), bytes.size() - taken));
+    OBIT_TRY(handshake.Receive(part));
+    taken += part.size();
+  }
+  return taken;
+}
+
 }  // namespace
+
+Result<std::optional<CoredumpRequest>> PeekRequest(const Fd& connection) {
+  std::array<std::byte, kCoredumpRequestMax> bytes;
+  const auto seen = OBIT_TRY(ReceiveSome(connection, bytes, MSG_PEEK));
+  if (!seen || BeginsCore(std::span(bytes).first(*seen))) return std::nullopt;
+  Handshake handshake;
+  (void)OBIT_TRY(Feed(handshake, std::span(bytes).first(*seen)));
+  if (handshake.state() != Handshake::State::kAnswer) return std::nullopt;
+  return handshake.request();
+}
 
 /// Looks before it takes: of a core not a byte may be missing.
 Result<CoredumpExchange::Step> CoredumpExchange::ReceiveFirst() {
   std::array<std::byte, kCoredumpRequestMax> bytes;
   const auto seen = OBIT_TRY(ReceiveSome(connection_, bytes, MSG_PEEK));
   if (!seen) return Step::kMore;
-  constexpr std::size_t kBegin = 4;
-  if (*seen >= kBegin && BeginsElf(std::span(bytes).first<kBegin>())) return Step::kCore;
+  if (BeginsCore(std::span(bytes).first(*seen))) return Step::kCore;
   begun_ = true;
-  std::size_t taken = 0;
-  while (handshake_.wanted() > 0 && taken < *seen) {
-    const auto part = std::span(bytes).subspan(taken, std::min(handshake_.wanted(), *seen - taken));
-    OBIT_TRY(handshake_.Receive(part));
-    taken += part.size();
-  }
+  const std::size_t taken = OBIT_TRY(Feed(handshake_, std::span(bytes).first(*seen)));
   (void)OBIT_TRY(ReceiveSome(connection_, std::span(bytes).first(taken), 0));  // they are there
   return handshake_.wanted() > 0 ? Receive() : Reached();
 }

@@ -1,10 +1,17 @@
 #pragma once
 
+#include <optional>
+
 #include "base/fd.h"
 #include "base/result.h"
 #include "kernel/handshake.h"
 
 namespace obit {
+
+/// The request that begins at the next byte of `connection`, which is not taken: whoever goes on from there
+/// reads it again. Nothing: there is none, or not all of it yet. Never waits. EPIPE, EBADMSG: as
+/// CoredumpExchange::Receive().
+[[nodiscard]] Result<std::optional<CoredumpRequest>> PeekRequest(const Fd& connection);
 
 /// Handshake on a connection: the server's half of a coredump socket, whoever holds it. Nothing here waits.
 /// The manager calls Receive() whenever epoll says that there is something, and Send() once it has decided;

@@ -185,5 +185,41 @@ TEST(CoredumpExchange, SendsNothingWhereNothingWouldDo) {
   EXPECT_THAT(connected.exchange.Send(CoredumpWish::kCore), FailsWith(ENOTSUP));
 }
 
+bool HasNone(const Connected& connected) {
+  const auto peeked = PeekRequest(connected.pair.first);
+  EXPECT_THAT(peeked, Succeeds());
+  return peeked && !*peeked;
+}
+
+TEST(PeekRequest, TakesNothing) {
+  const Connected connected;
+  const CoredumpRequest request{16, 16, 15};
+  const auto bytes = std::as_bytes(std::span(&request, 1));
+  EXPECT_TRUE(HasNone(connected));
+  connected.Kernel(bytes.first(8));
+  EXPECT_TRUE(HasNone(connected)) << "a part";
+  connected.Kernel(bytes.subspan(8));
+  const auto peeked = PeekRequest(connected.pair.first);
+  ASSERT_TRUE(peeked && *peeked);
+  EXPECT_EQ((*peeked)->mask, 15U);
+  EXPECT_EQ(connected.Unread(), 16U);
+}
+
+TEST(PeekRequest, ACoreHasNone) {
+  const Connected connected;
+  connected.Kernel(CoreBytes());
+  EXPECT_TRUE(HasNone(connected));
+  EXPECT_EQ(connected.Unread(), CoreBytes().size());
+}
+
+TEST(PeekRequest, FailsAsReceiveDoes) {
+  const Connected strange;
+  strange.Kernel(std::vector<std::byte>(64, std::byte{0xff}));
+  EXPECT_THAT(PeekRequest(strange.pair.first), FailsWith(EBADMSG));
+  Connected gone;
+  gone.pair.second.Reset();
+  EXPECT_THAT(PeekRequest(gone.pair.first), FailsWith(EPIPE));
+}
+
 }  // namespace
 }  // namespace obit

@@ -2,21 +2,20 @@
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "kernel/callers.h"
+#include "kernel/crash_glance.h"
 #include "kernel/ioctl_request.h"
 #include "kernel/mappings.h"
 #include "kernel/pidfd.h"
+#include "kernel/proc_text.h"
 #include "kernel/process_memory.h"
 #include "kernel/process_thread.h"
 
@@ -38,26 +37,7 @@ constexpr std::size_t kCgroupsKnown = 256;
 /// and crashes at the same place of it sooner may be counted with those before.
 constexpr std::int64_t kRecent = 100'000'000;
 
-/// In any user namespace, as far as the kernel's security modules show them.
-bool MayBeCapable(pid_t pid) {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, pid};
-  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};
-  if (::syscall(SYS_capget, &header, sets) < 0) return true;
-  return IsCapable(std::uint64_t{sets[1].permitted} << 32 | sets[0].permitted);
-}
-
 std::string PathOf(pid_t pid, std::string_view name) { return fmt::format("{}/{}", pid, name); }
-
-/// A file that /proc makes as a whole for the first read(2) (single_open() of fs/seq_file.c): no second one
-/// asks for its end.
-Result<std::string_view> ReadOnce(const Fd& proc, const std::string& path, std::span<char> room) {
-  const Fd file = OBIT_TRY(OpenAt(proc, path, O_RDONLY));
-  const ssize_t length = ::read(file.get(), room.data(), room.size());
-  if (length < 0) return Fail(errno, "read {}", path);
-  const std::string_view text(room.data(), static_cast<std::size_t>(length));
-  if (text.size() == room.size() || !text.ends_with('\n')) return Refuse(EMSGSIZE, "{} is too long", path);
-  return text;
-}
 
 /// The kernel tells with the pc where it has loaded the program, so nothing has to be asked for what crashes
 /// in its own code. What somebody has mapped over that counts as it.
@@ -68,9 +48,7 @@ std::optional<FilePlace> PlaceInProgram(const ProcessStat& stat, const FileStamp
 
 /// Where others crash for the program: in a library, or by a signal that means that it gives up, for which a
 /// program that has abort(3) in itself has one place too.
-bool IsForOthers(bool in_program, int signal) {
-  return !in_program || signal == SIGABRT || signal == SIGILL || signal == SIGTRAP;
-}
+bool IsForOthers(bool in_program, int signal) { return !in_program || MeansGivingUp(signal); }
 
 }  // namespace
 
@@ -162,6 +140,7 @@ Result<CrashPlace> CrashPlaces::Read(const PidfdInfo& known) {
   pid_t tid = pid;
   if (auto quick = QuickFacts(known, first)) {
     place.facts = std::move(*quick);
+    place.glance = GlanceAt(proc_, known, first);
   } else {
     if (!first.dumps_core()) tid = FindDumpingThread(proc_, pid);
     place.facts = ReadBriefFacts(proc_, OBIT_TRY(OpenThread(proc_, pid, tid)), pid);

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/file_stamp.h"
 #include "base/result.h"
+#include "kernel/crash_glance.h"
 #include "kernel/pidfd.h"
 #include "kernel/process.h"
 #include "kernel/process_stat.h"
@@ -35,6 +36,7 @@ struct CrashPlace {
   /// have called (CallersOf). 0: it is not looked for, or not found.
   std::uint64_t callers = 0;
   std::uint64_t resident = 0;  ///< bytes of memory that the process has
+  std::optional<CrashGlance> glance;
 };
 
 /// Reads such places by /proc. Asks no other file system.

@@ -92,6 +92,25 @@ struct NoteRepeats {
   CrashKey crash = 0;
 };
 
+// To the inspector who stands at the door (manager/door.h), and about him.
+/// Stands there from here on. DoorLeft or SeatLost follows.
+struct KeepDoor {
+  Seat seat;
+};
+/// Crashes that look like this at a glance (event::SiteFound::glance) are turned away until then,
+/// CLOCK_BOOTTIME, and counted at this place.
+struct TurnAway {
+  std::uint32_t place = 0;  ///< below kDoorPlaces
+  std::uint64_t glance = 0;
+  std::int64_t until = 0;
+};
+/// DoorSeen follows.
+struct LookAtDoor {};
+/// He is to leave. DoorLeft or SeatLost follows.
+struct LeaveDoor {
+  Seat seat;
+};
+
 /// SIGKILL. SeatLost follows once it is dead.
 struct Kill {
   Seat seat;
@@ -125,7 +144,7 @@ using Command =
     std::variant<command::AskSite, command::AskFacts, command::AskActivity, command::Answer, command::Release,
                  command::KillProcess, command::StartCapture, command::StartRecovery, command::Record,
                  command::Commit, command::KeepWithoutCore, command::Count, command::NoteRepeats,
-                 command::Kill, command::LeaveBehind, command::Forget, command::HoldJobs, command::Say,
-                 command::Stopped>;
+                 command::KeepDoor, command::TurnAway, command::LookAtDoor, command::LeaveDoor, command::Kill,
+                 command::LeaveBehind, command::Forget, command::HoldJobs, command::Say, command::Stopped>;
 
 }  // namespace obit

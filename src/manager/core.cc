@@ -21,7 +21,8 @@ Manager::Core::Core(Setup setup, Progress progress)
              .budgets = Budgets(state_.setup.site_key)},
       seats_(state_),
       inspectors_(state_, seats_),
-      inspection_(state_, inspectors_),
+      door_(state_, seats_),
+      inspection_(state_, inspectors_, door_),
       released_(state_, inspectors_),
       endings_(state_, released_),
       captures_(state_, seats_, endings_, std::move(progress)) {
@@ -33,8 +34,8 @@ std::vector<Command> Manager::Core::On(const Event& event, std::int64_t now) {
   std::visit([this](const auto& kind) { On(kind); }, event);
   Advance();
   HoldJobs();
-  if (state_.stopping && state_.crashes.empty() && !std::exchange(stopped_, true))
-    state_.Do(command::Stopped{});
+  const bool over = state_.crashes.empty() && ((!door_.open() && door_.seen()) || state_.stop_over);
+  if (state_.stopping && over && !std::exchange(stopped_, true)) state_.Do(command::Stopped{});
   return std::exchange(state_.commands, {});
 }
 
@@ -52,6 +53,8 @@ void Manager::Core::Advance() {
     more = Next() <= state_.now;
     if (state_.now >= stop_at_) {
       StopIsOver();
+    } else if (state_.now >= door_.Next()) {
+      door_.Look();
     } else if (const auto seat = seats_.waits.TakeDue(state_.now)) {
       WaitedLong(*seats_.Find(*seat));
     } else if (const auto key = state_.waits.TakeDue(state_.now)) {
@@ -99,7 +102,7 @@ std::int64_t Manager::Core::NextWakeup() const {
 }
 
 std::int64_t Manager::Core::Next() const {
-  return std::min({stop_at_, seats_.waits.Next(), state_.waits.Next(), captures_.NextTry()});
+  return std::min({stop_at_, seats_.waits.Next(), state_.waits.Next(), captures_.NextTry(), door_.Next()});
 }
 
 std::int64_t Manager::Core::WaitsUntil(const OpenCrash& crash) const {
@@ -139,6 +142,7 @@ void Manager::Core::WaitedLong(OpenCrash& crash) {
 void Manager::Core::WaitedLong(Sitter& sitter) {
   if (sitter.seat.role == Role::kWorker) return captures_.Look(sitter);
   if (sitter.state == Sitter::State::kKilled) return seats_.Undead(sitter);
+  if (sitter.task == Task::kDoor) return door_.Overdue(sitter);
   const CrashKey crash = sitter.crash;
   inspectors_.Overdue(sitter);
   Unanswered(crash, sitter.task);
@@ -163,6 +167,9 @@ void Manager::Core::On(const event::SeatReady& ready) {
 void Manager::Core::On(const event::SeatLost& lost) {
   if (lost.seat.role == Role::kPump) return captures_.PumpLost(lost.seat);
   const auto sitter = seats_.Lose(lost.seat);
+  if (sitter && sitter->seat.role == Role::kInspector && sitter->task == Task::kDoor &&
+      sitter->state != Sitter::State::kIdle)
+    return door_.Lost(lost.seat);
   if (!sitter || sitter->crash == 0) return;
   if (sitter->seat.role == Role::kWorker) return captures_.Lost(*sitter, lost.why);
   inspectors_.Died(*sitter);
@@ -207,12 +214,14 @@ void Manager::Core::On(const event::Stopping&) {
   if (std::exchange(state_.stopping, true)) return;
   stop_at_ = state_.now + state_.limits().stop.count();
   captures_.DropAbandoned();
+  door_.Leave();
 }
 
 void Manager::Core::StopIsOver() {
   const std::string why = "obitd was stopping";
   stop_at_ = INT64_MAX;
   state_.stop_over = true;
+  door_.LeaveNow();
   for (auto& [key, crash] : state_.crashes) {
     switch (crash.stage) {
       case Stage::kArriving:

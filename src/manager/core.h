@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "manager/captures.h"
+#include "manager/door.h"
 #include "manager/endings.h"
 #include "manager/inspection.h"
 #include "manager/inspectors.h"
@@ -45,6 +46,8 @@ class Manager::Core {
   void On(const event::SiteFound& found) { inspection_.On(found); }
   void On(const event::FactsFound& found) { inspection_.On(found); }
   void On(const event::ActivityFound& found) { released_.On(found); }
+  void On(const event::DoorSeen& seen) { door_.On(seen); }
+  void On(const event::DoorLeft& left) { door_.On(left); }
   void On(const event::HandoverFailed& failed) { captures_.On(failed); }
   void On(const event::CaptureReleased& released) { captures_.On(released); }
   void On(const event::CaptureEnded& ended) { captures_.On(ended); }
@@ -75,6 +78,7 @@ class Manager::Core {
   PatientClock clock_;
   Seats seats_;
   Inspectors inspectors_;
+  Door door_;
   Inspection inspection_;
   ReleaseWatch released_;
   Endings endings_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,6 +18,9 @@
 #include "manager/times.h"
 
 namespace obit {
+
+/// At the door, so many sites are told from each other (manager/door.h).
+inline constexpr std::size_t kDoorPlaces = 16;
 
 /// What happens to the manager. Times are nanoseconds of CLOCK_MONOTONIC unless a name says otherwise.
 namespace event {
@@ -59,6 +64,7 @@ struct SiteFound {
   std::optional<CrashSite> site;
   std::int64_t boottime = 0;   ///< now, CLOCK_BOOTTIME
   std::uint64_t resident = 0;  ///< bytes of memory that the process has
+  std::uint64_t glance = 0;    ///< by which such a crash is known at the door; 0: it is not
 };
 /// What AskFacts brought so far. The texts are kept by whoever calls.
 struct FactsFound {
@@ -74,6 +80,21 @@ struct ActivityFound {
   bool known = false;
   std::uint64_t cpu_ticks = 0;
   bool runs = false;
+};
+
+/// What was counted at the door. Told before each SiteFound while somebody stands there: what was turned away
+/// came first.
+struct DoorSeen {
+  struct Place {
+    std::uint64_t crashes = 0;  ///< in all, of whichever sites: never less than before
+    std::int64_t last = 0;      ///< ns since 1970
+  };
+  std::array<Place, kDoorPlaces> places{};
+  bool moves = true;  ///< nothing waits there, or something was done since this was told before
+};
+/// An inspector has left the door, and is free.
+struct DoorLeft {
+  Seat seat;
 };
 
 /// Who sits there is ready for work: an inspector at once, and by itself after each answer; a worker each
@@ -142,10 +163,11 @@ struct Tick {};
 
 }  // namespace event
 
-using Event = std::variant<event::Arrived, event::RequestRead, event::MarkRead, event::ConnectionLost,
-                           event::ProcessExited, event::SiteFound, event::FactsFound, event::ActivityFound,
-                           event::SeatReady, event::SeatLost, event::HandoverFailed, event::CaptureReleased,
-                           event::CaptureEnded, event::OrderDone, event::Abandoned, event::KeptIsGone,
-                           event::Configured, event::Stopping, event::Tick>;
+using Event =
+    std::variant<event::Arrived, event::RequestRead, event::MarkRead, event::ConnectionLost,
+                 event::ProcessExited, event::SiteFound, event::FactsFound, event::ActivityFound,
+                 event::DoorSeen, event::DoorLeft, event::SeatReady, event::SeatLost, event::HandoverFailed,
+                 event::CaptureReleased, event::CaptureEnded, event::OrderDone, event::Abandoned,
+                 event::KeptIsGone, event::Configured, event::Stopping, event::Tick>;
 
 }  // namespace obit

@@ -100,6 +100,7 @@ void Inspection::Judge(OpenCrash& crash, const event::SiteFound& found) {
     case CrashSites::Verdict::kCount:
       crash.repeat = true;
       state_.Do(command::NoteRepeats{crash.key});
+      door_.Counted(judgement.at, found.glance, found.boottime);
       if (judgement.verdict == CrashSites::Verdict::kCount) return;
       state_.Say(Severity::kNotice,
                  "{}[{}] {}: a crash loop: {} of them are kept, the others are counted, for {} s at most",

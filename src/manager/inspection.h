@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "manager/door.h"
 #include "manager/events.h"
 #include "manager/fair_queue.h"
 #include "manager/inspectors.h"
@@ -13,7 +14,8 @@ namespace obit {
 /// facts, first those that cannot hang who looks. A crash goes on without what does not come in time.
 class Inspection {
  public:
-  Inspection(ManagerState& state, Inspectors& inspectors) : state_(state), inspectors_(inspectors) {}
+  Inspection(ManagerState& state, Inspectors& inspectors, Door& door)
+      : state_(state), inspectors_(inspectors), door_(door) {}
 
   void Begin(OpenCrash& crash);
   /// Nothing more is asked about this crash.
@@ -36,6 +38,7 @@ class Inspection {
 
   ManagerState& state_;
   Inspectors& inspectors_;
+  Door& door_;
   FairQueue waiting_;
 };
 

@@ -60,6 +60,14 @@ void Seats::DropSurplus() {
     if (sitter.state != Sitter::State::kBusy) KillIfUnneeded(sitter);
 }
 
+void Seats::BeginDoor(Sitter& sitter) {
+  sitter.state = Sitter::State::kBusy;
+  sitter.task = Sitter::Task::kDoor;
+  sitter.crash = 0;
+  sitter.user.reset();
+  sitter.started = sitter.progressed = state_.now;
+}
+
 /// One that has nothing to do has had its last task.
 void Seats::KillIfUnneeded(Sitter& sitter) {
   if (sitter.left_behind) Kill(sitter, "another has its seat");
@@ -106,6 +114,13 @@ void Seats::LeaveBehind(Sitter& sitter, const std::string& why) {
 std::size_t Seats::InspectorsOf(User user) const {
   return Count(
       [&](const Sitter& sitter) { return sitter.seat.role == Role::kInspector && sitter.user == user; });
+}
+
+std::size_t Seats::Inspectors() const {
+  return Count([](const Sitter& sitter) {
+    return sitter.seat.role == Role::kInspector && sitter.state != Sitter::State::kKilled &&
+           !sitter.left_behind;
+  });
 }
 
 std::size_t Seats::WorkersOf(User user) const {

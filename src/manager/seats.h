@@ -19,7 +19,7 @@ struct Sitter {
     kPreparing,  ///< a worker that is done, and not ready for the next
     kKilled,     ///< SIGKILL was sent
   };
-  enum class Task : std::uint8_t { kSite, kFacts, kActivity, kCapture, kRecovery };
+  enum class Task : std::uint8_t { kSite, kFacts, kActivity, kDoor, kCapture, kRecovery };
 
   Seat seat;
   State state = State::kIdle;
@@ -57,6 +57,8 @@ class Seats {
     return nullptr;
   }
   void Begin(Sitter& sitter, Sitter::Task task, const OpenCrash& crash);
+  /// The same of a task that is about no crash.
+  void BeginDoor(Sitter& sitter);
   /// It has done its task.
   void Done(Sitter& sitter);
   /// There are fewer workers' seats now: who sits in the others ends with his task.
@@ -74,6 +76,8 @@ class Seats {
   /// Inspectors that this user keeps from others, whether alive or not dead yet; workers' seats that he has;
   /// and workers that were killed over his crashes, lost their seats, and do not die.
   [[nodiscard]] std::size_t InspectorsOf(User user) const;
+  /// Those that can be asked, be it later.
+  [[nodiscard]] std::size_t Inspectors() const;
   [[nodiscard]] std::size_t WorkersOf(User user) const;
   [[nodiscard]] std::size_t UndeadWorkersOf(User user) const;
   [[nodiscard]] std::size_t Recoveries() const;

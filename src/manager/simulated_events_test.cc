@@ -22,6 +22,8 @@ bool Simulation::StillTrue(const Happening& happening) {
     case What::kFirstFacts:
     case What::kFacts:
     case What::kActivity:
+    case What::kAtDoor:
+    case What::kDoorLeft:
     case What::kHandoverFails:
     case What::kWorks:
     case What::kReleases:
@@ -91,7 +93,10 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
     case What::kSite: {
       if (random_.Chance(20)) return event::SiteFound{key, seat};
       CrashSite site{.signal = 11, .offset = static_cast<std::uint64_t>(random_.Below(2)), .comm = "a"};
-      return event::SiteFound{key, seat, site, now_, static_cast<std::uint64_t>(random_.Below(1 << 28))};
+      if (loops_ && random_.Chance(90)) site.offset = 0;
+      const std::uint64_t glance = random_.Chance(90) ? site.offset + 1 : 0;
+      return event::SiteFound{key,   seat, site, now_, static_cast<std::uint64_t>(random_.Below(1 << 28)),
+                              glance};
     }
     case What::kFirstFacts:
       return event::FactsFound{key, seat, false};
@@ -104,6 +109,15 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
       if (works) mood.ticks += static_cast<std::uint64_t>(random_.Below(3));
       return event::ActivityFound{key, seat, !Bad(key, 20), mood.ticks, works && random_.Chance(50)};
     }
+    case What::kAtDoor: {
+      DoorPlace& place = door_[static_cast<std::size_t>(random_.Below(kDoorPlaces))];
+      if (now_ < place.until) place.crashes += static_cast<std::uint64_t>(random_.Below(4));
+      return std::nullopt;
+    }
+    case What::kDoorSeen:
+      return DoorSeen();
+    case What::kDoorLeft:
+      return event::DoorLeft{seat};
     case What::kReady:
       return event::SeatReady{seat};
     case What::kDies:
@@ -164,6 +178,12 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
   return std::nullopt;
 }
 
+Event Simulation::DoorSeen() {
+  event::DoorSeen seen{.moves = keeper_moves_};
+  for (std::size_t i = 0; i < door_.size(); ++i) seen.places[i] = {door_[i].crashes, now_};
+  return seen;
+}
+
 /// What no honest inspector or worker says.
 Event Simulation::ALie() {
   const CrashKey crash = static_cast<CrashKey>(random_.Below(static_cast<std::int64_t>(last_crash_) + 2));
@@ -212,6 +232,7 @@ void Simulation::Happen(const Happening& happening) {
     const auto* lost = std::get_if<event::SeatLost>(&*event);
     const SimulatedSitter* sitter = lost != nullptr ? referee_->Find(lost->seat) : nullptr;
     const bool vacant = sitter != nullptr && !sitter->left_behind;
+    if (happening.what == What::kSite) Tell(DoorSeen());
     Tell(*event);
     if (vacant) Replace(lost->seat);
   }
@@ -237,6 +258,9 @@ void Simulation::Follow(const Happening& happening) {
       break;
     case What::kWorks:
       WorkOn(happening.seat, key);
+      break;
+    case What::kAtDoor:
+      StandAtDoor(happening.seat);
       break;
     case What::kStores:
     case What::kFails: {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "manager/door.h"
 #include "manager/test_simulator.h"
 #include "manager/test_support.h"
 
@@ -42,6 +43,8 @@ void Simulation::Prepare() {
   worker_trouble_ = random_.Of({0, 20, 70});
   clerk_trouble_ = random_.Of({0, 20});
   jumps_ = fair_ ? 0 : random_.Of({0, 0, 0, 3});
+  loops_ = !fair_ && random_.Chance(4);
+  if (loops_) setup_.config.loop_cores = setup_.config.loop_events = 1;
   referee_ = std::make_unique<Referee>(setup_);
   referee_->fair = fair_;
   manager_ = std::make_unique<Manager>(setup_, [this](const Seat& seat) {
@@ -58,6 +61,10 @@ void Simulation::Prepare() {
     At(arrives, What::kArrives);
     arrives += random_.Of({0L, Soon(), random_.Below(3 * kSecond)});
   }
+  if (loops_)
+    for (int i = 0; i < 60; ++i) At(arrives += random_.Below(12 * kMillisecond), What::kArrives);
+  for (DoorPlace& place : door_) place.crashes = static_cast<std::uint64_t>(random_.Below(3));
+  At(0, What::kDoorSeen);
   const auto sometimes = [&](int percent, What what) {
     if (random_.Chance(percent)) At(random_.Below(arrives + 2 * kSecond), what);
   };
@@ -133,6 +140,33 @@ void Simulation::React(const command::AskFacts& ask) {
 void Simulation::React(const command::AskActivity& ask) {
   const bool bad = Bad(ask.crash, inspector_trouble_ / 4);
   At(Delay(bad), bad && random_.Chance(50) ? What::kDies : What::kActivity, ask.crash, ask.seat);
+}
+
+void Simulation::React(const command::KeepDoor& keep) {
+  keeper_ = keep.seat;
+  keeper_moves_ = true;
+  keeper_stays_ = random_.Chance(inspector_trouble_ / 4);
+  StandAtDoor(keep.seat);
+}
+
+/// What who is there does next.
+void Simulation::StandAtDoor(const Seat& keeper) {
+  if (!calm_ && random_.Chance(inspector_trouble_ / 20)) {
+    keeper_moves_ = false;
+    if (random_.Chance(50)) At(random_.Below(kSecond), What::kDies, 0, keeper);
+    return;
+  }
+  auto until = std::ranges::max(door_, {}, &DoorPlace::until).until + Door::kMoment;
+  if (keeper_stays_) until = INT64_MAX;
+  At(random_.Below(20 * kMillisecond), now_ >= until ? What::kDoorLeft : What::kAtDoor, 0, keeper);
+}
+
+void Simulation::React(const command::TurnAway& turn) { door_.at(turn.place).until = turn.until; }
+
+void Simulation::React(const command::LookAtDoor&) { At(kAtOnce - now_, What::kDoorSeen); }
+
+void Simulation::React(const command::LeaveDoor& leave) {
+  if (keeper_moves_) At(Soon(), What::kDoorLeft, 0, leave.seat);
 }
 
 void Simulation::React(const command::Answer& answer) {

@@ -163,7 +163,7 @@ void Referee::On(const event::SeatLost& lost) {
   if (sitter == nullptr) return;
   if (lost.seat.role == Role::kWorker)
     LoseWorker(*sitter);
-  else if (sitter->task != Task::kNone && !sitter->killed) {
+  else if (sitter->user && sitter->task != Task::kNone && !sitter->killed) {
     strikes_.push_back({*sitter->user, sitter->seat, now_});
     LoseQuestion(*sitter);
   }

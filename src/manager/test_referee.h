@@ -2,6 +2,7 @@
 
 // For tests. Included by them only.
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -55,7 +56,7 @@ struct SimulatedCrash {
 
 /// Who sits somewhere, or sat there and is not dead.
 struct SimulatedSitter {
-  enum class Task { kNone, kSite, kFacts, kActivity, kCapture, kRecovery };
+  enum class Task { kNone, kSite, kFacts, kActivity, kDoor, kCapture, kRecovery };
   Seat seat;
   bool idle = true, left_behind = false, killed = false;
   bool hangs_up = false;  // a task could not be given to it
@@ -114,6 +115,8 @@ class Referee {
   void On(const event::SiteFound& found);
   void On(const event::FactsFound& found);
   void On(const event::ActivityFound& found);
+  void On(const event::DoorSeen& seen);
+  void On(const event::DoorLeft& left);
   void On(const event::SeatReady& ready);
   void On(const event::SeatLost& lost);
   void On(const event::HandoverFailed& failed);
@@ -121,7 +124,7 @@ class Referee {
   void On(const event::CaptureEnded& ended);
   void On(const event::OrderDone& done);
   void On(const event::Abandoned& abandoned);
-  void On(const event::KeptIsGone&) {}
+  void On(const event::KeptIsGone&) { kept_is_gone_ = true; }
   void On(const event::Configured& configured);
   void On(const event::Stopping&) { stop_at_ = now_ + setup_.limits.stop.count(); }
   void On(const event::Tick&) {}
@@ -139,6 +142,10 @@ class Referee {
   void On(const command::KeepWithoutCore& keep);
   void On(const command::Count& count);
   void On(const command::NoteRepeats& note);
+  void On(const command::KeepDoor& keep);
+  void On(const command::TurnAway& turn);
+  void On(const command::LookAtDoor&) {}
+  void On(const command::LeaveDoor& leave);
   void On(const command::Kill& kill);
   void On(const command::LeaveBehind& leave);
   void On(const command::Forget& forget);
@@ -187,6 +194,8 @@ class Referee {
   }
   void JudgeTimes(const SimulatedCrash& crash);
   void JudgeTimes(const SimulatedSitter& sitter);
+  void JudgeKeeper(const SimulatedSitter& keeper);
+  void ExpectKeeperHadTime(const SimulatedSitter& keeper);
 
   Manager::Setup setup_;
   ManagerLimits loosest_, tightest_;  // that were ever in force
@@ -212,6 +221,11 @@ class Referee {
   };
   std::vector<Strike> strikes_;
   std::uint64_t counted_repeats_ = 0;
+  std::array<std::uint64_t, kDoorPlaces> door_counted_{};
+  std::uint64_t counted_at_door_ = 0;
+  std::int64_t door_moved_ = 0, granted_ = 0;
+  bool door_known_ = false, door_unseen_ = false, told_to_leave_ = false;
+  bool kept_is_gone_ = false;  // some crash after which others were counted
   bool jobs_held_ = false, stopped_ = false;
   std::string wrong_;
 };

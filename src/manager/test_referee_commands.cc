@@ -271,7 +271,9 @@ void Referee::On(const command::StartRecovery& start) {
 void Referee::On(const command::Kill& kill) {
   SimulatedSitter* sitter = Find(kill.seat);
   if (sitter == nullptr || sitter->killed) return Wrong("Kill of one who is dead");
-  if (kill.seat.role == Role::kInspector) {
+  if (kill.seat.role == Role::kInspector && sitter->task == Task::kDoor) {
+    ExpectKeeperHadTime(*sitter);
+  } else if (kill.seat.role == Role::kInspector) {
     const auto time = sitter->task == Task::kSite ? tightest_.site
                       : sitter->first != 0        ? tightest_.risky
                                                   : tightest_.safe;

@@ -119,6 +119,12 @@ void Referee::On(const command::Stopped&) {
   Expect(stop_at_ != INT64_MAX && !stopped_, "it stops once, when it has to");
   Expect(std::ranges::all_of(crashes, [](const auto& crash) { return crash.second.forgotten; }),
          "nothing is open");
+  Expect(StopOver() || std::ranges::none_of(sitters,
+                                            [](const SimulatedSitter& sitter) {
+                                              return sitter.task == Task::kDoor && !sitter.killed;
+                                            }),
+         "nobody is at the door");
+  Expect(StopOver() || !door_unseen_, "what was counted at the door is known");
   stopped_ = true;
 }
 

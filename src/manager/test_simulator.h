@@ -2,6 +2,7 @@
 
 // For tests. Included by them only.
 
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <initializer_list>
@@ -68,6 +69,9 @@ class Simulation {
     kFirstFacts,
     kFacts,
     kActivity,
+    kAtDoor,
+    kDoorSeen,
+    kDoorLeft,
     kReady,
     kDies,
     kHandoverFails,
@@ -110,12 +114,18 @@ class Simulation {
   bool StillTrue(const Happening& happening);
   [[nodiscard]] std::optional<Event> EventOf(const Happening& happening);
   [[nodiscard]] Event ALie();
+  [[nodiscard]] Event DoorSeen();
+  void StandAtDoor(const Seat& keeper);
   void Tell(const Event& event);
   void Follow(const Happening& happening);
 
   void React(const command::AskSite& ask);
   void React(const command::AskFacts& ask);
   void React(const command::AskActivity& ask);
+  void React(const command::KeepDoor& keep);
+  void React(const command::TurnAway& turn);
+  void React(const command::LookAtDoor& look);
+  void React(const command::LeaveDoor& leave);
   void React(const command::Answer& answer);
   void React(const command::Release& release);
   void React(const command::KillProcess& kill);
@@ -147,6 +157,7 @@ class Simulation {
 
   Random random_;
   bool crowded_ = false;  // by one user's crashes
+  bool loops_ = false;    // all crashes are of one program
   bool tells_ = false, fair_ = false, stops_ = false, manager_stopping_ = false, calm_ = false;
   int trouble_ = 0, inspector_trouble_ = 0, worker_trouble_ = 0, clerk_trouble_ = 0, jumps_ = 0;
   Manager::Setup setup_;
@@ -154,6 +165,13 @@ class Simulation {
   std::unique_ptr<Manager> manager_;
   std::priority_queue<Happening, std::vector<Happening>, std::greater<>> happenings_;
   std::map<CrashKey, Mood> moods_;
+  struct DoorPlace {
+    std::int64_t until = 0;
+    std::uint64_t crashes = 0;
+  };
+  std::array<DoorPlace, kDoorPlaces> door_;
+  std::optional<Seat> keeper_;
+  bool keeper_moves_ = true, keeper_stays_ = false;
   std::int64_t now_ = 1'000'000'000;
   CrashKey last_crash_ = 0;
   std::uint64_t told_ = 0;

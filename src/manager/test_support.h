@@ -28,10 +28,10 @@ inline std::string TextOf(const Seat& seat) {
 /// "SeatLost worker 0", "MarkRead 1".
 inline std::string TextOf(const Event& event) {
   static constexpr std::array<const char*, std::variant_size_v<Event>> kNames{
-      "Arrived",      "RequestRead",   "MarkRead",  "ConnectionLost", "ProcessExited",  "SiteFound",
-      "FactsFound",   "ActivityFound", "SeatReady", "SeatLost",       "HandoverFailed", "CaptureReleased",
-      "CaptureEnded", "OrderDone",     "Abandoned", "KeptIsGone",     "Configured",     "Stopping",
-      "Tick"};
+      "Arrived",        "RequestRead",     "MarkRead",     "ConnectionLost", "ProcessExited", "SiteFound",
+      "FactsFound",     "ActivityFound",   "DoorSeen",     "DoorLeft",       "SeatReady",     "SeatLost",
+      "HandoverFailed", "CaptureReleased", "CaptureEnded", "OrderDone",      "Abandoned",     "KeptIsGone",
+      "Configured",     "Stopping",        "Tick"};
   std::string text = kNames.at(event.index());
   std::visit(
       [&](const auto& kind) {
@@ -83,6 +83,12 @@ struct TextOfCommand {
   std::string operator()(const command::NoteRepeats& c) const {
     return fmt::format("NoteRepeats {}", c.crash);
   }
+  std::string operator()(const command::KeepDoor& c) const { return "KeepDoor " + TextOf(c.seat); }
+  std::string operator()(const command::TurnAway& c) const {
+    return fmt::format("TurnAway {} at {}", c.glance, c.place);
+  }
+  std::string operator()(const command::LookAtDoor&) const { return "LookAtDoor"; }
+  std::string operator()(const command::LeaveDoor& c) const { return "LeaveDoor " + TextOf(c.seat); }
   std::string operator()(const command::Kill& c) const { return "Kill " + TextOf(c.seat); }
   std::string operator()(const command::LeaveBehind& c) const { return "LeaveBehind " + TextOf(c.seat); }
   std::string operator()(const command::Forget& c) const {

@@ -174,13 +174,63 @@ CrashSites::Judgement CrashSites::Judge(const Crash& crash, const Config& config
     judgement.verdict = Verdict::kEvent;
     judgement.ticket = {index, false, mark.window};
   } else {
-    if (++state.repeats == 1) state.first = crash.time;
-    state.last = crash.time;
-    if (!std::exchange(mark.untold, true)) untold_.push_back(index);
+    Count(index, 1, crash.time, crash.time);
     judgement.verdict = std::exchange(state.is_loop, 1) == 0 ? Verdict::kLoopBegins : Verdict::kCount;
   }
   judgement.state = state;
+  judgement.at = {index, mark.window};
   return judgement;
+}
+
+void CrashSites::Count(std::uint32_t index, std::uint64_t crashes, std::int64_t first, std::int64_t last) {
+  SiteState& state = states_[index];
+  if (state.repeats == 0) state.first = first;
+  state.repeats += crashes;
+  state.last = last;
+  if (!std::exchange(marks_[index].untold, true)) untold_.push_back(index);
+}
+
+/// Null: its window is over.
+SiteState* CrashSites::StateAt(const Whereabouts& at) {
+  const bool is_there = at.window != 0 && at.state < marks_.size() && marks_[at.state].window == at.window;
+  return is_there ? &states_[at.state] : nullptr;
+}
+
+CrashSites::DoorPlace& CrashSites::PlaceAt(std::uint32_t place) {
+  if (place >= doors_.size()) doors_.resize(place + 1);
+  return doors_[place];
+}
+
+void CrashSites::SendToDoor(const Whereabouts& at, std::uint32_t place, std::uint64_t counted) {
+  SiteState* state = StateAt(at);
+  DoorPlace& door = PlaceAt(place);
+  if (state == nullptr || door.at == at) return;
+  if (SiteState* before = StateAt(door.at)) {
+    before->door_place = 0;
+    Changed(door.at.state);
+  }
+  if (state->door_place != 0) PlaceAt(state->door_place - 1).at = {};
+  PlaceAt(place) = {at, counted};
+  state->door_place = place + 1;
+  state->door_counted = counted;
+  Changed(at.state);
+}
+
+std::uint64_t CrashSites::CountedAtDoor(std::uint32_t place, std::uint64_t counted, std::int64_t last) {
+  DoorPlace& door = PlaceAt(place);
+  if (counted <= door.counted) return 0;
+  const std::uint64_t more = counted - std::exchange(door.counted, counted);
+  if (SiteState* state = StateAt(door.at)) {
+    if (state->has_kept()) Count(door.at.state, more, last, last);
+    state->door_counted = counted;
+    Changed(door.at.state);
+  }
+  return more;
+}
+
+std::int64_t CrashSites::UntilOf(const Whereabouts& at) const {
+  const bool is_there = at.window != 0 && at.state < marks_.size() && marks_[at.state].window == at.window;
+  return is_there ? states_[at.state].until : 0;
 }
 
 void CrashSites::Ended(const Ticket& ticket, std::uint64_t bytes) {
@@ -235,6 +285,10 @@ void CrashSites::Restore(std::span<const SiteState> states) {
     ++per_share_[taken.share];
     states_.push_back(taken);
     marks_.push_back({.window = ++windows_});
+    constexpr std::uint32_t kPlacesMax = 64;  // whatever stands there
+    if (taken.door_place != 0 && taken.door_place <= kPlacesMax)
+      PlaceAt(taken.door_place - 1) = {{static_cast<std::uint32_t>(states_.size() - 1), windows_},
+                                       taken.door_counted};
   }
 }
 

@@ -47,6 +47,10 @@ struct SiteState {
   std::int64_t kept_time = 0;
   std::uint64_t repeats = 0;
   std::int64_t first = 0, last = 0;  ///< of the repeats
+  /// The place where its crashes are turned away (CrashSites::SendToDoor), counted from 1; 0: none.
+  std::uint32_t door_place = 0;
+  std::uint32_t padding = 0;
+  std::uint64_t door_counted = 0;  ///< how many that place had counted, of whichever sites, when it was asked
 
   [[nodiscard]] bool has_kept() const { return kept_id[0] != '\0'; }
   [[nodiscard]] std::string_view kept() const { return {kept_id, ::strnlen(kept_id, sizeof kept_id)}; }
@@ -100,6 +104,12 @@ class CrashSites {
     std::uint64_t window = 0;    ///< 0: none
     std::uint64_t promised = 0;  ///< bytes
   };
+  /// A state in its present window.
+  struct Whereabouts {
+    std::uint32_t state = 0;
+    std::uint64_t window = 0;  ///< 0: none
+    auto operator<=>(const Whereabouts&) const = default;
+  };
   /// Why a crash that is recorded has no core.
   enum class Bound : std::uint8_t { kCores, kBytes, kRecords };
   struct Judgement {
@@ -108,6 +118,7 @@ class CrashSites {
     Ticket ticket;
     std::string like;  ///< the crash that those without a core come after, if there is one
     SiteState state;   ///< of the site, with this crash
+    Whereabouts at;    ///< of that
   };
   [[nodiscard]] Judgement Judge(const Crash& crash, const Config& config);
   /// What the core of such a crash came to, bytes on the disk. 0: there is none, so another one may have it.
@@ -119,6 +130,15 @@ class CrashSites {
   /// The crash `id`, which others are counted after, is not there any more: the next one of its site is kept,
   /// though not with one more core.
   void Forget(std::string_view id);
+
+  /// From here on crashes of this state are counted elsewhere too, at a place (from 0) that has counted so
+  /// many before, of others. A state has one place at most, and so has a place.
+  void SendToDoor(const Whereabouts& at, std::uint32_t place, std::uint64_t counted);
+  /// That place has counted so many now, the last of them at `last`, ns since 1970. How many more that are
+  /// than before: of a window that is over nobody's.
+  std::uint64_t CountedAtDoor(std::uint32_t place, std::uint64_t counted, std::int64_t last);
+  /// When the window ends; 0: it has.
+  [[nodiscard]] std::int64_t UntilOf(const Whereabouts& at) const;
 
   /// The counts that have changed since the last call.
   [[nodiscard]] std::vector<RepeatsOfKept> TakeRepeats();
@@ -140,6 +160,10 @@ class CrashSites {
     bool changed = false;      // since TakeChanged
     bool untold = false;       // its count, since TakeRepeats
   };
+  struct DoorPlace {
+    Whereabouts at;
+    std::uint64_t counted = 0;
+  };
   [[nodiscard]] std::uint32_t StateOf(const Crash& crash, const Config& config);
   [[nodiscard]] std::uint32_t Take(std::uint64_t key, uid_t share, std::int64_t now, std::uint32_t but);
   [[nodiscard]] std::uint32_t Victim(std::int64_t now, std::uint32_t but);
@@ -147,6 +171,9 @@ class CrashSites {
   void Begin(std::uint32_t index, std::int64_t until, std::uint64_t variant);
   void NoteKept(std::uint32_t index, std::string_view id, std::int64_t time);
   void EndCount(std::uint32_t index);
+  [[nodiscard]] SiteState* StateAt(const Whereabouts& at);
+  [[nodiscard]] DoorPlace& PlaceAt(std::uint32_t place);
+  void Count(std::uint32_t index, std::uint64_t crashes, std::int64_t first, std::int64_t last);
   void Changed(std::uint32_t index);
 
   static constexpr std::uint32_t kNone = UINT32_MAX;
@@ -154,6 +181,7 @@ class CrashSites {
   HashKey key_;
   std::vector<SiteState> states_;
   std::vector<Mark> marks_;                                 // of the states
+  std::vector<DoorPlace> doors_;                            // by their numbers
   std::unordered_map<std::uint64_t, std::uint32_t> known_;  // states, by their keys
   std::unordered_map<uid_t, std::uint32_t> per_share_;      // how many states each has
   std::vector<std::uint32_t> changed_, untold_;             // states; may name some whose mark is gone

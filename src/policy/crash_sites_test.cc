@@ -370,5 +370,89 @@ TEST_P(AnyCrashes, NoWindowHasMoreThanItsBoundsAndAllIsCounted) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, AnyCrashes, ::testing::Range(1, 40));
 
+class CrashSitesDoorTest : public CrashSitesTest {
+ protected:
+  /// A site whose crashes are only counted; one was.
+  CrashSites::Whereabouts Counted(const CrashSite& site = {}) {
+    for (;;)
+      if (const auto judgement = Judge(0, site); judgement.verdict == Verdict::kCount) return judgement.at;
+  }
+  std::uint64_t Repeats() {
+    std::uint64_t all = 0;
+    for (const RepeatsOfKept& one : sites_.TakeRepeats()) all += one.repeats.crashes;
+    return all;
+  }
+  void GoOnWithAnother() {
+    sites_.TakeChanged([&](std::uint32_t index, const SiteState& site) {
+      states_.resize(std::max<std::size_t>(states_.size(), index + 1));
+      states_[index] = site;
+    });
+    sites_.Restore(states_);
+  }
+  std::vector<SiteState> states_;
+};
+
+TEST_F(CrashSitesDoorTest, WhatIsCountedElsewhereIsARepeat) {
+  sites_.SendToDoor(Counted(), 3, 100);
+  const std::uint64_t before = Repeats();
+  EXPECT_EQ(sites_.CountedAtDoor(3, 100, 5), 0U);
+  EXPECT_EQ(sites_.CountedAtDoor(3, 107, 5), 7U);
+  EXPECT_EQ(sites_.CountedAtDoor(3, 107, 5), 0U);
+  EXPECT_EQ(Repeats(), before + 7);
+}
+
+TEST_F(CrashSitesDoorTest, APlaceIsOfOneSiteAtATime) {
+  sites_.SendToDoor(Counted({.offset = 1}), 3, 0);
+  (void)sites_.CountedAtDoor(3, 10, 5);
+  sites_.SendToDoor(Counted({.offset = 2}), 3, 10);
+  (void)Repeats();
+  EXPECT_EQ(sites_.CountedAtDoor(3, 11, 5), 1U);
+  const auto counts = sites_.TakeRepeats();
+  ASSERT_EQ(counts.size(), 1U);
+  EXPECT_EQ(counts[0].repeats.last, 5);
+  GoOnWithAnother();
+  EXPECT_EQ(sites_.CountedAtDoor(3, 12, 5), 1U) << "of the second alone";
+}
+
+TEST_F(CrashSitesDoorTest, ASiteHasOnePlaceAtATime) {
+  const auto at = Counted();
+  sites_.SendToDoor(at, 3, 0);
+  sites_.SendToDoor(at, 4, 0);
+  (void)Repeats();
+  (void)sites_.CountedAtDoor(3, 10, 5);
+  EXPECT_EQ(Repeats(), 0U);
+}
+
+TEST_F(CrashSitesDoorTest, OfAWindowThatIsOverItIsNobodys) {
+  const auto at = Counted();
+  sites_.SendToDoor(at, 3, 0);
+  EXPECT_EQ(sites_.UntilOf(at), 600 * kSecond);
+  (void)Judge(600);
+  EXPECT_EQ(sites_.UntilOf(at), 0);
+  (void)Repeats();
+  EXPECT_EQ(sites_.CountedAtDoor(3, 10, 5), 10U);
+  EXPECT_EQ(Repeats(), 0U);
+  sites_.SendToDoor(at, 4, 0);
+  EXPECT_EQ(sites_.CountedAtDoor(4, 10, 5), 10U);
+  EXPECT_EQ(Repeats(), 0U);
+}
+
+TEST_F(CrashSitesDoorTest, AnotherKnowsWhatOfItIsCounted) {
+  sites_.SendToDoor(Counted(), 3, 100);
+  (void)sites_.CountedAtDoor(3, 110, 5);
+  const std::uint64_t before = Repeats();
+  GoOnWithAnother();
+  EXPECT_EQ(sites_.CountedAtDoor(3, 130, 6), 20U);
+  EXPECT_EQ(Repeats(), before + 20);
+}
+
+TEST_F(CrashSitesDoorTest, WhateverStandsThereIsTaken) {
+  (void)Counted();
+  GoOnWithAnother();
+  states_[0].door_place = UINT32_MAX;
+  sites_.Restore(states_);
+  EXPECT_EQ(sites_.CountedAtDoor(3, 5, 6), 5U);
+}
+
 }  // namespace
 }  // namespace obit

@@ -185,7 +185,7 @@ void Clerk::OnCount(const Order& order, std::string_view text) {
 
 /// By the ledger, so that no death between two of these keeps a lost crash out of the log.
 void Clerk::NoteLostTold() {
-  if (Ledger* ledger = setup_.ledger; ledger != nullptr && ledger->lost_told() < ledger->tallies().lost)
+  if (Ledger* ledger = setup_.ledger; ledger != nullptr && ledger->lost_told() < ledger->lost())
     ledger->LostTold(ledger->lost_told() + 1);
 }
 

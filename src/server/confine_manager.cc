@@ -44,6 +44,9 @@ constexpr int kOfInspector[] = {
     SCMP_SYS(pidfd_open),
     SCMP_SYS(capget),
     SCMP_SYS(fadvise64),
+    // To keep the door.
+    SCMP_SYS(accept4),
+    SCMP_SYS(getsockopt),
     // Where the kernel keeps files that are only memory.
     SCMP_SYS(memfd_create),
 };
@@ -121,8 +124,8 @@ Result<void> ConfineInspector() {
   OBIT_TRY(ForbidNewPrivileges());
   OBIT_TRY(KeepCapabilities(InspectorCapabilities()));
   SystemCallFilter filter;
-  filter.Kill(DeadlyCalls({SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg),
-                           SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal)}));
+  filter.Kill(DeadlyCalls({SCMP_SYS(accept4), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom),
+                           SCMP_SYS(recvmsg), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal)}));
   filter.Allow(CallsOfEveryRole());
   filter.Allow(CallsOfSockets());
   filter.Allow(kOfInspector);

@@ -36,7 +36,11 @@ class FakeInspector : public ProcessInspector {
     place.callers = 8;
     place.resident = 7;
     place.facts = facts;
+    place.glance = glance;
     return place;
+  }
+  std::optional<CrashGlance> GlanceAt(const PidfdInfo&) override {
+    return gone ? std::nullopt : std::optional(glance);
   }
   Result<ProcessMemory> Memory(const Subject&) override {
     if (!has_memory) return Refuse(EPERM, "no right to its memory");
@@ -53,6 +57,7 @@ class FakeInspector : public ProcessInspector {
   }
 
   bool gone = false, has_memory = true;
+  CrashGlance glance{.uid = 1000, .signal = 11, .comm = "imgproxy", .program = "/usr/bin/imgproxy"};
   std::function<void()> before_place, before_risky;
   ProcessFacts facts{.comm = "imgproxy",
                      .cgroup = "/system.slice/imgproxy.service",

@@ -5,6 +5,7 @@
 
 #include "kernel/bag.h"
 #include "server/crash_site.h"
+#include "server/doorkeeper.h"
 #include "server/facts_record.h"
 #include "server/messages.h"
 #include "server/patient_messages.h"
@@ -36,10 +37,11 @@ Findings Answer(const Question& question, Findings::Kind kind) {
   return {.crash = question.crash, .kind = kind};
 }
 
-Result<void> TellSite(const Fd& manager, const Question& question, ProcessInspector& inspector) {
+Result<void> TellSite(const Fd& manager, const Question& question, const InspectorMeans& means) {
   Findings findings = Answer(question, Findings::Kind::kSite);
   const PidfdInfo known = KnownOf(question);
-  if (const auto place = inspector.PlaceOf(known)) {
+  if (const auto place = means.inspector.PlaceOf(known)) {
+    if (means.door != nullptr && place->glance) findings.glance = means.door->HashOf(*place->glance);
     SetText(findings.comm, place->facts.comm);
     findings.resident = place->resident;
     if (const auto site = SiteOf(known, *place)) {
@@ -119,19 +121,31 @@ Result<void> TellFacts(const Fd& manager, const Question& question, const Subjec
   return TellFound(manager, question, subject, Findings::Kind::kAll, facts);
 }
 
+Result<void> StandAtDoor(const Fd& manager, std::vector<Fd> fds, const InspectorMeans& means) {
+  if (means.door != nullptr && fds.size() == 2) {
+    const Door door{std::move(fds[0]), std::move(fds[1])};
+    KeepDoor(door, manager, *means.door, means.identifier, means.inspector);
+  }
+  return Tell(manager, {.kind = Findings::Kind::kDoorLeft});
+}
+
 }  // namespace
 
-Result<void> AnswerQuestion(const Fd& manager, Message message, ProcessInspector& inspector) {
+Result<void> AnswerQuestion(const Fd& manager, Message message, const InspectorMeans& means) {
   Question question;
   if (message.bytes.size() != sizeof question) return {};
   std::memcpy(&question, message.bytes.data(), sizeof question);
+  if (question.kind == Question::Kind::kKeepDoor) return StandAtDoor(manager, std::move(message.fds), means);
   if (question.pid <= 0) return {};
-  if (question.kind == Question::Kind::kSite) return TellSite(manager, question, inspector);
+  if (question.kind == Question::Kind::kSite) return TellSite(manager, question, means);
   if (message.fds.empty()) return {};
+  ProcessInspector& inspector = means.inspector;
   const Fd pidfd = std::move(message.fds[0]);
   const Subject subject = inspector.SubjectOf(pidfd, KnownOf(question));
   switch (question.kind) {
     case Question::Kind::kSite:
+    case Question::Kind::kKeepDoor:
+    case Question::Kind::kLeaveDoor:
       break;
     case Question::Kind::kActivity:
       return TellActivity(manager, question, subject, inspector);
@@ -144,12 +158,12 @@ Result<void> AnswerQuestion(const Fd& manager, Message message, ProcessInspector
   return {};
 }
 
-void AnswerQuestions(const Fd& manager, ProcessInspector& inspector) {
+void AnswerQuestions(const Fd& manager, const InspectorMeans& means) {
   for (;;) {
     auto message = ReceivePatiently(manager, sizeof(Question));
     if (!message && message.error().code == EMSGSIZE) continue;
     if (!message || (message->bytes.empty() && message->fds.empty())) return;
-    if (!AnswerQuestion(manager, std::move(*message), inspector)) return;
+    if (!AnswerQuestion(manager, std::move(*message), means)) return;
   }
 }
 

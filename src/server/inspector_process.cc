@@ -10,7 +10,8 @@ void RunInspector(InspectorSetup setup) {
     Log(Severity::kError, "an inspector cannot be confined: {}", confined.error().what);
     ::_exit(1);
   }
-  AnswerQuestions(setup.manager, *setup.inspector);
+  AnswerQuestions(setup.manager,
+                  {.inspector = *setup.inspector, .door = setup.door, .identifier = setup.identifier});
   ::_exit(0);
 }
 

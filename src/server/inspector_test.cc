@@ -36,7 +36,7 @@ class InspectorTest : public ::testing::Test {
       message.fds.push_back(std::move(pair->first));
       bags_.push_back(std::move(pair->second));
     }
-    EXPECT_THAT(AnswerQuestion(end_, std::move(message), inspector), Succeeds());
+    EXPECT_THAT(AnswerQuestion(end_, std::move(message), {inspector}), Succeeds());
   }
 
   struct Told {
@@ -202,7 +202,7 @@ TEST_F(InspectorTest, DoesNotAnswerWhatIsNoQuestion) {
     Message message;
     message.bytes.assign(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
     if (with_pidfd) message.fds.push_back(*OpenPidfd(::getpid()));
-    EXPECT_THAT(AnswerQuestion(end_, std::move(message), fake_), Succeeds());
+    EXPECT_THAT(AnswerQuestion(end_, std::move(message), {fake_}), Succeeds());
     return Next().has_value();
   };
   EXPECT_TRUE(answer(bytes.size(), true));
@@ -227,7 +227,7 @@ TEST_F(InspectorTest, AnswersUntilItsManagerIsGone) {
                 Succeeds());
   ::close(pidfd);
   ASSERT_EQ(::shutdown(manager_.get(), SHUT_WR), 0);
-  AnswerQuestions(end_, fake_);
+  AnswerQuestions(end_, {fake_});
   Next(Findings::Kind::kActivity);
   Next(Findings::Kind::kActivity);
   EXPECT_FALSE(Next());

@@ -1,6 +1,7 @@
 #include "server/ledger.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -52,22 +53,31 @@ Result<Fd> MakeFile(const std::string& path, std::size_t size) {
 
 }  // namespace
 
-Result<Ledger> Ledger::Map(int fd, int flags) {
-  void* memory = ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
+/// Whole pages: behind them lies the door's board.
+std::size_t Ledger::PageBytes() {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return (sizeof(Page) + page - 1) / page * page;
+}
+
+Result<Ledger> Ledger::Map(int fd) {
+  DoorBoard door = OBIT_TRY(DoorBoard::Map(fd, static_cast<off_t>(PageBytes())));
+  const int flags = MAP_SHARED | (fd < 0 ? MAP_ANONYMOUS : 0);
+  void* memory = ::mmap(nullptr, PageBytes(), PROT_READ | PROT_WRITE, flags, fd, 0);
   if (memory == MAP_FAILED) return Fail(errno, "map the ledger");
-  return Ledger(static_cast<Page*>(memory));
+  return Ledger(static_cast<Page*>(memory), std::move(door));
 }
 
 Result<Ledger> Ledger::Open(const std::string& path) {
+  const std::size_t bytes = PageBytes() + DoorBoard::Bytes();
   if (!path.empty()) {
     struct stat status{};
     const bool is_there = ::lstat(path.c_str(), &status) == 0;
     const auto found = obit::Open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
-    if (found && IsGenuine(*found, sizeof(Page))) {
-      Ledger ledger = OBIT_TRY(Map(found->get(), 0));
+    if (found && IsGenuine(*found, bytes)) {
+      Ledger ledger = OBIT_TRY(Map(found->get()));
       if (ledger.page_->IsOfThisVersion()) {
         // Whatever stands there: what is lost from here on is told.
-        ledger.LostTold(std::min(ledger.lost_told(), ledger.tallies().lost));
+        ledger.LostTold(std::min(ledger.lost_told(), ledger.lost()));
         return ledger;
       }
     }
@@ -75,25 +85,28 @@ Result<Ledger> Ledger::Open(const std::string& path) {
       Log(Severity::kNotice,
           "{}: it is not of this version of obitd, or damaged: what crash loops have had begins anew", path);
   }
-  const Fd made = path.empty() ? Fd() : OBIT_TRY(MakeFile(path, sizeof(Page)));
-  Ledger ledger = OBIT_TRY(Map(made.get(), made ? 0 : MAP_ANONYMOUS));
+  const Fd made = path.empty() ? Fd() : OBIT_TRY(MakeFile(path, bytes));
+  Ledger ledger = OBIT_TRY(Map(made.get()));
   ledger.page_->version = kLedgerVersion;
   ledger.page_->size = sizeof(Page);
-  HashKey& key = ledger.page_->site_key;
-  if (::getrandom(&key, sizeof key, 0) != static_cast<ssize_t>(sizeof key))
-    return Fail(errno, "get a random key");
+  std::array<HashKey, 2> keys;
+  if (::getrandom(&keys, sizeof keys, 0) != static_cast<ssize_t>(sizeof keys))
+    return Fail(errno, "get random keys");
+  ledger.page_->site_key = keys[0];
+  ledger.door_.SetKey(keys[1]);
   ledger.page_->magic = kLedgerMagic;
   return ledger;
 }
 
-Ledger::Ledger(Ledger&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
+Ledger::Ledger(Ledger&& other) noexcept
+    : page_(std::exchange(other.page_, nullptr)), door_(std::move(other.door_)) {}
 
 Ledger::~Ledger() {
-  if (page_ != nullptr) ::munmap(page_, sizeof(Page));
+  if (page_ != nullptr) ::munmap(page_, PageBytes());
 }
 
 Result<void> Ledger::LetChildrenHaveIt(bool have) const {
-  if (::madvise(page_, sizeof(Page), have ? MADV_DOFORK : MADV_DONTFORK) < 0)
+  if (::madvise(page_, PageBytes(), have ? MADV_DOFORK : MADV_DONTFORK) < 0)
     return Fail(errno, "say whether children have the ledger");
   return {};
 }
@@ -142,11 +155,15 @@ void Ledger::LoseUnlisted() {
   page_->unlisted.store(0, std::memory_order_relaxed);
 }
 
+std::uint64_t Ledger::lost() const { return page_->lost.load(std::memory_order_relaxed); }
+
 Tallies Ledger::tallies() const {
-  return {.repeated = page_->repeated.load(std::memory_order_relaxed),
+  std::uint64_t at_door = 0;
+  for (std::size_t i = 0; i < DoorBoard::kPlaces; ++i) at_door += door_.counted(i).crashes;
+  return {.repeated = page_->repeated.load(std::memory_order_relaxed) + at_door,
           .counted = page_->counted.load(std::memory_order_relaxed),
           .over_budget = page_->over_budget.load(std::memory_order_relaxed),
-          .lost = page_->lost.load(std::memory_order_relaxed)};
+          .lost = lost()};
 }
 
 std::uint64_t Ledger::lost_told() const { return page_->lost_told.load(std::memory_order_relaxed); }

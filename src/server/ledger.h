@@ -5,10 +5,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "policy/crash_sites.h"
+#include "server/door_board.h"
 #include "server/messages.h"
 
 namespace obit {
@@ -39,8 +41,13 @@ class Ledger {
   Ledger& operator=(Ledger&&) = delete;
   ~Ledger();
 
-  /// Whether processes that are forked from here on have it in their memory. All have, until this is called.
+  /// Whether processes that are forked from here on have it in their memory, but for the door's board, of
+  /// which that is said apart. All have, until this is called.
   [[nodiscard]] Result<void> LetChildrenHaveIt(bool have) const;
+
+  /// In the same file, for the manager and for whoever keeps the door.
+  [[nodiscard]] DoorBoard& door() { return door_; }
+  [[nodiscard]] const DoorBoard& door() const { return door_; }
 
   // For the supervisor.
   /// A number for the next manager: no other that used this ledger had it, since it was made.
@@ -64,10 +71,12 @@ class Ledger {
   /// Random, since the ledger was made: of the sites' keys.
   [[nodiscard]] HashKey site_key() const;
 
-  /// Since the ledger was made.
+  // For the manager and the supervisor.
+  /// Since the ledger was made; `repeated` with those that were counted at the door.
   [[nodiscard]] Tallies tallies() const;
 
   // For the clerk.
+  [[nodiscard]] std::uint64_t lost() const;
   /// So many of those that are lost the log has told.
   [[nodiscard]] std::uint64_t lost_told() const;
   void LostTold(std::uint64_t count);
@@ -92,10 +101,12 @@ class Ledger {
   struct RepeatsSlot;
   struct SiteSlot;
   struct Page;
-  explicit Ledger(Page* page) : page_(page) {}
-  static Result<Ledger> Map(int fd, int flags);
+  Ledger(Page* page, DoorBoard door) : page_(page), door_(std::move(door)) {}
+  static Result<Ledger> Map(int fd);
+  static std::size_t PageBytes();
   void KeepRepeats(const SiteState& site);
   Page* page_ = nullptr;
+  DoorBoard door_;
 };
 
 /// True if the file at `path` lies in memory.

@@ -55,6 +55,7 @@ void ManagerProcess::Refuse(Fd connection, Error why) {
 void ManagerProcess::Listen() {
   listening_ = true;
   setup_.ledger->LoseUnlisted();
+  RecordLeftInHand();
   watched_.emplace(setup_.listeners.coredump.get(), Watched{.what = Watched::What::kCoredump});
   if (setup_.listeners.pipe)
     watched_.emplace(setup_.listeners.pipe.get(), Watched{.what = Watched::What::kHelper});
@@ -72,13 +73,15 @@ void ManagerProcess::PauseAccept(std::string_view why) {
         crashes_.size(), why);
   poller_.Forget(setup_.listeners.coredump.get());
   if (setup_.listeners.pipe) poller_.Forget(setup_.listeners.pipe.get());
+  if (keeper_) Do(command::LeaveDoor{*keeper_});
 }
 
 void ManagerProcess::ResumeAccept() {
   paused_ = false;
   resume_at_ = INT64_MAX;
   if (!listening_ || stopping_) return;
-  if (!poller_.Watch(setup_.listeners.coredump) ||
+  for (const auto& [seat, passage] : passages_) (void)poller_.Watch(passage);
+  if ((!keeper_ && !poller_.Watch(setup_.listeners.coredump)) ||
       (setup_.listeners.pipe && !poller_.Watch(setup_.listeners.pipe)))
     PauseAccept("the sockets cannot be watched");
 }
@@ -114,28 +117,33 @@ Fd ManagerProcess::AcceptNext(const Fd& listener) {
 void ManagerProcess::AcceptCoredumps(int most) {
   while (most-- > 0) {
     Fd connection = AcceptNext(setup_.listeners.coredump);
-    if (!connection) return;
-    const BegunCrash begun = Begin(Transport::kSocketRequest);
-    auto peer = setup_.identifier.connected(connection);
-    if (!peer || !HasShare(*peer)) {
-      const bool is_short = !peer && IsShortage(peer.error());
-      if (peer)
-        Lose(*peer, kTooMany);
-      else if (is_short)
-        Lose({}, peer.error().what);
-      else
-        Refuse(std::move(connection), peer.error());
-      if (begun.slot) setup_.ledger->Clear(*begun.slot);
-      if (is_short && !stopping_) return PauseAccept(peer.error().what);
-      continue;
-    }
-    const CrashKey key = AddCrash(begun, std::move(*peer));
-    OpenCrash& crash = crashes_.at(key);
-    crash.connection = std::move(connection);
-    crash.exchange.emplace(crash.connection);
-    Arrive(key, Transport::kSocketRequest, UINT64_MAX);
-    OnConnection(key);  // the kernel sends its request at once
+    if (!connection || !TakeConnection(std::move(connection))) return;
   }
+}
+
+/// False: no other is to be accepted now.
+bool ManagerProcess::TakeConnection(Fd connection) {
+  const BegunCrash begun = Begin(Transport::kSocketRequest);
+  auto peer = setup_.identifier.connected(connection);
+  if (!peer || !HasShare(*peer)) {
+    const bool is_short = !peer && IsShortage(peer.error());
+    if (peer)
+      Lose(*peer, kTooMany);
+    else if (is_short)
+      Lose({}, peer.error().what);
+    else
+      Refuse(std::move(connection), peer.error());
+    if (begun.slot) setup_.ledger->Clear(*begun.slot);
+    if (is_short && !stopping_) return PauseAccept(peer.error().what), false;
+    return true;
+  }
+  const CrashKey key = AddCrash(begun, std::move(*peer));
+  OpenCrash& crash = crashes_.at(key);
+  crash.connection = std::move(connection);
+  crash.exchange.emplace(crash.connection);
+  Arrive(key, Transport::kSocketRequest, UINT64_MAX);
+  OnConnection(key);  // the kernel sends its request at once
+  return true;
 }
 
 void ManagerProcess::AcceptHelpers(int most) {

@@ -72,6 +72,10 @@ void ManagerProcess::OnVacated(const SupervisorNews& news) {
     orders_.Connect(nullptr);
   }
   members_.erase(seat);
+  if (seat.role == Role::kInspector) {
+    OnDoorLeft(seat);
+    if (!keeper_) RecordLeftInHand();
+  }
   if (seat.role == Role::kWorker && seat.index >= setup_.config.slots)
     if (Member* pump = Pump(seat.index)) KillMember(*pump, "its worker is not needed any more");
   if (seat.role != Role::kClerk) Feed(event::SeatLost{seat, std::move(why)});
@@ -85,6 +89,7 @@ bool ManagerProcess::IsGone(const Member* member) {
 void ManagerProcess::KillMember(Member& member, std::string why) {
   if (member.killed.empty()) member.killed = std::move(why);
   KillProcess(member.pidfd);
+  if (keeper_ == member.seat) OnDoorLeft(member.seat);  // dead or not
 }
 
 /// The same of one that cannot be talked to. If it is about to be dead, its death says why.
@@ -144,10 +149,12 @@ void ManagerProcess::OnFindings(const Seat& seat, const Message& message) {
     case Findings::Kind::kSite: {
       event::SiteFound site{
           .crash = findings->crash, .seat = seat, .boottime = BoottimeNow(), .resident = findings->resident};
+      if (!passages_.empty()) TellDoor(true);
       // Only then was it that process all the while.
       if (findings->known != 0 && crash != nullptr && crash->pidfd && StillNamed(crash->pidfd)) {
         NoteName(*findings, *crash);
         crash->wants_core = findings->wants_core != 0;
+        site.glance = findings->glance;
         site.site = CrashSite{.uid = findings->uid,
                               .privileged = findings->privileged != 0,
                               .wants_core = findings->wants_core != 0,
@@ -179,6 +186,9 @@ void ManagerProcess::OnFindings(const Seat& seat, const Message& message) {
       if (findings->has_core_limit != 0) facts.core_limit = findings->core_limit;
       return Feed(facts);
     }
+    case Findings::Kind::kDoorLeft:
+      OnDoorLeft(seat);
+      return Feed(event::DoorLeft{seat});
     case Findings::Kind::kActivity:
       return Feed(event::ActivityFound{.crash = findings->crash,
                                        .seat = seat,

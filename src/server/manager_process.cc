@@ -59,6 +59,7 @@ void ManagerProcess::Run() {
   watched_.emplace(setup_.supervisor.get(), Watched{.what = Watched::What::kSupervisor});
   (void)poller_.Watch(setup_.supervisor);
   listen_at_ = MonotonicNow() + kClerkPatience;
+  TellDoor(true);
   while (!done_) {
     for (const Poller::Ready& ready : poller_.Wait(Timeout())) {
       const auto watched = watched_.find(ready.fd);
@@ -92,6 +93,8 @@ void ManagerProcess::Handle(const Watched& watched, int fd) {
     case Watched::What::kMember:
       // An inspector says one thing at a time: a second look would mostly see nothing.
       return OnMember(watched.seat, watched.seat.role == Role::kInspector ? 1 : kAtOnce);
+    case Watched::What::kPassage:
+      return OnPassage(watched.seat);
     case Watched::What::kVisitor:
       watched_.erase(fd);
       if (const auto left = visitors_.Leave(fd); !left) Refuse(Fd(), left.error());

@@ -84,6 +84,7 @@ class ManagerProcess {
       kConnection,
       kProcess,
       kMember,
+      kPassage,
       kVisitor
     };
     What what = What::kSupervisor;
@@ -110,6 +111,8 @@ class ManagerProcess {
 
   /// Until it is tried again to send something, where memory is short or too many descriptors are under way.
   static constexpr std::int64_t kShortagePause = 100'000'000;  // ns
+  /// Crashes from the door in one round.
+  static constexpr int kDoorAtOnce = 64;
   static constexpr const char* kTooMany =
       "too many crashes are open or wait for the disk, of this user or in all";
 
@@ -126,6 +129,7 @@ class ManagerProcess {
   void Refuse(Fd connection, Error why);
   [[nodiscard]] bool LoseOne(const Fd& listener);
   [[nodiscard]] Fd AcceptNext(const Fd& listener);
+  bool TakeConnection(Fd connection);
   void PauseAccept(std::string_view why);
   void ResumeAccept();
 
@@ -166,6 +170,16 @@ class ManagerProcess {
   [[nodiscard]] bool Ask(const Seat& seat, const Question& question, const std::vector<int>& fds);
   [[nodiscard]] Question QuestionOf(CrashKey key, Question::Kind kind) const;
   [[nodiscard]] bool CanHaveCore(const OpenCrash& crash) const;
+
+  // manager_door.cc
+  void Do(const command::KeepDoor& command);
+  void Do(const command::TurnAway& command);
+  void Do(const command::LookAtDoor& command);
+  void Do(const command::LeaveDoor& command);
+  void TellDoor(bool moves);
+  void OnPassage(const Seat& seat);
+  void OnDoorLeft(const Seat& seat);
+  void RecordLeftInHand();
 
   // manager_commands.cc
   void Do(const command::Answer& command);
@@ -221,6 +235,9 @@ class ManagerProcess {
   std::deque<Word> words_;                                 // to the supervisor
   std::deque<std::pair<CrashKey, std::int64_t>> leaving_;  // released; when to look whether it has gone
   std::optional<Seat> clerk_;
+  std::optional<Seat> keeper_;   // of the door
+  std::map<Seat, Fd> passages_;  // from those who are at the door, or were
+  std::uint64_t taken_ = 0;      // DoorBoard::taken(), at the last look
   struct Range {
     std::uint64_t next = 0, end = 0;
   };

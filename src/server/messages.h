@@ -67,8 +67,11 @@ static_assert(sizeof(ManagerWord) == 24 && std::has_unique_object_representation
 /// About a crashed process, whose pidfd comes along but with kSite: whoever asks that checks the pidfd.
 /// Answered by Findings: kSite, kActivity: by one; kFacts: by kSafe, and then by kAll unless only_safe is
 /// set. With kFacts comes, if has_bag is set, the sending end of a bag.
+///
+/// Two are about no process: kKeepDoor, with the listener and the passage (doorkeeper.h), answered by
+/// Findings once the door is left; and kLeaveDoor, which has no answer of its own.
 struct Question {
-  enum class Kind : std::uint32_t { kSite, kFacts, kActivity };
+  enum class Kind : std::uint32_t { kSite, kFacts, kActivity, kKeepDoor, kLeaveDoor };
   CrashKey crash = 0;
   Kind kind = Kind::kSite;
   std::int32_t pid = 0;
@@ -90,7 +93,7 @@ static_assert(sizeof(Question) == 48 && std::has_unique_object_representations_v
 /// What an inspector found. Behind kSafe and kAll comes text: a record (crash/record_json.h) with what it
 /// knows filled in, at most kFactsMax; kAll repeats what kSafe said.
 struct Findings {
-  enum class Kind : std::uint32_t { kSite, kSafe, kAll, kActivity };
+  enum class Kind : std::uint32_t { kSite, kSafe, kAll, kActivity, kDoorLeft };
   CrashKey crash = 0;
   Kind kind = Kind::kSite;
   std::uint8_t known = 0;       ///< kSite, kActivity: it could be told
@@ -100,6 +103,7 @@ struct Findings {
   std::uint64_t core_limit = 0;  ///< bytes
   std::uint64_t cpu_ticks = 0;   ///< kActivity
   std::uint64_t resident = 0;    ///< kSite: bytes
+  std::uint64_t glance = 0;      ///< kSite: by which the door's board knows such a crash; 0: not at all
   // kSite: CrashSite.
   FileStamp program;
   std::uint64_t module_inode = 0, offset = 0, callers = 0, container = 0;

@@ -68,6 +68,10 @@ Result<ProcessFacts> KernelInspector::RiskyFacts(const Subject& subject, Process
 
 Result<CrashPlace> KernelInspector::PlaceOf(const PidfdInfo& known) { return places_.Read(known); }
 
+std::optional<CrashGlance> KernelInspector::GlanceAt(const PidfdInfo& known) {
+  return obit::GlanceAt(*proc_, known);
+}
+
 Result<ProcessMemory> KernelInspector::Memory(const Subject& subject) {
   const Fd dir = OBIT_TRY(Open(subject));
   return Of(subject, OBIT_TRY(OpenProcessMemory(dir)));

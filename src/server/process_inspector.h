@@ -1,12 +1,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
 #include "kernel/bag.h"
+#include "kernel/crash_glance.h"
 #include "kernel/crash_place.h"
 #include "kernel/mapped_files.h"
 #include "kernel/pidfd.h"
@@ -47,6 +49,8 @@ class ProcessInspector {
   /// Where the process `known` crashed, faster than the facts: by its pid alone, so the caller checks the
   /// pidfd. Fails also where that cannot be told.
   [[nodiscard]] virtual Result<CrashPlace> PlaceOf(const PidfdInfo& known) = 0;
+  /// What one glance shows of it (crash_glance.h). The caller checks the pidfd.
+  [[nodiscard]] virtual std::optional<CrashGlance> GlanceAt(const PidfdInfo& known) = 0;
   /// For direct capture. EACCES, EPERM: obitd has no right to it. Opening waits for nothing, reading may.
   [[nodiscard]] virtual Result<ProcessMemory> Memory(const Subject& subject) = 0;
   [[nodiscard]] virtual Result<Executable> Program(const Subject& subject) = 0;
@@ -63,6 +67,7 @@ class KernelInspector final : public ProcessInspector {
   [[nodiscard]] Result<ProcessFacts> SafeFacts(const Subject& subject) override;
   [[nodiscard]] Result<ProcessFacts> RiskyFacts(const Subject& subject, ProcessFacts safe) override;
   [[nodiscard]] Result<CrashPlace> PlaceOf(const PidfdInfo& known) override;
+  [[nodiscard]] std::optional<CrashGlance> GlanceAt(const PidfdInfo& known) override;
   [[nodiscard]] Result<ProcessMemory> Memory(const Subject& subject) override;
   [[nodiscard]] Result<Executable> Program(const Subject& subject) override;
   [[nodiscard]] Result<std::vector<MappedFile>> MappedFiles(const Subject& subject) override;

@@ -23,6 +23,7 @@
 
 namespace obit {
 
+class DoorBoard;
 class ManagerWitness;
 class ProcessInspector;
 
@@ -75,6 +76,8 @@ struct ManagerSetup {
 
 struct InspectorSetup {
   Fd manager;
+  PeerIdentifier identifier;
+  DoorBoard* door = nullptr;
   ProcessInspector* inspector = nullptr;
 };
 [[noreturn]] void RunInspector(InspectorSetup setup);

@@ -45,6 +45,7 @@ Result<std::unique_ptr<Supervisor>> Supervisor::Create(EventLoop& loop, Setup se
 Result<void> Supervisor::Begin() {
   counts_.get()->Start(setup_.ledger.tallies());
   OBIT_TRY(setup_.ledger.LetChildrenHaveIt(false));
+  OBIT_TRY(setup_.ledger.door().LetChildrenHaveIt(false));
   SocketPair log = OBIT_TRY(MakeSocketPair(SOCK_DGRAM));
   log_in_ = std::move(log.first);
   log_out_ = std::move(log.second);

@@ -80,6 +80,8 @@ Result<void> Supervisor::Fork(const Seat& seat) {
 Result<void> Supervisor::Lend(Role role, std::uint32_t counter, bool have) const {
   if (role == Role::kManager || role == Role::kClerk) OBIT_TRY(setup_.ledger.LetChildrenHaveIt(have));
   if (role == Role::kManager) OBIT_TRY(progress_.LetChildrenHaveIt(have));
+  if (role == Role::kManager || role == Role::kInspector)
+    OBIT_TRY(setup_.ledger.door().LetChildrenHaveIt(have));
   if (role == Role::kClerk) OBIT_TRY(counts_.LetChildrenHaveIt(have));
   if (role == Role::kWorker) OBIT_TRY(progress_.LetChildrenHave(counter, have));
   return {};
@@ -143,7 +145,9 @@ std::function<void(Fd)> Supervisor::LifeOf(const Seat& seat, std::uint32_t count
     case Role::kInspector:
       return [this](Fd socket) {
         KeepWithLog({&socket}, std::move(log_in_));
-        setup_.lives.inspector({.manager = std::move(socket)});
+        setup_.lives.inspector({.manager = std::move(socket),
+                                .identifier = std::move(setup_.identifier),
+                                .door = &setup_.ledger.door()});
       };
     case Role::kWorker:
       return [this, counter](Fd socket) {

@@ -1,0 +1,112 @@
+#include "manager/door.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace obit {
+namespace {
+
+/// So long after a site had it, another gets its place: a keeper who is slow counts nothing of the one for
+/// the other.
+constexpr std::int64_t kRest = 1'000'000'000;  // ns
+
+}  // namespace
+
+void Door::Counted(const CrashSites::Whereabouts& at, std::uint64_t glance, std::int64_t boottime) {
+  if (glance == 0 || state_.stopping || !known_) return;
+  Place* place = PlaceFor(glance, boottime);
+  if (place == nullptr) return;
+  ++place->crashes;
+  const bool often = place->crashes >= kOften && state_.now - place->since < 2 * kMoment;
+  if (!often && state_.now - place->since < kMoment) return;
+  place->since = state_.now;
+  place->crashes = 0;
+  Sitter* keeper = often ? KeeperOrNext() : nullptr;
+  if (keeper == nullptr) return;
+  place->until = std::min(boottime + kMoment, state_.sites.UntilOf(at));
+  granted_at_ = state_.now;
+  const auto number = static_cast<std::uint32_t>(place - places_.data());
+  state_.sites.SendToDoor(at, number, place->counted);
+  state_.Do(command::TurnAway{number, glance, place->until});
+  if (keeper_) return;
+  keeper_ = keeper->seat;
+  seats_.BeginDoor(*keeper);
+  seats_.waits.Set(*keeper_, state_.now + state_.limits().site.count());
+  look_at_ = state_.now + kMoment;
+  state_.Do(command::KeepDoor{*keeper_});
+}
+
+Door::Place* Door::PlaceFor(std::uint64_t glance, std::int64_t boottime) {
+  const auto known = std::ranges::find(places_, glance, &Place::glance);
+  if (known != places_.end()) return &*known;
+  const auto oldest = std::ranges::min_element(places_, {}, &Place::since);
+  if (oldest->until != 0 && boottime < oldest->until + kRest) return nullptr;
+  *oldest = {.glance = glance, .since = state_.now, .counted = oldest->counted};
+  return &*oldest;
+}
+
+/// Null: nobody is free, or nobody else would be left.
+Sitter* Door::KeeperOrNext() {
+  if (keeper_) return seats_.Find(*keeper_);
+  return seats_.Inspectors() < 2 ? nullptr : seats_.Idle(Role::kInspector);
+}
+
+void Door::Look() {
+  look_at_ = state_.now + kMoment;
+  state_.Do(command::LookAtDoor{});
+}
+
+/// The keeper leaves by himself when nothing is to be turned away any more.
+void Door::On(const event::DoorSeen& seen) {
+  for (std::uint32_t i = 0; i < places_.size(); ++i) {
+    Place& place = places_[i];
+    place.crashes += state_.sites.CountedAtDoor(i, seen.places[i].crashes, seen.places[i].last);
+    place.counted = std::max(place.counted, seen.places[i].crashes);
+  }
+  known_ = true;
+  unseen_ = false;
+  const bool may_stay = !state_.stopping && state_.now < granted_at_ + 3 * kMoment;
+  if (keeper_ && seen.moves && may_stay)
+    seats_.waits.Set(*keeper_, state_.now + state_.limits().site.count());
+}
+
+void Door::On(const event::DoorLeft& left) {
+  if (keeper_ != left.seat) return;
+  if (Sitter* keeper = seats_.Find(left.seat)) seats_.Done(*keeper);
+  Closed();
+}
+
+/// What one of before had counted since he was given up is told too.
+void Door::Lost(const Seat& seat) {
+  if (keeper_ == seat) return Closed();
+  state_.Do(command::LookAtDoor{});
+}
+
+void Door::Overdue(Sitter& keeper) {
+  state_.Say(Severity::kWarning, "inspector {} does not move at the door: sending SIGKILL",
+             keeper.seat.index);
+  seats_.Kill(keeper, "it did not move at the door");
+  keeper_.reset();
+  look_at_ = INT64_MAX;
+}
+
+/// He counts no more.
+void Door::Closed() {
+  keeper_.reset();
+  unseen_ = true;
+  look_at_ = INT64_MAX;
+  state_.Do(command::LookAtDoor{});
+}
+
+void Door::Leave() {
+  if (keeper_) state_.Do(command::LeaveDoor{*keeper_});
+}
+
+void Door::LeaveNow() {
+  if (!keeper_) return;
+  if (Sitter* keeper = seats_.Find(*keeper_)) Overdue(*keeper);
+  keeper_.reset();
+  look_at_ = INT64_MAX;
+}
+
+}  // namespace obit

@@ -1,0 +1,162 @@
+#include "server/doorkeeper.h"
+
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/unix_socket.h"
+#include "dump/coredump_client.h"
+#include "kernel/coredump_exchange.h"
+#include "server/fake_inspector.h"
+#include "server/test_crashes.h"
+
+namespace obit {
+namespace {
+
+using testing::Child;
+using testing::kNoAnswer;
+
+/// The test's own process keeps the door; others crash, and are the kernel for that.
+class DoorkeeperTest : public ::testing::Test {
+ protected:
+  DoorkeeperTest() {
+    path_ = "/dev/shm/obit-door-test.XXXXXX";
+    EXPECT_NE(::mkdtemp(path_.data()), nullptr);
+    board_.SetKey({1, 2});
+    auto passage = *MakeSocketPair(SOCK_SEQPACKET), manager = *MakeSocketPair(SOCK_SEQPACKET);
+    door_ = {*ListenUnix(path_ + "/socket", SOCK_STREAM, 64), std::move(passage.second)};
+    passage_ = std::move(passage.first);
+    manager_ = std::move(manager.first);
+    manager_end_ = std::move(manager.second);
+    peers_.connected = [this](const Fd& connection) -> Result<PeerIdentity> {
+      if (!is_kernel_) return Refuse(EPERM, "not the kernel");
+      const pid_t pid = OBIT_TRY(PeerCredentials(connection)).pid;
+      return PeerIdentity{OBIT_TRY(PeerPidfd(connection)), {.pid = pid, .uid = 1000}, true, 1000};
+    };
+  }
+  ~DoorkeeperTest() override { std::filesystem::remove_all(path_); }
+
+  /// A process that crashes now, and is told something only then.
+  Child& Crash(testing::Dump dump = testing::DumpNothing) {
+    children_.emplace_back(::fork());
+    Child& child = children_.back();
+    if (child.pid() == 0) {
+      auto connection = ConnectUnix(path_ + "/socket", SOCK_STREAM);
+      if (!connection) ::_exit(kNoAnswer);
+      ::fcntl(connection->get(), F_SETFL, 0);
+      ++shared_->connected;
+      ::_exit(dump(*connection));
+    }
+    EXPECT_TRUE(testing::Until([&] { return shared_->connected == static_cast<int>(children_.size()); }));
+    return child;
+  }
+  /// For so long, ns, from now on, crashes that look like this are turned away.
+  void TurnAway(std::int64_t time) {
+    board_.TurnAway(2, board_.HashOf(inspector_.glance), BoottimeNow() + time);
+  }
+  void Keep() { KeepDoor(door_, manager_end_, board_, peers_, inspector_); }
+  /// What the kernel offered and was answered; a rejection has no mark that anybody reads.
+  static int Rejected(Fd& server) {
+    const auto agreement = Negotiate(server, {});
+    return agreement ? static_cast<int>(agreement->mask) : kNoAnswer;
+  }
+  /// Of whom a connection was led on; 0: nobody.
+  pid_t LedOn() {
+    auto message = ReceiveMessage(passage_, 16, MSG_DONTWAIT);
+    if (!message || message->fds.empty()) return 0;
+    led_on_.push_back(std::move(message->fds[0]));
+    return PeerCredentials(led_on_.back())->pid;
+  }
+
+  std::string path_;
+  DoorBoard board_ = *DoorBoard::Map(-1, 0);
+  Door door_;
+  Fd passage_, manager_, manager_end_;
+  PeerIdentifier peers_;
+  FakeInspector inspector_;
+  bool is_kernel_ = true;
+  testing::SharedMemory<testing::Shared> shared_;
+  std::deque<Child> children_;
+  std::vector<Fd> led_on_;
+};
+
+TEST_F(DoorkeeperTest, TurnsAwayAndCounts) {
+  Child& first = Crash(Rejected);
+  Child& second = Crash(Rejected);
+  TurnAway(200'000'000);
+  const std::int64_t before = RealtimeNow();
+  Keep();
+  EXPECT_EQ(WEXITSTATUS(first.Wait()), kCoredumpReject);
+  EXPECT_EQ(WEXITSTATUS(second.Wait()), kCoredumpReject);
+  EXPECT_EQ(board_.counted(2).crashes, 2U);
+  EXPECT_GE(board_.counted(2).last, before);
+  EXPECT_EQ(board_.hand().pid, 0);
+  EXPECT_EQ(board_.taken(), 2U);
+  EXPECT_EQ(LedOn(), 0);
+}
+
+TEST_F(DoorkeeperTest, LeadsOthersOnAsTheyCame) {
+  const pid_t pid = Crash(Rejected).pid();
+  TurnAway(200'000'000);
+  inspector_.glance.offset += 4;
+  Keep();
+  EXPECT_EQ(board_.counted(2).crashes, 0U);
+  EXPECT_EQ(board_.hand().pid, 0) << "he has let go";
+  ASSERT_EQ(LedOn(), pid);
+  const auto request = PeekRequest(led_on_[0]);
+  EXPECT_TRUE(request && *request) << "the whole request is there";
+  led_on_.clear();
+}
+
+TEST_F(DoorkeeperTest, LeadsOnWhoCannotBeLookedAt) {
+  const pid_t pid = Crash().pid();
+  TurnAway(200'000'000);
+  inspector_.gone = true;
+  Keep();
+  EXPECT_EQ(LedOn(), pid);
+  led_on_.clear();
+}
+
+TEST_F(DoorkeeperTest, LeadsOnWhoIsNotTheKernel) {
+  const pid_t pid = Crash().pid();
+  TurnAway(200'000'000);
+  is_kernel_ = false;
+  Keep();
+  EXPECT_EQ(LedOn(), pid);
+  EXPECT_EQ(board_.taken(), 0U);
+  led_on_.clear();
+}
+
+TEST_F(DoorkeeperTest, LeadsOnACoreWithoutARequest) {
+  const pid_t pid = Crash([](Fd& server) {
+                      (void)WriteAll(server, std::as_bytes(std::span("\177ELF and so on")));
+                      return 0;
+                    }).pid();
+  ASSERT_TRUE(testing::Until([&] { return HasExited(*OpenPidfd(pid)); }));
+  TurnAway(200'000'000);
+  peers_.connected = [](const Fd& connection) -> Result<PeerIdentity> {
+    return PeerIdentity{OBIT_TRY(OpenPidfd(::getpid())), {.pid = PeerCredentials(connection)->pid}, true, 0};
+  };
+  Keep();
+  EXPECT_EQ(LedOn(), pid);
+  EXPECT_EQ(board_.counted(2).crashes, 0U);
+}
+
+TEST_F(DoorkeeperTest, LeavesWhenNothingIsToBeTurnedAway) {
+  Crash(Rejected);
+  TurnAway(-1'000'000'000);
+  Keep();  // ends
+  EXPECT_EQ(board_.taken(), 0U) << "it waits for the manager";
+  door_.listener.Reset();
+}
+
+TEST_F(DoorkeeperTest, LeavesWhenTheManagerSaysSoOrDies) {
+  TurnAway(3'600'000'000'000);
+  ASSERT_THAT(SendMessage(manager_, std::as_bytes(std::span("go")), {}), testing::Succeeds());
+  Keep();  // ends
+  TurnAway(3'600'000'000'000);
+  manager_.Reset();
+  Keep();
+}
+
+}  // namespace
+}  // namespace obit
