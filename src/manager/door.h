@@ -56,8 +56,8 @@ class Door {
   Seats& seats_;
   std::array<Place, kDoorPlaces> places_;
   std::optional<Seat> keeper_;
-  bool known_ = false;   // what was counted before, be it for an earlier manager
-  bool unseen_ = false;  // what the last keeper counted
+  bool known_ = false;           // what was counted before, be it for an earlier manager
+  bool unseen_ = false;          // what the last keeper counted
   std::int64_t granted_at_ = 0;  // the last time that any crash was to be turned away
   std::int64_t look_at_ = INT64_MAX;
 };
