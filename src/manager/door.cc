@@ -28,10 +28,11 @@ void Door::Counted(const CrashSites::Whereabouts& at, std::uint64_t glance, std:
   const auto number = static_cast<std::uint32_t>(place - places_.data());
   state_.sites.SendToDoor(at, number, place->counted);
   state_.Do(command::TurnAway{number, glance, place->until});
-  if (keeper_) return;
+  if (keeper_) return SetDeadline();
   keeper_ = keeper->seat;
+  moved_at_ = state_.now;
   seats_.BeginDoor(*keeper);
-  seats_.waits.Set(*keeper_, state_.now + state_.limits().site.count());
+  SetDeadline();
   look_at_ = state_.now + kMoment;
   state_.Do(command::KeepDoor{*keeper_});
 }
@@ -57,6 +58,11 @@ void Door::Look() {
 }
 
 /// The keeper leaves by himself when nothing is to be turned away any more.
+void Door::SetDeadline() {
+  const std::int64_t since = std::min({moved_at_, granted_at_ + 3 * kMoment, told_to_leave_});
+  seats_.waits.Set(*keeper_, since + state_.limits().site.count());
+}
+
 void Door::On(const event::DoorSeen& seen) {
   for (std::uint32_t i = 0; i < places_.size(); ++i) {
     Place& place = places_[i];
@@ -65,9 +71,8 @@ void Door::On(const event::DoorSeen& seen) {
   }
   known_ = true;
   unseen_ = false;
-  const bool may_stay = !state_.stopping && state_.now < granted_at_ + 3 * kMoment;
-  if (keeper_ && seen.moves && may_stay)
-    seats_.waits.Set(*keeper_, state_.now + state_.limits().site.count());
+  if (seen.moves) moved_at_ = state_.now;
+  if (keeper_) SetDeadline();
 }
 
 void Door::On(const event::DoorLeft& left) {
@@ -99,7 +104,10 @@ void Door::Closed() {
 }
 
 void Door::Leave() {
-  if (keeper_) state_.Do(command::LeaveDoor{*keeper_});
+  told_to_leave_ = state_.now;
+  if (!keeper_) return;
+  state_.Do(command::LeaveDoor{*keeper_});
+  SetDeadline();
 }
 
 void Door::LeaveNow() {

@@ -51,6 +51,7 @@ class Door {
   [[nodiscard]] Place* PlaceFor(std::uint64_t glance, std::int64_t boottime);
   [[nodiscard]] Sitter* KeeperOrNext();
   void Closed();
+  void SetDeadline();
 
   ManagerState& state_;
   Seats& seats_;
@@ -59,6 +60,8 @@ class Door {
   bool known_ = false;           // what was counted before, be it for an earlier manager
   bool unseen_ = false;          // what the last keeper counted
   std::int64_t granted_at_ = 0;  // the last time that any crash was to be turned away
+  std::int64_t moved_at_ = 0;    // when he was seen to move
+  std::int64_t told_to_leave_ = INT64_MAX;
   std::int64_t look_at_ = INT64_MAX;
 };
 

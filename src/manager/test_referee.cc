@@ -112,6 +112,7 @@ void Referee::On(const event::SiteFound& found) {
   Free(*inspector);
   last_answer_ = now_;
   site_found_ = found.crash;
+  boottime_ = found.boottime;
   crashes[found.crash].site = found.site;
 }
 

@@ -224,6 +224,7 @@ class Referee {
   std::array<std::uint64_t, kDoorPlaces> door_counted_{};
   std::uint64_t counted_at_door_ = 0;
   std::int64_t door_moved_ = 0, granted_ = 0;
+  std::int64_t boottime_ = 0;  // when the last site was found
   bool door_known_ = false, door_unseen_ = false, told_to_leave_ = false;
   bool kept_is_gone_ = false;  // some crash after which others were counted
   bool jobs_held_ = false, stopped_ = false;

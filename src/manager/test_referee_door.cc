@@ -47,7 +47,7 @@ void Referee::On(const command::TurnAway& turn) {
   Expect(stop_at_ == INT64_MAX, "nobody is turned away when it stops");
   Expect(turn.place < kDoorPlaces && turn.glance != 0, "a place at the door");
   Expect(site_found_ != 0 && crashes[site_found_].repeat, "what is turned away is only counted");
-  Expect(turn.until <= now_ + Door::kMoment, "for a moment");  // CLOCK_BOOTTIME is the same here
+  Expect(turn.until <= boottime_ + Door::kMoment, "for a moment");
   granted_ = now_;
 }
 
@@ -66,8 +66,8 @@ void Referee::JudgeKeeper(const SimulatedSitter& keeper) {
 }
 
 void Referee::ExpectKeeperHadTime(const SimulatedSitter& keeper) {
-  const bool should_leave = stop_at_ != INT64_MAX || now_ >= granted_ + 3 * Door::kMoment;
-  const std::int64_t since = should_leave ? keeper.asked : std::max(keeper.asked, door_moved_);
+  std::int64_t since = std::min(std::max(keeper.asked, door_moved_), granted_ + 3 * Door::kMoment);
+  if (stop_at_ != INT64_MAX) since = std::min(since, stop_at_ - setup_.limits.stop.count());
   Expect(Past(now_, since, tightest_.site) || StopOver(), "who is at the door has time");
 }
 

@@ -272,10 +272,12 @@ TEST_F(LedgerTest, BelievesNoHostileContent) {
   const Fd file = *Open(path_, O_RDWR);
   struct stat status{};
   ASSERT_EQ(::fstat(file.get(), &status), 0);
-  ASSERT_EQ(status.st_size, kHeader + kSlot * static_cast<off_t>(Ledger::kSlots) +
-                                kRepeatsSlot * static_cast<off_t>(Ledger::kRepeats) +
-                                kSiteSlot * static_cast<off_t>(CrashSites::kStatesMax) +
-                                static_cast<off_t>(sizeof(HashKey)));
+  const auto board = static_cast<off_t>(DoorBoard::Bytes());  // one page
+  const off_t page = kHeader + kSlot * static_cast<off_t>(Ledger::kSlots) +
+                     kRepeatsSlot * static_cast<off_t>(Ledger::kRepeats) +
+                     kSiteSlot * static_cast<off_t>(CrashSites::kStatesMax) +
+                     static_cast<off_t>(sizeof(HashKey));
+  ASSERT_EQ(status.st_size, (page + board - 1) / board * board + board);
   for (const int byte : {0xfe, 0x66, 0xff}) {  // even sequences; "ffff..." is an id; odd ones
     const std::vector<char> junk(static_cast<std::size_t>(status.st_size) - 16, static_cast<char>(byte));
     ASSERT_EQ(::pwrite(file.get(), junk.data(), junk.size(), 16), static_cast<ssize_t>(junk.size()));

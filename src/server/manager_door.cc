@@ -119,13 +119,13 @@ void ManagerProcess::OnDoorLeft(const Seat& seat) {
 void ManagerProcess::RecordLeftInHand() {
   DoorBoard& door = setup_.ledger->door();
   const DoorBoard::Hand hand = door.hand();
-  if (hand.pid == 0) return;
   door.LetGo();
+  if (hand.pid <= 0) return;
   const bool is_open = std::ranges::any_of(
       crashes_, [&](const auto& one) { return one.second.head.pid == hand.pid && !one.second.released; });
   if (is_open) return;
   BegunCrash begun = Begin(Transport::kSocketRequest);
-  begun.head.time = hand.time;
+  if (hand.time > 0 && hand.time < begun.head.time) begun.head.time = hand.time;  // whatever stands there
   PeerIdentity peer{.info = {.pid = hand.pid, .uid = hand.uid}, .share = hand.uid};
   const CrashKey key = AddCrash(begun, std::move(peer));
   Arrive(key, Transport::kSocketRequest, UINT64_MAX);

@@ -107,7 +107,8 @@ class StormTest : public testing::ServerTest {
     static const Command kKinds[] = {
         command::Answer{},        command::Release{}, command::KillProcess{}, command::StartCapture{},
         command::StartRecovery{}, command::Record{},  command::Commit{},      command::Count{},
-        command::NoteRepeats{},   command::Kill{},    command::LeaveBehind{}};
+        command::NoteRepeats{},   command::Kill{},    command::LeaveBehind{}, command::KeepDoor{},
+        command::TurnAway{}};
     std::string names;
     for (const Command& kind : kKinds)
       if (storm_->testimony.CountOf(kind) == 0) names += std::visit(testing::TextOfCommand{}, kind) + ", ";
@@ -127,6 +128,11 @@ class StormTest : public testing::ServerTest {
               .site = 2000U + number,
               .bytes = 100'007};
     }
+    if (loop_left_ > 0) {
+      --loop_left_;
+      return {.user = 1000, .site = 3000, .bytes = 5000};
+    }
+    if (random_.Chance(1)) loop_left_ = 60;
     Plan plan{.user = static_cast<uid_t>(1000 + random_.Below(5)),
               .site = static_cast<std::uint32_t>(random_.Below(random_.Of<std::int64_t>({2, 1000}))),
               .bytes = static_cast<std::uint32_t>(random_.Below(200'000))};
@@ -207,6 +213,7 @@ class StormTest : public testing::ServerTest {
   testing::StormInspector storm_inspector_;
   Plan plan_;  // of the next crash
   Way first_ = Way::kDumps;
+  int loop_left_ = 0;  // crashes of one site that come in a row
   int trouble_ = 0;
 };
 

@@ -36,12 +36,12 @@ TEST_F(SupervisorTest, NobodyHasMemoryOfOthersButForHisWork) {
               {[&] { return !of_errand.empty(); }}});
   EXPECT_EQ(of_errand, "0");
   const auto& shared = board->shared;
-  EXPECT_EQ(shared[NumberOf(Role::kInspector)], 0U);
+  EXPECT_EQ(shared[NumberOf(Role::kInspector)], page) << "the door's board";
   EXPECT_EQ(shared[NumberOf(Role::kPump)], 0U);
   EXPECT_EQ(shared[NumberOf(Role::kWorker)], page) << "its counter";
   EXPECT_GT(shared[NumberOf(Role::kClerk)], page) << "the ledger, and the counts, one page";
   EXPECT_EQ(shared[NumberOf(Role::kManager)],
-            shared[NumberOf(Role::kClerk)] - page + ProgressBoard::kCounters * page);
+            shared[NumberOf(Role::kClerk)] - page + (ProgressBoard::kCounters + 1) * page);
 }
 
 class SupervisorReplaces : public SupervisorTest,

@@ -67,8 +67,18 @@ class StormInspector final : public FakeInspector {
     if (plan.trap == Trap::kSite) Hang();
     Follow(plan);
     auto place = FakeInspector::PlaceOf(known);
-    if (place) place->pc.offset = plan.site;
+    if (place) {
+      place->pc.offset = plan.site;
+      place->glance = GlanceAt(known);
+    }
     return place;
+  }
+  std::optional<CrashGlance> GlanceAt(const PidfdInfo& known) override {
+    const Plan& plan = shared_.PlanOf(known.pid);
+    CrashGlance seen = glance;
+    seen.uid = plan.user;
+    seen.offset = plan.site;
+    return seen;
   }
 
  private:
