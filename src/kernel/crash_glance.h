@@ -12,9 +12,10 @@
 
 namespace obit {
 
-/// A crash as one glance shows it: by calls that wait for nothing and nobody, each of the pid alone. Of two
-/// that look the same, within so short a time that no program was replaced meanwhile, the second tells
-/// nothing new.
+/// A crash as one glance shows it: by calls that wait for nothing and nobody, each of the pid alone. Two that
+/// look the same within a moment are of one user, cgroup and place, and of programs of one path: almost
+/// always of one crash site. That one wants a core and the other does not, or another mount namespace has
+/// another program there, it does not show (Door::Sighted).
 ///
 /// Only those have one that crashed in the program's own code, by a signal of the processor, in the first
 /// thread, with one identity and no capability: for all others where they crashed is not told by one address.

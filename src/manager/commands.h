@@ -98,7 +98,7 @@ struct KeepDoor {
   Seat seat;
 };
 /// Crashes that look like this at a glance (event::SiteFound::glance) are turned away until then,
-/// CLOCK_BOOTTIME, and counted at this place.
+/// CLOCK_BOOTTIME, and counted at this place. 0: no more.
 struct TurnAway {
   std::uint32_t place = 0;  ///< below kDoorPlaces
   std::uint64_t glance = 0;

@@ -203,7 +203,13 @@ void Manager::Core::On(const event::Abandoned& abandoned) {
     captures_.EnqueueRecovery(open, abandoned.reason);
 }
 
+void Manager::Core::On(const event::KeptIsGone& gone) {
+  state_.sites.Forget(gone.id);
+  door_.Revoke();
+}
+
 void Manager::Core::On(const event::Configured& configured) {
+  door_.Revoke();
   state_.setup.config = configured.config;
   state_.setup.limits = configured.limits;
   state_.setup.workers = std::max(configured.config.slots, 1U);

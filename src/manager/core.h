@@ -56,7 +56,7 @@ class Manager::Core {
   void On(const event::ProcessExited& exited);
   void On(const event::OrderDone& done);
   void On(const event::Abandoned& abandoned);
-  void On(const event::KeptIsGone& gone) { state_.sites.Forget(gone.id); }
+  void On(const event::KeptIsGone& gone);
   void On(const event::Configured& configured);
   void On(const event::Stopping& stopping);
   void On(const event::Tick&) {}

@@ -20,6 +20,8 @@ class Door {
 
   Door(ManagerState& state, Seats& seats) : state_(state), seats_(seats) {}
 
+  /// A crash of this site was looked at. Of two sites that look the same none is turned away.
+  void Sighted(const CrashSites::Whereabouts& at, std::uint64_t glance);
   /// One more crash of this site was only counted. `glance`: how it is known at the door; 0: not at all.
   void Counted(const CrashSites::Whereabouts& at, std::uint64_t glance, std::int64_t boottime);
   void On(const event::DoorSeen& seen);
@@ -28,6 +30,8 @@ class Door {
   void Lost(const Seat& seat);
   /// He should have left, or does not move.
   void Overdue(Sitter& keeper);
+  /// What was to be turned away may be kept.
+  void Revoke();
   /// obitd stops: he is to leave; the time to stop is over: he is not waited for.
   void Leave();
   void LeaveNow();
@@ -43,12 +47,16 @@ class Door {
   /// A site whose crashes may be turned away.
   struct Place {
     std::uint64_t glance = 0;
+    std::uint32_t state = 0;    // of the site
+    bool is_mixed = false;      // another site looks the same
     std::int64_t since = 0;     // the present moment began
     std::uint64_t crashes = 0;  // in it
-    std::int64_t until = 0;     // CLOCK_BOOTTIME
+    std::int64_t until = 0;     // CLOCK_BOOTTIME; of the last time that it was granted
+    bool is_granted = false;
     std::uint64_t counted = 0;  // of whichever sites
   };
-  [[nodiscard]] Place* PlaceFor(std::uint64_t glance, std::int64_t boottime);
+  [[nodiscard]] Place* PlaceFor(std::uint64_t glance, std::uint32_t state, std::int64_t boottime);
+  void Revoke(Place& place);
   [[nodiscard]] Sitter* KeeperOrNext();
   void Closed();
   void SetDeadline();

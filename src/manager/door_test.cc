@@ -124,6 +124,25 @@ TEST_F(DoorTest, OtherSitesHaveOtherPlaces) {
   EXPECT_THAT(lines, Contains("TurnAway 8 at 1"));
 }
 
+TEST_F(DoorTest, OfSitesThatLookTheSameNoneIsTurnedAway) {
+  Begin();
+  (void)Repeat(8);
+  EXPECT_THAT(Next(7, 2), Contains("TurnAway 7 at 0")) << "no more";
+  (void)Facts(crash_, 1);
+  EXPECT_THAT(Repeat(20), Not(Contains(StartsWith("TurnAway"))));
+}
+
+TEST_F(DoorTest, WhatMayBeKeptIsNotTurnedAway) {
+  Begin();
+  (void)Repeat(8);
+  EXPECT_THAT(On(event::KeptIsGone{"crash1"}), ElementsAre("TurnAway 7 at 0"));
+  EXPECT_THAT(On(event::KeptIsGone{"crash1"}), IsEmpty()) << "once";
+  (void)Next();  // kept
+  (void)Facts(crash_, 1);
+  EXPECT_THAT(Repeat(8), Contains("TurnAway 7 at 0"));
+  EXPECT_THAT(On(event::Configured{setup_.config, setup_.limits}), Contains("TurnAway 7 at 0"));
+}
+
 TEST_F(DoorTest, WhoHasLeftIsFree) {
   Begin();
   (void)Repeat(8);

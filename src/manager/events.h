@@ -16,11 +16,12 @@
 #include "kernel/pidfd.h"
 #include "manager/seat.h"
 #include "manager/times.h"
+#include "policy/crash_sites.h"
 
 namespace obit {
 
 /// At the door, so many sites are told from each other (manager/door.h).
-inline constexpr std::size_t kDoorPlaces = 16;
+inline constexpr std::size_t kDoorPlaces = CrashSites::kDoorPlaces;
 
 /// What happens to the manager. Times are nanoseconds of CLOCK_MONOTONIC unless a name says otherwise.
 namespace event {
@@ -86,11 +87,12 @@ struct ActivityFound {
 /// came first.
 struct DoorSeen {
   struct Place {
-    std::uint64_t crashes = 0;  ///< in all, of whichever sites: never less than before
+    std::uint64_t crashes = 0;  ///< in all, of whichever sites, modulo 2^64
     std::int64_t last = 0;      ///< ns since 1970
   };
   std::array<Place, kDoorPlaces> places{};
-  bool moves = true;  ///< nothing waits there, or something was done since this was told before
+  /// An answer to LookAtDoor: nothing waits there, or something was done since the last of these.
+  std::optional<bool> moves;
 };
 /// An inspector has left the door, and is free.
 struct DoorLeft {

@@ -89,6 +89,7 @@ void Inspection::Judge(OpenCrash& crash, const event::SiteFound& found) {
                                              .may_have_core = room == Budgets::Room::kCore},
                                             config);
   const SiteState& site = judgement.state;
+  door_.Sighted(judgement.at, found.glance);
   crash.ticket = judgement.ticket;
   switch (judgement.verdict) {
     case CrashSites::Verdict::kCore:

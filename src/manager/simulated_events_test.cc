@@ -114,8 +114,11 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
       if (now_ < place.until) place.crashes += static_cast<std::uint64_t>(random_.Below(4));
       return std::nullopt;
     }
-    case What::kDoorSeen:
-      return DoorSeen();
+    case What::kDoorSeen: {
+      event::DoorSeen seen = DoorSeen();
+      seen.moves = keeper_moves_;
+      return seen;
+    }
     case What::kDoorLeft:
       return event::DoorLeft{seat};
     case What::kReady:
@@ -178,8 +181,8 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
   return std::nullopt;
 }
 
-Event Simulation::DoorSeen() {
-  event::DoorSeen seen{.moves = keeper_moves_};
+event::DoorSeen Simulation::DoorSeen() const {
+  event::DoorSeen seen{.moves = std::nullopt};
   for (std::size_t i = 0; i < door_.size(); ++i) seen.places[i] = {door_[i].crashes, now_};
   return seen;
 }

@@ -16,7 +16,7 @@ void Referee::On(const event::DoorSeen& seen) {
   }
   door_known_ = true;
   door_unseen_ = false;
-  if (seen.moves) door_moved_ = now_;
+  if (seen.moves.value_or(false)) door_moved_ = now_;
 }
 
 void Referee::On(const event::DoorLeft& left) {
@@ -44,6 +44,7 @@ void Referee::On(const command::KeepDoor& keep) {
 }
 
 void Referee::On(const command::TurnAway& turn) {
+  if (turn.until == 0) return;  // no more
   Expect(stop_at_ == INT64_MAX, "nobody is turned away when it stops");
   Expect(turn.place < kDoorPlaces && turn.glance != 0, "a place at the door");
   Expect(site_found_ != 0 && crashes[site_found_].repeat, "what is turned away is only counted");

@@ -191,46 +191,43 @@ void CrashSites::Count(std::uint32_t index, std::uint64_t crashes, std::int64_t 
 }
 
 /// Null: its window is over.
-SiteState* CrashSites::StateAt(const Whereabouts& at) {
+const SiteState* CrashSites::StateAt(const Whereabouts& at) const {
   const bool is_there = at.window != 0 && at.state < marks_.size() && marks_[at.state].window == at.window;
   return is_there ? &states_[at.state] : nullptr;
 }
 
-CrashSites::DoorPlace& CrashSites::PlaceAt(std::uint32_t place) {
-  if (place >= doors_.size()) doors_.resize(place + 1);
-  return doors_[place];
-}
-
 void CrashSites::SendToDoor(const Whereabouts& at, std::uint32_t place, std::uint64_t counted) {
   SiteState* state = StateAt(at);
-  DoorPlace& door = PlaceAt(place);
+  DoorPlace& door = doors_.at(place);
   if (state == nullptr || door.at == at) return;
   if (SiteState* before = StateAt(door.at)) {
     before->door_place = 0;
     Changed(door.at.state);
   }
-  if (state->door_place != 0) PlaceAt(state->door_place - 1).at = {};
-  PlaceAt(place) = {at, counted};
+  if (state->door_place != 0) doors_.at(state->door_place - 1).at = {};
+  door = {at, counted};
   state->door_place = place + 1;
   state->door_counted = counted;
   Changed(at.state);
 }
 
 std::uint64_t CrashSites::CountedAtDoor(std::uint32_t place, std::uint64_t counted, std::int64_t last) {
-  DoorPlace& door = PlaceAt(place);
-  if (counted <= door.counted) return 0;
+  constexpr std::uint64_t kPlausible = 10'000'000;
+  DoorPlace& door = doors_.at(place);
   const std::uint64_t more = counted - std::exchange(door.counted, counted);
-  if (SiteState* state = StateAt(door.at)) {
-    if (state->has_kept()) Count(door.at.state, more, last, last);
+  if (more == 0) return 0;
+  SiteState* state = StateAt(door.at);
+  if (state != nullptr) {
+    if (more <= kPlausible && state->has_kept()) Count(door.at.state, more, last, last);
     state->door_counted = counted;
     Changed(door.at.state);
   }
-  return more;
+  return more <= kPlausible ? more : 0;
 }
 
 std::int64_t CrashSites::UntilOf(const Whereabouts& at) const {
-  const bool is_there = at.window != 0 && at.state < marks_.size() && marks_[at.state].window == at.window;
-  return is_there ? states_[at.state].until : 0;
+  const SiteState* state = StateAt(at);
+  return state == nullptr ? 0 : state->until;
 }
 
 void CrashSites::Ended(const Ticket& ticket, std::uint64_t bytes) {
@@ -285,11 +282,18 @@ void CrashSites::Restore(std::span<const SiteState> states) {
     ++per_share_[taken.share];
     states_.push_back(taken);
     marks_.push_back({.window = ++windows_});
-    constexpr std::uint32_t kPlacesMax = 64;  // whatever stands there
-    if (taken.door_place != 0 && taken.door_place <= kPlacesMax)
-      PlaceAt(taken.door_place - 1) = {{static_cast<std::uint32_t>(states_.size() - 1), windows_},
-                                       taken.door_counted};
+    RestoreDoor(static_cast<std::uint32_t>(states_.size() - 1));
   }
+}
+
+/// Whatever stands there: a place has one state.
+void CrashSites::RestoreDoor(std::uint32_t index) {
+  SiteState& state = states_[index];
+  const std::uint32_t place = state.door_place;
+  if (place == 0 || place > kDoorPlaces || doors_[place - 1].at.window != 0)
+    state.door_place = 0;
+  else
+    doors_[place - 1] = {{index, marks_[index].window}, state.door_counted};
 }
 
 }  // namespace obit

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -77,6 +78,7 @@ class CrashSites {
  public:
   static constexpr std::size_t kStatesMax = 4096;
   static constexpr std::uint32_t kVariantsMax = 8;
+  static constexpr std::uint32_t kDoorPlaces = 16;        ///< SendToDoor
   static constexpr std::int64_t kAgain = 10'000'000'000;  ///< ns
 
   explicit CrashSites(const HashKey& key) : key_(key) {}
@@ -131,11 +133,11 @@ class CrashSites {
   /// though not with one more core.
   void Forget(std::string_view id);
 
-  /// From here on crashes of this state are counted elsewhere too, at a place (from 0) that has counted so
-  /// many before, of others. A state has one place at most, and so has a place.
+  /// From here on crashes of this state are counted elsewhere too, at a place below kDoorPlaces that has
+  /// counted so many before, of others. A state has one place at most, and a place one state.
   void SendToDoor(const Whereabouts& at, std::uint32_t place, std::uint64_t counted);
-  /// That place has counted so many now, the last of them at `last`, ns since 1970. How many more that are
-  /// than before: of a window that is over nobody's.
+  /// That place has counted so many now (modulo 2^64), the last of them at `last`, ns since 1970. How many
+  /// more that are than before: of a window that is over nobody's. None, if so many there cannot have been.
   std::uint64_t CountedAtDoor(std::uint32_t place, std::uint64_t counted, std::int64_t last);
   /// When the window ends; 0: it has.
   [[nodiscard]] std::int64_t UntilOf(const Whereabouts& at) const;
@@ -171,8 +173,11 @@ class CrashSites {
   void Begin(std::uint32_t index, std::int64_t until, std::uint64_t variant);
   void NoteKept(std::uint32_t index, std::string_view id, std::int64_t time);
   void EndCount(std::uint32_t index);
-  [[nodiscard]] SiteState* StateAt(const Whereabouts& at);
-  [[nodiscard]] DoorPlace& PlaceAt(std::uint32_t place);
+  [[nodiscard]] const SiteState* StateAt(const Whereabouts& at) const;
+  [[nodiscard]] SiteState* StateAt(const Whereabouts& at) {
+    return const_cast<SiteState*>(std::as_const(*this).StateAt(at));
+  }
+  void RestoreDoor(std::uint32_t index);
   void Count(std::uint32_t index, std::uint64_t crashes, std::int64_t first, std::int64_t last);
   void Changed(std::uint32_t index);
 
@@ -180,8 +185,8 @@ class CrashSites {
 
   HashKey key_;
   std::vector<SiteState> states_;
-  std::vector<Mark> marks_;                                 // of the states
-  std::vector<DoorPlace> doors_;                            // by their numbers
+  std::vector<Mark> marks_;  // of the states
+  std::array<DoorPlace, kDoorPlaces> doors_;
   std::unordered_map<std::uint64_t, std::uint32_t> known_;  // states, by their keys
   std::unordered_map<uid_t, std::uint32_t> per_share_;      // how many states each has
   std::vector<std::uint32_t> changed_, untold_;             // states; may name some whose mark is gone

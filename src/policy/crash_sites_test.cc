@@ -451,7 +451,29 @@ TEST_F(CrashSitesDoorTest, WhateverStandsThereIsTaken) {
   GoOnWithAnother();
   states_[0].door_place = UINT32_MAX;
   sites_.Restore(states_);
+  sites_.SendToDoor(Counted(), 3, 5);
+  EXPECT_EQ(sites_.CountedAtDoor(3, 6, 6), 1U);
+}
+
+TEST_F(CrashSitesDoorTest, TwoThatClaimOnePlaceDoNotShareIt) {
+  (void)Counted({.offset = 1});
+  (void)Counted({.offset = 2});
+  GoOnWithAnother();
+  states_[0].door_place = states_[1].door_place = 4;
+  sites_.Restore(states_);
+  (void)Repeats();
   EXPECT_EQ(sites_.CountedAtDoor(3, 5, 6), 5U);
+  const auto counts = sites_.TakeRepeats();
+  ASSERT_EQ(counts.size(), 1U);
+  EXPECT_EQ(counts[0].repeats.id, states_[0].kept());
+}
+
+TEST_F(CrashSitesDoorTest, WhatCannotBeIsNotCounted) {
+  sites_.SendToDoor(Counted(), 3, 100);
+  (void)Repeats();
+  EXPECT_EQ(sites_.CountedAtDoor(3, UINT64_MAX, 5), 0U);
+  EXPECT_EQ(Repeats(), 0U);
+  EXPECT_EQ(sites_.CountedAtDoor(3, 2, 5), 3U) << "and counts on from there, modulo 2^64";
 }
 
 }  // namespace

@@ -15,15 +15,19 @@ namespace obit {
 struct DoorBoard::Page {
   HashKey key;
   std::atomic<std::uint64_t> taken;
-  std::atomic<std::int32_t> pid;
-  std::atomic<std::uint32_t> uid;
-  std::atomic<std::int64_t> time;
+  struct Hand {
+    std::atomic<std::int64_t> pid;  // 0: it is free
+    std::atomic<std::int64_t> uid, time;
+    std::atomic<std::uint64_t> place;    // where it is about to be counted, from 1; 0: nowhere
+    std::atomic<std::uint64_t> crashes;  // that place has once it is
+  };
   struct Place {
     std::atomic<std::uint64_t> hash;
     std::atomic<std::int64_t> until;
     std::atomic<std::uint64_t> crashes;
     std::atomic<std::int64_t> last;
   };
+  std::array<Hand, kHands> hands;
   std::array<Place, kPlaces> places;
   static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 };
@@ -90,30 +94,55 @@ std::int64_t DoorBoard::Until() const {
   return until;
 }
 
-void DoorBoard::Count(std::size_t place, std::int64_t time) {
-  Page::Place& counted = page_->places.at(place);
-  counted.last.store(time, std::memory_order_relaxed);
-  counted.crashes.fetch_add(1, std::memory_order_release);
-}
-
 DoorBoard::Counted DoorBoard::counted(std::size_t place) const {
   const Page::Place& counted = page_->places.at(place);
   const std::uint64_t crashes = counted.crashes.load(std::memory_order_acquire);
   return {crashes, counted.last.load(std::memory_order_relaxed)};
 }
 
-void DoorBoard::Take(const Hand& hand) {
-  page_->uid.store(hand.uid, std::memory_order_relaxed);
-  page_->time.store(hand.time, std::memory_order_relaxed);
-  page_->pid.store(hand.pid, std::memory_order_release);
+std::optional<std::size_t> DoorBoard::FreeHand() const {
+  for (std::size_t i = 0; i < kHands; ++i)
+    if (page_->hands[i].pid.load(std::memory_order_acquire) == 0) return i;
+  return std::nullopt;
+}
+
+void DoorBoard::Take(std::size_t hand, const Held& held) {
+  Page::Hand& taken = page_->hands.at(hand);
+  taken.place.store(0, std::memory_order_relaxed);
+  taken.uid.store(held.uid, std::memory_order_relaxed);
+  taken.time.store(held.time, std::memory_order_relaxed);
+  taken.pid.store(held.pid, std::memory_order_release);
   page_->taken.fetch_add(1, std::memory_order_release);
 }
 
-void DoorBoard::LetGo() { page_->pid.store(0, std::memory_order_release); }
+void DoorBoard::Count(std::size_t hand, std::size_t place, std::int64_t time) {
+  Page::Hand& held = page_->hands.at(hand);
+  Page::Place& counted = page_->places.at(place);
+  const std::uint64_t crashes = counted.crashes.load(std::memory_order_relaxed) + 1;
+  held.crashes.store(crashes, std::memory_order_relaxed);
+  held.place.store(place + 1, std::memory_order_release);
+  counted.last.store(time, std::memory_order_relaxed);
+  counted.crashes.store(crashes, std::memory_order_release);
+  LetGo(hand);
+}
 
-DoorBoard::Hand DoorBoard::hand() const {
-  const pid_t pid = page_->pid.load(std::memory_order_acquire);
-  return {pid, page_->uid.load(std::memory_order_relaxed), page_->time.load(std::memory_order_relaxed)};
+void DoorBoard::LetGo(std::size_t hand) { page_->hands.at(hand).pid.store(0, std::memory_order_release); }
+
+std::optional<DoorBoard::Held> DoorBoard::held(std::size_t hand) const {
+  const Page::Hand& held = page_->hands.at(hand);
+  const std::int64_t pid = held.pid.load(std::memory_order_acquire);
+  if (pid == 0) return std::nullopt;
+  const std::uint64_t place = held.place.load(std::memory_order_acquire);
+  if (place != 0 && place <= kPlaces &&
+      page_->places[place - 1].crashes.load(std::memory_order_acquire) ==
+          held.crashes.load(std::memory_order_relaxed))
+    return std::nullopt;
+  // Whatever stands there.
+  const bool is_pid = pid > 0 && pid <= INT32_MAX;
+  const std::int64_t uid = held.uid.load(std::memory_order_relaxed);
+  return Held{.pid = is_pid ? static_cast<pid_t>(pid) : Held::kUnknown,
+              .uid = uid >= 0 && uid <= UINT32_MAX ? uid : Held::kUnknown,
+              .time = held.time.load(std::memory_order_relaxed)};
 }
 
 std::uint64_t DoorBoard::taken() const { return page_->taken.load(std::memory_order_acquire); }

@@ -59,29 +59,41 @@ TEST_F(DoorBoardTest, TurnsAwayUntilThen) {
 
 TEST_F(DoorBoardTest, CountsOnWhoeverHasThePlace) {
   board_.TurnAway(3, 5, 100);
-  board_.Count(3, 1000);
+  board_.Take(0, {.pid = 12});
+  board_.Count(0, 3, 1000);
   board_.TurnAway(3, 6, 200);
-  board_.Count(3, 1001);
+  board_.Take(0, {.pid = 13});
+  board_.Count(0, 3, 1001);
   EXPECT_EQ(board_.counted(3).crashes, 2U);
   EXPECT_EQ(board_.counted(3).last, 1001);
   EXPECT_EQ(board_.counted(2).crashes, 0U);
+  EXPECT_EQ(board_.FreeHand(), 0U);
+  EXPECT_FALSE(board_.held(0));
 }
 
-TEST_F(DoorBoardTest, ShowsWhatAChildHasInItsHand) {
+TEST_F(DoorBoardTest, ShowsWhatAChildHasInItsHands) {
   testing::Child child(::fork());
   if (child.pid() == 0) {
-    board_.Take({.pid = 12, .uid = 34, .time = 56});
-    board_.Take({.pid = 13, .uid = 35, .time = 57});
+    board_.Take(0, {.time = 55});
+    board_.Take(*board_.FreeHand(), {.pid = 13, .uid = 35, .time = 57});
     ::_exit(0);
   }
   EXPECT_EQ(child.Wait(), 0);
-  EXPECT_EQ(board_.hand().pid, 13);
-  EXPECT_EQ(board_.hand().uid, 35U);
-  EXPECT_EQ(board_.hand().time, 57);
+  EXPECT_EQ(board_.held(0)->pid, DoorBoard::Held::kUnknown);
+  EXPECT_EQ(board_.held(0)->uid, DoorBoard::Held::kUnknown);
+  EXPECT_EQ(board_.held(1)->pid, 13);
+  EXPECT_EQ(board_.held(1)->uid, 35);
+  EXPECT_EQ(board_.held(1)->time, 57);
+  EXPECT_EQ(board_.FreeHand(), 2U);
   EXPECT_EQ(board_.taken(), 2U);
-  board_.LetGo();
-  EXPECT_EQ(board_.hand().pid, 0);
-  EXPECT_EQ(board_.taken(), 2U);
+  board_.LetGo(0);
+  EXPECT_FALSE(board_.held(0));
+  EXPECT_EQ(board_.FreeHand(), 0U);
+}
+
+TEST_F(DoorBoardTest, HasAnEnd) {
+  for (std::size_t i = 0; i < DoorBoard::kHands; ++i) board_.Take(*board_.FreeHand(), {.pid = 12});
+  EXPECT_EQ(board_.FreeHand(), std::nullopt);
 }
 
 TEST_F(DoorBoardTest, AChildThatIsNotLetHasNone) {
@@ -90,11 +102,10 @@ TEST_F(DoorBoardTest, AChildThatIsNotLetHasNone) {
   if (child.pid() == 0) {
     ::signal(SIGSEGV, SIG_DFL);
     ::prctl(PR_SET_DUMPABLE, 0);
-    board_.LetGo();
+    board_.LetGo(0);
     ::_exit(0);
   }
-  const int status = child.Wait();
-  EXPECT_TRUE(WIFSIGNALED(status) || status != 0);  // a sanitizer's report, or the kernel's signal
+  EXPECT_NE(child.Wait(), 0);  // the kernel's signal, or a sanitizer's status
 }
 
 }  // namespace

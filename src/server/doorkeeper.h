@@ -12,16 +12,17 @@ namespace obit {
 /// all others he leads to the manager, as they came. So a crash that is only counted costs one process one
 /// wakeup (docs/benchmarks.md), where two would wake each other twice.
 ///
-/// Nobody's deadline suffers: he asks nothing that can wait for a file system or a lock (crash_glance.h), he
-/// can always be killed, the manager sees it when he does not move, and accepts meanwhile.
-struct Door {
+/// He asks nothing that can wait for a file system or a lock (crash_glance.h), so SIGKILL ends him; what he
+/// had stands on the board, and is recorded. The manager sees it when he does not move, and accepts
+/// meanwhile.
+struct DoorPost {
   Fd listener;  ///< the coredump socket, non-blocking: others accept from it too
-  Fd passage;   ///< SOCK_SEQPACKET: a message of one byte with a connection for each crash that is led on
+  Fd passage;   ///< SOCK_SEQPACKET: for each crash that is led on a Passing, with its connection
 };
 
-/// Until no crash has been to be turned away for kLinger, or the manager's socket has something, be it its
+/// Until no crash has been to be turned away for a moment, or the manager's socket has something, be it its
 /// end.
-void KeepDoor(const Door& door, const Fd& manager, DoorBoard& board, const PeerIdentifier& peers,
+void KeepDoor(const DoorPost& post, const Fd& manager, DoorBoard& board, const PeerIdentifier& peers,
               ProcessInspector& inspector);
 
 }  // namespace obit

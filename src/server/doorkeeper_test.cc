@@ -23,7 +23,7 @@ class DoorkeeperTest : public ::testing::Test {
     EXPECT_NE(::mkdtemp(path_.data()), nullptr);
     board_.SetKey({1, 2});
     auto passage = *MakeSocketPair(SOCK_SEQPACKET), manager = *MakeSocketPair(SOCK_SEQPACKET);
-    door_ = {*ListenUnix(path_ + "/socket", SOCK_STREAM, 64), std::move(passage.second)};
+    post_ = {*ListenUnix(path_ + "/socket", SOCK_STREAM, 64), std::move(passage.second)};
     passage_ = std::move(passage.first);
     manager_ = std::move(manager.first);
     manager_end_ = std::move(manager.second);
@@ -53,7 +53,7 @@ class DoorkeeperTest : public ::testing::Test {
   void TurnAway(std::int64_t time) {
     board_.TurnAway(2, board_.HashOf(inspector_.glance), BoottimeNow() + time);
   }
-  void Keep() { KeepDoor(door_, manager_end_, board_, peers_, inspector_); }
+  void Keep() { KeepDoor(post_, manager_end_, board_, peers_, inspector_); }
   /// What the kernel offered and was answered; a rejection has no mark that anybody reads.
   static int Rejected(Fd& server) {
     const auto agreement = Negotiate(server, {});
@@ -69,7 +69,7 @@ class DoorkeeperTest : public ::testing::Test {
 
   std::string path_;
   DoorBoard board_ = *DoorBoard::Map(-1, 0);
-  Door door_;
+  DoorPost post_;
   Fd passage_, manager_, manager_end_;
   PeerIdentifier peers_;
   FakeInspector inspector_;
@@ -89,8 +89,7 @@ TEST_F(DoorkeeperTest, TurnsAwayAndCounts) {
   EXPECT_EQ(WEXITSTATUS(second.Wait()), kCoredumpReject);
   EXPECT_EQ(board_.counted(2).crashes, 2U);
   EXPECT_GE(board_.counted(2).last, before);
-  EXPECT_EQ(board_.hand().pid, 0);
-  EXPECT_EQ(board_.taken(), 2U);
+  EXPECT_EQ(board_.FreeHand(), 0U);
   EXPECT_EQ(LedOn(), 0);
 }
 
@@ -100,7 +99,7 @@ TEST_F(DoorkeeperTest, LeadsOthersOnAsTheyCame) {
   inspector_.glance.offset += 4;
   Keep();
   EXPECT_EQ(board_.counted(2).crashes, 0U);
-  EXPECT_EQ(board_.hand().pid, 0) << "he has let go";
+  EXPECT_EQ(board_.held(0)->pid, pid) << "until the manager has it";
   ASSERT_EQ(LedOn(), pid);
   const auto request = PeekRequest(led_on_[0]);
   EXPECT_TRUE(request && *request) << "the whole request is there";
@@ -122,7 +121,7 @@ TEST_F(DoorkeeperTest, LeadsOnWhoIsNotTheKernel) {
   is_kernel_ = false;
   Keep();
   EXPECT_EQ(LedOn(), pid);
-  EXPECT_EQ(board_.taken(), 0U);
+  EXPECT_EQ(board_.held(0)->pid, DoorBoard::Held::kUnknown);
   led_on_.clear();
 }
 
@@ -146,7 +145,7 @@ TEST_F(DoorkeeperTest, LeavesWhenNothingIsToBeTurnedAway) {
   TurnAway(-1'000'000'000);
   Keep();  // ends
   EXPECT_EQ(board_.taken(), 0U) << "it waits for the manager";
-  door_.listener.Reset();
+  post_.listener.Reset();
 }
 
 TEST_F(DoorkeeperTest, LeavesWhenTheManagerSaysSoOrDies) {
@@ -156,6 +155,27 @@ TEST_F(DoorkeeperTest, LeavesWhenTheManagerSaysSoOrDies) {
   TurnAway(3'600'000'000'000);
   manager_.Reset();
   Keep();
+}
+
+TEST_F(DoorkeeperTest, AcceptsNoMoreThanHeHasHandsFor) {
+  for (std::size_t i = 0; i < DoorBoard::kHands; ++i) board_.Take(i, {.pid = 1});
+  Crash(Rejected);
+  TurnAway(200'000'000);
+  Keep();
+  EXPECT_EQ(board_.taken(), DoorBoard::kHands) << "it waits for the manager";
+  post_.listener.Reset();
+}
+
+TEST_F(DoorkeeperTest, WhatTheDeadManagerDoesNotTakeStaysOnTheBoard) {
+  const pid_t first = Crash().pid();
+  Crash();
+  TurnAway(3'600'000'000'000);
+  inspector_.glance.offset += 4;
+  passage_.Reset();
+  Keep();  // ends
+  EXPECT_EQ(board_.held(0)->pid, first);
+  EXPECT_EQ(board_.taken(), 2U) << "once without a name: the second one waits for the next manager";
+  post_.listener.Reset();
 }
 
 }  // namespace

@@ -123,8 +123,8 @@ Result<void> TellFacts(const Fd& manager, const Question& question, const Subjec
 
 Result<void> StandAtDoor(const Fd& manager, std::vector<Fd> fds, const InspectorMeans& means) {
   if (means.door != nullptr && fds.size() == 2) {
-    const Door door{std::move(fds[0]), std::move(fds[1])};
-    KeepDoor(door, manager, *means.door, means.identifier, means.inspector);
+    const DoorPost post{std::move(fds[0]), std::move(fds[1])};
+    KeepDoor(post, manager, *means.door, means.identifier, means.inspector);
   }
   return Tell(manager, {.kind = Findings::Kind::kDoorLeft});
 }

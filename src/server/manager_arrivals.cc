@@ -55,7 +55,7 @@ void ManagerProcess::Refuse(Fd connection, Error why) {
 void ManagerProcess::Listen() {
   listening_ = true;
   setup_.ledger->LoseUnlisted();
-  RecordLeftInHand();
+  RecordHeld();
   watched_.emplace(setup_.listeners.coredump.get(), Watched{.what = Watched::What::kCoredump});
   if (setup_.listeners.pipe)
     watched_.emplace(setup_.listeners.pipe.get(), Watched{.what = Watched::What::kHelper});
@@ -80,8 +80,7 @@ void ManagerProcess::ResumeAccept() {
   paused_ = false;
   resume_at_ = INT64_MAX;
   if (!listening_ || stopping_) return;
-  for (const auto& [seat, passage] : passages_) (void)poller_.Watch(passage);
-  if ((!keeper_ && !poller_.Watch(setup_.listeners.coredump)) ||
+  if ((passage_ && !poller_.Watch(passage_)) || (!keeper_ && !poller_.Watch(setup_.listeners.coredump)) ||
       (setup_.listeners.pipe && !poller_.Watch(setup_.listeners.pipe)))
     PauseAccept("the sockets cannot be watched");
 }

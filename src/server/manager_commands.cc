@@ -39,7 +39,8 @@ void ManagerProcess::NoteReleased(CrashKey key, OpenCrash& crash) {
   crash.head.held = MonotonicNow() - crash.accepted;
   UpdateLedger(crash);
   if (crash.connection) {
-    if (crash.hold_told) ::shutdown(crash.connection.get(), SHUT_RDWR);  // whatever copies others still have
+    if (crash.hold_told || crash.was_passed)
+      ::shutdown(crash.connection.get(), SHUT_RDWR);  // whatever copies others still have
     Unwatch(crash.connection);
     crash.exchange.reset();
     crash.connection.Reset();

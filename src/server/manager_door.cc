@@ -36,21 +36,19 @@ bool IsReadable(const Fd& fd) {
 }  // namespace
 
 void ManagerProcess::Do(const command::KeepDoor& command) {
-  RecordLeftInHand();
   auto pair = MakeSocketPair(SOCK_SEQPACKET);
-  Fd end = pair ? std::move(pair->first) : Fd();
-  const Fd& passage = end;
-  const Question question{.kind = Question::Kind::kKeepDoor};
-  const bool is_kept = pair && !passages_.contains(command.seat) && setup_.listeners.coredump && !paused_ &&
-                       poller_.Watch(passage) &&
-                       Ask(command.seat, question, NumbersOf({&setup_.listeners.coredump, &pair->second}));
-  if (!is_kept) return Feed(event::DoorLeft{command.seat});
-  ::fcntl(passage.get(), F_SETFL, O_NONBLOCK);
-  watched_.insert_or_assign(passage.get(), Watched{.what = Watched::What::kPassage, .seat = command.seat});
-  passages_[command.seat] = std::move(end);
+  const bool is_free = !passage_ && !paused_ && !stopping_ && setup_.listeners.coredump;
+  if (!pair || !is_free || !poller_.Watch(pair->first)) return Feed(event::DoorLeft{command.seat});
+  for (const Fd* end : {&pair->first, &pair->second}) ::fcntl(end->get(), F_SETFL, O_NONBLOCK);
+  passage_ = std::move(pair->first);
   keeper_ = command.seat;
   taken_ = setup_.ledger->door().taken();
+  watched_.insert_or_assign(passage_.get(), Watched{.what = Watched::What::kPassage});
   poller_.Forget(setup_.listeners.coredump.get());
+  const Question question{.kind = Question::Kind::kKeepDoor};
+  if (Ask(command.seat, question, NumbersOf({&setup_.listeners.coredump, &pair->second}))) return;
+  OnDoorLeft(command.seat);
+  Feed(event::DoorLeft{command.seat});
 }
 
 void ManagerProcess::Do(const command::TurnAway& command) {
@@ -61,17 +59,20 @@ void ManagerProcess::Do(const command::LeaveDoor& command) {
   (void)Ask(command.seat, {.kind = Question::Kind::kLeaveDoor}, {});
 }
 
-/// He that does not move has his crashes taken from the backlog here, until he is gone.
+/// He that does not move has his crashes taken from the backlog here, until he is gone. While the manager
+/// waits for room itself, he may have to as well.
 void ManagerProcess::Do(const command::LookAtDoor&) {
   const DoorBoard& door = setup_.ledger->door();
   const bool waits = IsReadable(setup_.listeners.coredump);
+  bool holds = false;
+  for (std::size_t hand = 0; hand < DoorBoard::kHands; ++hand) holds = holds || door.held(hand);
   const std::uint64_t taken = door.taken();
-  const bool moves = std::exchange(taken_, taken) != taken || (door.hand().pid == 0 && !waits);
-  TellDoor(moves);
+  const bool moves = std::exchange(taken_, taken) != taken || (!holds && !waits);
+  TellDoor(moves || paused_);
   if (!moves && waits && !paused_) AcceptCoredumps(kDoorAtOnce);
 }
 
-void ManagerProcess::TellDoor(bool moves) {
+void ManagerProcess::TellDoor(std::optional<bool> moves) {
   event::DoorSeen seen{.moves = moves};
   for (std::size_t i = 0; i < seen.places.size(); ++i) {
     const DoorBoard::Counted counted = setup_.ledger->door().counted(i);
@@ -81,55 +82,87 @@ void ManagerProcess::TellDoor(bool moves) {
   Feed(seen);
 }
 
-/// Where something is short, he has to be who waits for it.
-void ManagerProcess::OnPassage(const Seat& seat) {
-  for (int most = kDoorAtOnce; most > 0; --most) {
-    const auto found = passages_.find(seat);
-    if (found == passages_.end()) return;
-    if (paused_ && !stopping_) return poller_.Forget(found->second.get());
-    if (!HasRoom() && !stopping_) return PauseAccept("no more descriptors");
-    // With its descriptor a message would lose its crash.
-    if (!Fd(::fcntl(setup_.supervisor.get(), F_DUPFD_CLOEXEC, 3))) return PauseAccept("no more descriptors");
-    auto message = ReceiveMessage(found->second, 1, MSG_DONTWAIT);
+/// Where a descriptor is short its message would lose its crash, so it waits there; when obitd stops, the one
+/// that is kept for that is used.
+bool ManagerProcess::CanReceiveOne() {
+  const Fd probe(::fcntl(setup_.supervisor.get(), F_DUPFD_CLOEXEC, 3));
+  if (probe) return true;
+  if (stopping_) return spare_ ? (spare_.Reset(), true) : false;
+  return false;
+}
+
+void ManagerProcess::OnPassage() {
+  for (int most = kDoorAtOnce; most > 0 && passage_; --most) {
+    if (paused_ && !stopping_) return poller_.Forget(passage_.get());
+    if ((!HasRoom() && !stopping_) || !CanReceiveOne()) return PauseAccept("no more descriptors");
+    auto message = ReceiveMessage(passage_, sizeof(Passing), MSG_DONTWAIT);
+    if (!spare_) spare_ = Fd(::fcntl(setup_.supervisor.get(), F_DUPFD_CLOEXEC, 3));
     if (!message && (message.error().code == EAGAIN || IsShortage(message.error()))) return;
     if (!message || (message->bytes.empty() && message->fds.empty())) {
-      watched_.erase(found->second.get());
-      passages_.erase(found);
-      return;
+      Unwatch(passage_);
+      passage_.Reset();
+      return RecordHeld();
     }
-    for (Fd& fd : message->fds) {
-      if (!IsConnection(fd)) {
-        orders_.Discard(std::move(fd));
-        continue;
-      }
-      (void)TakeConnection(std::move(fd));
-    }
+    TakePassed(std::move(*message));
   }
 }
 
-/// He has left, or is killed: the door is kept here again.
-void ManagerProcess::OnDoorLeft(const Seat& seat) {
-  OnPassage(seat);
-  if (keeper_ != seat) return;
-  keeper_.reset();
-  if (!paused_) ResumeAccept();
+bool ManagerProcess::IsOpen(const Fd& connection) const {
+  const auto peer = PeerCredentials(connection);
+  return peer && std::ranges::any_of(crashes_, [&](const auto& one) {
+           return one.second.head.pid == peer->pid && !one.second.released;
+         });
 }
 
-/// A crash that its keeper had when he died, and that he did not pass on.
-void ManagerProcess::RecordLeftInHand() {
+/// One process has one crash: whoever passes on a second connection of it made that up.
+void ManagerProcess::TakePassed(Message message) {
+  for (Fd& fd : message.fds) {
+    if (!IsConnection(fd) || IsOpen(fd)) {
+      orders_.Discard(std::move(fd));
+      continue;
+    }
+    const CrashKey next = next_crash_;
+    (void)TakeConnection(std::move(fd));
+    if (const auto taken = crashes_.find(next); taken != crashes_.end()) taken->second.was_passed = true;
+  }
+  if (const auto passing = HeadOf<Passing>(message); passing && passing->hand < DoorBoard::kHands)
+    setup_.ledger->door().LetGo(passing->hand);
+}
+
+/// He has left, or is killed: the door is kept here again. What he passed on is read before anything else
+/// that he said counts, and what waits when obitd stops is accepted.
+void ManagerProcess::OnDoorLeft(const Seat& seat) {
+  if (keeper_ != seat) return;
+  OnPassage();  // more than kHands there cannot be
+  keeper_.reset();
+  if (stopping_)
+    CloseCoredumpListener();
+  else if (!paused_)
+    ResumeAccept();
+}
+
+/// Crashes that were accepted at the door, and that nobody has any more.
+void ManagerProcess::RecordHeld() {
   DoorBoard& door = setup_.ledger->door();
-  const DoorBoard::Hand hand = door.hand();
-  door.LetGo();
-  if (hand.pid <= 0) return;
-  const bool is_open = std::ranges::any_of(
-      crashes_, [&](const auto& one) { return one.second.head.pid == hand.pid && !one.second.released; });
-  if (is_open) return;
-  BegunCrash begun = Begin(Transport::kSocketRequest);
-  if (hand.time > 0 && hand.time < begun.head.time) begun.head.time = hand.time;  // whatever stands there
-  PeerIdentity peer{.info = {.pid = hand.pid, .uid = hand.uid}, .share = hand.uid};
-  const CrashKey key = AddCrash(begun, std::move(peer));
-  Arrive(key, Transport::kSocketRequest, UINT64_MAX);
-  Feed(event::ConnectionLost{key, "the inspector at the door died"});
+  constexpr const char* kWhy = "the inspector at the door died";
+  for (std::size_t hand = 0; hand < DoorBoard::kHands; ++hand) {
+    if (const auto held = door.held(hand)) {
+      PeerIdentity peer;
+      if (held->uid != DoorBoard::Held::kUnknown)
+        peer.share = peer.info.uid = static_cast<std::uint32_t>(held->uid);
+      if (held->pid == DoorBoard::Held::kUnknown) {
+        Lose(peer, kWhy);
+      } else {
+        peer.info.pid = held->pid;
+        BegunCrash begun = Begin(Transport::kSocketRequest);
+        if (held->time > 0 && held->time < begun.head.time) begun.head.time = held->time;
+        const CrashKey key = AddCrash(begun, std::move(peer));
+        Arrive(key, Transport::kSocketRequest, UINT64_MAX);
+        Feed(event::ConnectionLost{key, kWhy});
+      }
+    }
+    door.LetGo(hand);
+  }
 }
 
 }  // namespace obit

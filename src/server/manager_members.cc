@@ -72,10 +72,7 @@ void ManagerProcess::OnVacated(const SupervisorNews& news) {
     orders_.Connect(nullptr);
   }
   members_.erase(seat);
-  if (seat.role == Role::kInspector) {
-    OnDoorLeft(seat);
-    if (!keeper_) RecordLeftInHand();
-  }
+  if (seat.role == Role::kInspector) OnDoorLeft(seat);
   if (seat.role == Role::kWorker && seat.index >= setup_.config.slots)
     if (Member* pump = Pump(seat.index)) KillMember(*pump, "its worker is not needed any more");
   if (seat.role != Role::kClerk) Feed(event::SeatLost{seat, std::move(why)});
@@ -149,7 +146,7 @@ void ManagerProcess::OnFindings(const Seat& seat, const Message& message) {
     case Findings::Kind::kSite: {
       event::SiteFound site{
           .crash = findings->crash, .seat = seat, .boottime = BoottimeNow(), .resident = findings->resident};
-      if (!passages_.empty()) TellDoor(true);
+      if (passage_) TellDoor(std::nullopt);
       // Only then was it that process all the while.
       if (findings->known != 0 && crash != nullptr && crash->pidfd && StillNamed(crash->pidfd)) {
         NoteName(*findings, *crash);

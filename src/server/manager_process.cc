@@ -5,6 +5,7 @@
 #include <span>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -94,7 +95,7 @@ void ManagerProcess::Handle(const Watched& watched, int fd) {
       // An inspector says one thing at a time: a second look would mostly see nothing.
       return OnMember(watched.seat, watched.seat.role == Role::kInspector ? 1 : kAtOnce);
     case Watched::What::kPassage:
-      return OnPassage(watched.seat);
+      return OnPassage();
     case Watched::What::kVisitor:
       watched_.erase(fd);
       if (const auto left = visitors_.Leave(fd); !left) Refuse(Fd(), left.error());
@@ -248,20 +249,30 @@ void ManagerProcess::BeginStop() {
   if (std::exchange(stopping_, true)) return;
   paused_ = false;
   resume_at_ = INT64_MAX;
-  if (!setup_.listeners.inherited) {  // the kernel would drop what waits, without a trace
-    AcceptCoredumps(kBacklogMax);
-    if (setup_.listeners.pipe) AcceptHelpers(kBacklogMax);
-  }
-  while (!helpers_.empty()) {  // what they do not say now would come too late
+  if (!setup_.listeners.inherited && setup_.listeners.pipe)
+    AcceptHelpers(kBacklogMax);  // the kernel would drop what waits, without a trace
+  while (!helpers_.empty()) {    // what they do not say now would come too late
     const int fd = helpers_.begin()->first;
     OnHelperReadable(fd);
     watched_.erase(fd);
     helpers_.erase(fd);
   }
-  Unwatch(setup_.listeners.coredump);
   Unwatch(setup_.listeners.pipe);
-  setup_.listeners = {};
+  setup_.listeners.pipe.Reset();
+  if (!keeper_) CloseCoredumpListener();  // else when he has left: he may be about to accept
   Feed(event::Stopping{});
+}
+
+/// Whoever else has a copy, after this nobody can connect to it, but to one that was inherited.
+void ManagerProcess::CloseCoredumpListener() {
+  if (!setup_.listeners.coredump) return;
+  if (!setup_.listeners.inherited) {
+    AcceptCoredumps(kBacklogMax);
+    ::shutdown(setup_.listeners.coredump.get(), SHUT_RDWR);
+    AcceptCoredumps(kBacklogMax);
+  }
+  Unwatch(setup_.listeners.coredump);
+  setup_.listeners.coredump.Reset();
 }
 
 void RunManager(ManagerSetup setup) {

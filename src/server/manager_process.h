@@ -52,10 +52,11 @@ class ManagerProcess {
     std::optional<uid_t> user;  ///< whose share of what can be open it takes
     bool unlisted = false;      ///< it has no slot of the ledger
     bool named_by_kernel = false;
-    bool wants_core = true;  ///< as far as its RLIMIT_CORE is known
-    bool has_share = true;   ///< but of one that a dead manager left
-    bool hold_told = false;  ///< the supervisor and a worker have copies of the connection
-    bool ordered = false;    ///< the clerk has been told, facts included: more of them are of no use
+    bool wants_core = true;   ///< as far as its RLIMIT_CORE is known
+    bool has_share = true;    ///< but of one that a dead manager left
+    bool hold_told = false;   ///< the supervisor and a worker have copies of the connection
+    bool was_passed = false;  ///< an inspector may have a copy of the connection
+    bool ordered = false;     ///< the clerk has been told, facts included: more of them are of no use
     bool released = false;
     bool settled = false;  ///< released, and gone: nothing is open of it any more
   };
@@ -176,10 +177,14 @@ class ManagerProcess {
   void Do(const command::TurnAway& command);
   void Do(const command::LookAtDoor& command);
   void Do(const command::LeaveDoor& command);
-  void TellDoor(bool moves);
-  void OnPassage(const Seat& seat);
+  void TellDoor(std::optional<bool> moves);
+  void OnPassage();
+  void TakePassed(Message message);
+  [[nodiscard]] bool IsOpen(const Fd& connection) const;
   void OnDoorLeft(const Seat& seat);
-  void RecordLeftInHand();
+  void RecordHeld();
+  [[nodiscard]] bool CanReceiveOne();
+  void CloseCoredumpListener();
 
   // manager_commands.cc
   void Do(const command::Answer& command);
@@ -235,9 +240,9 @@ class ManagerProcess {
   std::deque<Word> words_;                                 // to the supervisor
   std::deque<std::pair<CrashKey, std::int64_t>> leaving_;  // released; when to look whether it has gone
   std::optional<Seat> clerk_;
-  std::optional<Seat> keeper_;   // of the door
-  std::map<Seat, Fd> passages_;  // from those who are at the door, or were
-  std::uint64_t taken_ = 0;      // DoorBoard::taken(), at the last look
+  std::optional<Seat> keeper_;  // of the door
+  Fd passage_;                  // from who keeps it, or has, until its end
+  std::uint64_t taken_ = 0;     // DoorBoard::taken(), at the last look
   struct Range {
     std::uint64_t next = 0, end = 0;
   };

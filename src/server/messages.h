@@ -117,6 +117,11 @@ struct Findings {
 };
 static_assert(std::is_trivially_copyable_v<Findings>);
 
+/// From the inspector at the door, by the passage: with a connection that is the manager's from here on.
+struct Passing {
+  std::uint32_t hand = 0;  ///< of the DoorBoard, which the manager frees
+};
+
 // Manager and worker, and clerk.
 
 /// What the manager itself knows of a crash: the record is made of it and of the facts (MakeRecord in

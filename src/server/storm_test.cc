@@ -107,8 +107,7 @@ class StormTest : public testing::ServerTest {
     static const Command kKinds[] = {
         command::Answer{},        command::Release{}, command::KillProcess{}, command::StartCapture{},
         command::StartRecovery{}, command::Record{},  command::Commit{},      command::Count{},
-        command::NoteRepeats{},   command::Kill{},    command::LeaveBehind{}, command::KeepDoor{},
-        command::TurnAway{}};
+        command::NoteRepeats{},   command::Kill{},    command::LeaveBehind{}};
     std::string names;
     for (const Command& kind : kKinds)
       if (storm_->testimony.CountOf(kind) == 0) names += std::visit(testing::TextOfCommand{}, kind) + ", ";

@@ -163,7 +163,7 @@ void Supervisor::HangUp() {
 void Supervisor::Stop() {
   if (phase_ != Phase::kRunning) return;
   phase_ = Phase::kStopping;
-  // No manager comes after this one, which has sockets of its own: once it has closed them the kernel
+  // No manager comes after this one, which has sockets of its own: once it has shut them down the kernel
   // connects to nobody, and no process that crashes waits for an answer. Who inherits these has the next
   // server answer.
   if (!setup_.listeners.inherited) setup_.listeners = {};
