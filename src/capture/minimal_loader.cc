@@ -1,12 +1,12 @@
 #include "capture/minimal_loader.h"
 
 #include <algorithm>
-#include <optional>
 #include <span>
-#include <unordered_set>
 #include <utility>
 
 #include <elf.h>
+
+#include "elf/loader_lists.h"
 
 namespace obit {
 namespace {
@@ -20,53 +20,23 @@ std::uint64_t Auxiliary(const CoreNotes& notes, std::uint64_t type) {
   return found == notes.auxv.end() ? 0 : found->second;
 }
 
-template <class T>
-std::optional<T> ReadAs(KeptMemory& memory, std::uint64_t address) {
-  T value;
-  if (address > UINT64_MAX - sizeof value ||
-      !memory.Read(address, std::as_writable_bytes(std::span(&value, 1))))
-    return std::nullopt;
-  return value;
+/// What the lists from a struct r_debug on say.
+void KeepLists(KeptMemory& memory, const LoaderLists& lists, std::uint64_t debug) {
+  int namespaces = 0, libraries = 0;
+  const auto keep_list = [&](std::uint64_t address, std::uint64_t bytes) {
+    if (++namespaces > kNamespacesMax) return false;
+    memory.Keep(address, bytes);
+    return true;
+  };
+  const auto keep_library = [&](const LoaderLists::Library& one) {
+    if (++libraries > kLibrariesMax || memory.is_full()) return false;
+    memory.Keep(one.at, kLinkMap);
+    memory.Keep(one.name, memory.TextLength(one.name, kNameMax) + 1);
+    memory.Keep(one.dynamic, PageBytes());
+    return true;
+  };
+  lists.ForEachLibrary(debug, {keep_list, keep_library});
 }
-
-/// The lists from a struct r_debug on.
-class LinkMaps {
- public:
-  explicit LinkMaps(KeptMemory& memory) : memory_(memory) {}
-
-  void KeepAll(std::uint64_t debug) {
-    for (int i = 0; debug != 0 && i < kNamespacesMax && seen_.insert(debug).second; ++i) {
-      struct RDebug {
-        std::uint64_t version, map, brk, state, base, next;  // link.h
-      };
-      const auto one = ReadAs<RDebug>(memory_, debug);
-      if (!one) return;
-      memory_.Keep(debug, sizeof *one);
-      KeepList(one->map);
-      debug = static_cast<std::uint32_t>(one->version) >= 2 ? one->next : 0;
-    }
-  }
-
- private:
-  void KeepList(std::uint64_t map) {
-    for (; map != 0 && libraries_ < kLibrariesMax && !memory_.is_full() && seen_.insert(map).second;
-         ++libraries_) {
-      struct LinkMap {
-        std::uint64_t address, name, dynamic, next, previous;  // link.h
-      };
-      const auto one = ReadAs<LinkMap>(memory_, map);
-      if (!one) return;
-      memory_.Keep(map, kLinkMap);
-      memory_.Keep(one->name, memory_.TextLength(one->name, kNameMax) + 1);
-      memory_.Keep(one->dynamic, PageBytes());
-      map = one->next;
-    }
-  }
-
-  KeptMemory& memory_;
-  int libraries_ = 0;
-  std::unordered_set<std::uint64_t> seen_;  // structures: a list may go round
-};
 
 /// The dynamic loader and the C library have lists that debuggers read.
 bool IsOfTheSystem(std::string_view path) {
@@ -104,29 +74,26 @@ void KeepLoaderLists(KeptMemory& memory, const CoreNotes& notes) {
   const std::uint64_t headers = Auxiliary(notes, AT_PHDR);
   const std::uint64_t count = std::min(Auxiliary(notes, AT_PHNUM), kHeadersMax);
   const ProcessMapping* program = memory.map().Find(headers);
-  if (program == nullptr || Auxiliary(notes, AT_PHENT) != sizeof(Elf64_Phdr)) return;
-  memory.Keep(headers, count * sizeof(Elf64_Phdr), PageKind::kPresent);
-  std::optional<std::uint64_t> base, dynamic;
-  std::uint64_t first = 0;  // the address of what the file begins with
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const auto header = ReadAs<Elf64_Phdr>(memory, headers + i * sizeof(Elf64_Phdr));
-    if (!header) break;
-    if (header->p_type == PT_PHDR) base = headers - header->p_vaddr;
-    if (header->p_type == PT_LOAD && header->p_offset == 0) first = header->p_vaddr;
-    if (header->p_type == PT_DYNAMIC) dynamic = header->p_vaddr;
-  }
-  if (!dynamic) return;
-  if (!base) base = program->begin - program->file_offset - first;  // static-pie has no PT_PHDR
+  const LoaderLists lists(ElfClass::k64, [&memory](std::uint64_t address, std::span<std::byte> out) {
+    return memory.Read(address, out);
+  });
+  if (program == nullptr || Auxiliary(notes, AT_PHENT) != lists.header_bytes()) return;
+  memory.Keep(headers, count * lists.header_bytes(), PageKind::kPresent);
+  const auto linked = lists.ReadHeaders(headers, count);
+  if (!linked.dynamic) return;
+  // static-pie has no PT_PHDR
+  const std::uint64_t base =
+      linked.headers ? headers - *linked.headers : program->begin - program->file_offset - linked.begin;
+  std::uint64_t entries = 0;
   bool has_lists = false;
-  for (std::uint64_t i = 0; i < kDynamicMax && !memory.is_full(); ++i) {
-    const std::uint64_t at = *base + *dynamic + i * sizeof(Elf64_Dyn);
-    memory.Keep(at, sizeof(Elf64_Dyn));
-    const auto entry = ReadAs<Elf64_Dyn>(memory, at);
-    if (!entry || entry->d_tag == DT_NULL) return;
+  memory.Keep(base + *linked.dynamic, sizeof(Elf64_Dyn));
+  lists.ForEachDynamic(base + *linked.dynamic, [&](const LoaderLists::Dynamic& entry) {
     // A debugger takes the first one.
-    if (entry->d_tag == DT_DEBUG && !std::exchange(has_lists, true))
-      LinkMaps(memory).KeepAll(entry->d_un.d_val);
-  }
+    if (entry.tag == DT_DEBUG && !std::exchange(has_lists, true)) KeepLists(memory, lists, entry.value);
+    if (++entries == kDynamicMax || memory.is_full()) return false;
+    memory.Keep(entry.at + entry.bytes, entry.bytes);  // the next one
+    return true;
+  });
 }
 
 void KeepWrittenData(KeptMemory& memory, const CoreNotes& notes, std::uint64_t max) {

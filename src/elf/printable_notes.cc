@@ -8,11 +8,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <elf.h>
 
 #include "base/io.h"
-#include "base/text.h"
+#include "elf/elf_types.h"
+#include "elf/printable_text.h"
 
 namespace obit {
 namespace {
@@ -20,22 +22,11 @@ namespace {
 constexpr std::uint32_t kFileNote = 0x46494c45;  // NT_FILE, as glibc's <elf.h> has it
 constexpr std::size_t kNames = 16 + 80;          // at the end of elf_prpsinfo: pr_fname, pr_psargs
 constexpr std::size_t kBlock = 64 << 10;         // bytes that are looked at in one step
-struct Elf32 {
-  using Header = Elf32_Ehdr;
-  using Segment = Elf32_Phdr;
-  using Section = Elf32_Shdr;
-  using Word = std::uint32_t;
-};
-struct Elf64 {
-  using Header = Elf64_Ehdr;
-  using Segment = Elf64_Phdr;
-  using Section = Elf64_Shdr;
-  using Word = std::uint64_t;
-};
 
 /// Steps, one for each structure or block that is read, and bytes of texts: a core that says how many there
 /// are may say anything.
 constexpr std::uint64_t kStepsMax = 1 << 22, kTextsMax = 256 << 20;
+constexpr std::size_t kPartsMax = 1 << 20, kVectorsMax = 16, kAuxiliaryMax = 4096;
 
 constexpr std::uint32_t kPsinfoNote = 13;  // NT_PSINFO, which gdb reads as NT_PRPSINFO
 /// Whose notes are known: of the kernel, and of obit.
@@ -53,55 +44,37 @@ std::size_t CutCharacter(std::string_view text) {
   return 0;
 }
 
-bool IsUnprintable(std::string_view character) {
-  return character.empty() ||
-         (character != std::string_view("\0", 1) && EscapeControls(character) != character);
-}
-
-/// True if it had to change `text`.
-bool ReplaceUnprintable(std::string& text) {
-  bool changed = false;
-  for (std::size_t at = 0; at < text.size();) {
-    const auto byte = static_cast<unsigned char>(text[at]);
-    if (byte >= ' ' && byte < 0x7f) {
-      ++at;
-      continue;
-    }
-    const std::size_t length = Utf8Length(std::string_view(text).substr(at));
-    if (IsUnprintable(std::string_view(text).substr(at, length))) {
-      text.replace(at, std::max<std::size_t>(length, 1), std::max<std::size_t>(length, 1), '?');
-      changed = true;
-    }
-    at += std::max<std::size_t>(length, 1);
-  }
-  return changed;
-}
-
 template <class Elf>
 class Notes {
  public:
-  explicit Notes(const Fd& core) : core_(core) {}
+  Notes(const Fd& core, ElfClass elf_class) : core_(core) { parts_.elf_class = elf_class; }
 
-  Result<void> MakePrintable() {
+  Result<std::optional<CoreParts>> MakePrintable() {
     typename Elf::Header header{};
     if (!OBIT_TRY(Read(0, header)) || header.e_type != ET_CORE ||
         header.e_phentsize != sizeof(typename Elf::Segment))
-      return {};
+      return std::nullopt;
     std::uint64_t count = header.e_phnum;
     typename Elf::Section section{};
     if (count == PN_XNUM && OBIT_TRY(Read(header.e_shoff, section))) count = section.sh_info;
     for (std::uint64_t i = 0; i < count; ++i) {
       typename Elf::Segment segment{};
-      if (!OBIT_TRY(Read(header.e_phoff + i * sizeof segment, segment))) return {};
+      if (!OBIT_TRY(Read(header.e_phoff + i * sizeof segment, segment))) break;
       if (segment.p_type == PT_NOTE)
         OBIT_TRY(InSegment(segment.p_offset, segment.p_filesz, segment.p_align == 8 ? 8 : 4));
+      if (segment.p_type == PT_LOAD && segment.p_filesz > 0) {
+        if (parts_.memory.size() == kPartsMax) return NoEnd();
+        parts_.memory.push_back({segment.p_vaddr, segment.p_offset, segment.p_filesz});
+      }
     }
-    return {};
+    return std::move(parts_);
   }
 
  private:
+  static std::unexpected<Error> NoEnd() { return Refuse(EBADMSG, "the notes of the core have no end"); }
+
   Result<void> Step() {
-    if (++steps_ > kStepsMax) return Refuse(EBADMSG, "the notes of the core have no end");
+    if (++steps_ > kStepsMax) return NoEnd();
     return {};
   }
 
@@ -140,6 +113,7 @@ class Notes {
   Result<void> InNote(std::uint32_t type, std::uint64_t begin, std::uint64_t end) {
     if ((type == NT_PRPSINFO || type == kPsinfoNote) && end - begin >= kNames)
       return InText(end - kNames, end);
+    if (type == NT_AUXV) return TakeAuxiliary(begin, end);
     typename Elf::Word count = 0;
     if (type != kFileNote || !OBIT_TRY(Read(begin, count))) return {};
     // count, page size; begin, end and offset of each; then the paths
@@ -148,33 +122,48 @@ class Notes {
     return InText(std::min(begin + table, end), end);
   }
 
+  Result<void> TakeAuxiliary(std::uint64_t at, std::uint64_t end) {
+    if (parts_.auxiliary.size() == kVectorsMax) return NoEnd();
+    auto& vector = parts_.auxiliary.emplace_back();
+    std::array<typename Elf::Word, 2> entry{};
+    for (; at + sizeof entry <= end && OBIT_TRY(Read(at, entry)) && entry[0] != AT_NULL; at += sizeof entry) {
+      if (vector.size() == kAuxiliaryMax) return NoEnd();
+      vector.push_back({entry[0], entry[1], at});
+    }
+    return {};
+  }
+
   Result<void> InText(std::uint64_t begin, std::uint64_t end) {
     while (begin < end) {
       OBIT_TRY(Step());
       std::string text(static_cast<std::size_t>(std::min<std::uint64_t>(end - begin, kBlock)), '\0');
       text.resize(OBIT_TRY(ReadFullAt(core_, std::as_writable_bytes(std::span(text)), begin)));
       if (text.empty()) return {};
-      if ((texts_ += text.size()) > kTextsMax) return Refuse(EBADMSG, "the notes of the core have no end");
+      if ((texts_ += text.size()) > kTextsMax) return NoEnd();
       // A character that goes on in the next block is looked at there.
       if (begin + text.size() < end && text.size() > 3) text.resize(text.size() - CutCharacter(text));
-      if (ReplaceUnprintable(text)) OBIT_TRY(WriteAllAt(core_, std::as_bytes(std::span(text)), begin));
+      if (ReplaceUnprintable(text)) {
+        OBIT_TRY(WriteAllAt(core_, std::as_bytes(std::span(text)), begin));
+        parts_.changed = true;
+      }
       begin += text.size();
     }
     return {};
   }
 
   const Fd& core_;
+  CoreParts parts_;
   std::uint64_t steps_ = 0, texts_ = 0;
 };
 
 }  // namespace
 
-Result<void> MakeNotesPrintable(const Fd& core) {
+Result<std::optional<CoreParts>> MakeNotesPrintable(const Fd& core) {
   unsigned char begin[EI_NIDENT]{};
   const std::size_t got = OBIT_TRY(ReadFullAt(core, std::as_writable_bytes(std::span(begin)), 0));
-  if (got < sizeof begin || std::memcmp(begin, ELFMAG, SELFMAG) != 0) return {};
-  return begin[EI_CLASS] == ELFCLASS32 ? Notes<Elf32>(core).MakePrintable()
-                                       : Notes<Elf64>(core).MakePrintable();
+  if (got < sizeof begin || std::memcmp(begin, ELFMAG, SELFMAG) != 0) return std::nullopt;
+  return begin[EI_CLASS] == ELFCLASS32 ? Notes<Elf32>(core, ElfClass::k32).MakePrintable()
+                                       : Notes<Elf64>(core, ElfClass::k64).MakePrintable();
 }
 
 }  // namespace obit

@@ -444,6 +444,15 @@ done
         self.assertEqual(err, "obit: /opt/absent is not here: only the core is opened\n")
         self.assertTrue(out.startswith("--core="))
 
+    def test_a_program_of_another_class_is_told(self):
+        self.fake("gdb")
+        program = self.folder / "program"
+        program.write_bytes(b"\x7fELF\1\1\1".ljust(52, b"\0"))
+        self.add(exe=str(program))
+        out, err = self.debug("gdb")
+        self.assertIn(f"obit: {program} is 32-bit, the core is not: only the core is opened\n", err)
+        self.assertTrue(out.startswith("--core="))
+
     def test_another_build_of_the_program_is_told(self):
         self.fake("gdb")
         record = self.add(exe="/bin/true")

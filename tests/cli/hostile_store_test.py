@@ -48,6 +48,57 @@ def replaced(value, path, by):
     return value
 
 
+def library_list(names, program):
+    """Memory with the dynamic loader's list of libraries, and the auxiliary vector that leads there: by `program`, or by headers."""
+    memory = bytearray(2 * support.PAGE)
+    at = support.MEMORY + support.PAGE
+
+    def put(address, *words):
+        struct.pack_into(f"<{len(words)}Q", memory, address - support.MEMORY, *words)
+
+    if program:
+        entry, dynamic, debug = dynamic_section(program)
+        moved = support.MEMORY - dynamic // support.PAGE * support.PAGE
+        put(dynamic + moved + debug, 21, at)
+        auxv = [(9, entry + moved)]
+    else:
+        put(support.MEMORY, 2 | 4 << 32, 0, support.MEMORY + 0x100, 0, 32, 32, 8)
+        put(support.MEMORY + 0x100, 21, at)
+        auxv = [(3, support.MEMORY), (4, 56), (5, 1)]
+    put(at, 1, at + 0x100)
+    for i in range(len(names) + 1):  # the first one is the program
+        this = at + 0x100 + i * 0x40
+        put(this, 0x1000 * i, at + 0x800 + i * 0x100, 0, this + 0x40 if i < len(names) else 0, this - 0x40 if i else 0)
+    for i, name in enumerate(names, 1):
+        begin = support.PAGE + 0x800 + i * 0x100
+        memory[begin : begin + len(name)] = name
+    return bytes(memory), auxv
+
+
+def dynamic_section(program):
+    """What a program's file says: where it is entered, the address of its dynamic section, and where DT_DEBUG is in that."""
+    with open(program, "rb") as file:
+        data = file.read()
+    entry, headers = struct.unpack_from("<QQ", data, 24)
+    (count,) = struct.unpack_from("<H", data, 56)
+    segments = (struct.unpack_from("<IIQQQQQQ", data, headers + i * 56) for i in range(count))
+    ((offset, address, size),) = ((offset, address, size) for kind, _, offset, address, _, size, _, _ in segments if kind == 2)
+    (debug,) = (i for i in range(0, size, 16) if struct.unpack_from("<Q", data, offset + i) == (21,))
+    return entry, address, debug
+
+
+def own_vdso():
+    """The vdso of this process; empty if there is none."""
+    with open("/proc/self/maps") as maps:
+        ranges = [line.split()[0] for line in maps if line.endswith("[vdso]\n")]
+    if not ranges:
+        return b""
+    begin, end = (int(address, 16) for address in ranges[0].split("-"))
+    with open("/proc/self/mem", "rb") as memory:
+        memory.seek(begin)
+        return memory.read(end - begin)
+
+
 class HostileCase(support.CliCase):
     def setUp(self):
         if os.geteuid() != 0:
@@ -151,6 +202,37 @@ class Text(HostileCase):
         self.assertNotRegex(said, UNSAFE)
         core = self.run_obit("dump", "-o", "core") and (self.folder / "core").read_bytes()
         self.assertIn(b"a\x1b[31mb\x07", core, "a dump is the core as it was")
+
+    def test_gdb_gets_no_name_of_a_library_that_it_would_print_as_it_is(self):
+        names = [b"/nowhere/e\x1b[2J\x9b\x7f\r.so", "/nowhere/\u202e\u0085é.so".encode()]
+        for exe, command in ((None, ("-ex", "info sharedlibrary")), ("/bin/true", ()), ("/bin/true", ("-ex", "info sharedlibrary"))):
+            with self.subTest(exe=exe, command=command):
+                memory, auxv = library_list(names, exe)
+                self.add(exe=exe, memory=memory, auxv=auxv)
+                self.assertIn(names[0], self.run_gdb_alone(exe, command), "gdb does print them")
+                said = self.run_any("gdb", "--", "-nx", "-batch", *command)
+                self.assertIn("/nowhere/e?[2J???.so", said)
+                self.assertNotRegex(said, UNSAFE)
+
+    def run_gdb_alone(self, exe, command):
+        """What gdb says of the core as it is."""
+        core = self.folder / "core"
+        core.unlink(missing_ok=True)
+        self.run_obit("dump", "-o", core)
+        command = ["gdb", "-nx", "-batch", *command, f"--core={core}", *([exe] if exe else [])]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60).stderr
+
+    def test_gdb_gets_no_vdso_whose_names_it_would_print_as_they_are(self):
+        vdso = own_vdso()
+        at = vdso.find(b"__vdso_gettimeofday\0")
+        if at < 0:
+            self.skipTest("there is no vdso with that function")
+        for name in (b"__vdso_gettimeofday", b"e\x1b[2J\x9b\x7f\r", b"e__fU1b"):
+            memory = vdso.replace(b"__vdso_gettimeofday\0", name.ljust(20, b"\0"))
+            self.add(memory=memory, auxv=((33, support.MEMORY),))
+            said = self.run_any("gdb", "--", "-nx", "-batch", "-ex", "info functions")
+            self.assertNotRegex(said, UNSAFE)
+            self.assertEqual("clock_gettime" in said, name.startswith(b"__vdso"), "the kernel's is not hidden")
 
     def test_debuggers_get_no_path_that_is_more_than_one(self):
         record = self.add(exe="/bin/true")

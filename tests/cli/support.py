@@ -16,10 +16,11 @@ ENVIRONMENT = os.environ | {"TZ": "UTC", "TERM": "xterm"}
 ENVIRONMENT.pop("NO_COLOR", None)
 
 PAGE = 4096
+MEMORY = 0x10000  # the address of what a core has
 
 
-def make_core(pid=4711, comm="imgproxy", signal=11, memory=b"", exe=None):
-    """An ELF core of x86-64 in the kernel's layout: header, program headers, notes, memory."""
+def make_core(pid=4711, comm="imgproxy", signal=11, memory=b"", exe=None, auxv=()):
+    """An ELF core of x86-64 in the kernel's layout: header, program headers, notes, memory at MEMORY. `auxv` has pairs."""
 
     def note(kind, payload):
         payload += bytes(-len(payload) % 4)
@@ -31,12 +32,14 @@ def make_core(pid=4711, comm="imgproxy", signal=11, memory=b"", exe=None):
     notes = note(1, status.ljust(336, b"\0")) + note(3, info)
     if exe:  # NT_FILE, and AT_PHDR to say which of the files is the program
         notes += note(0x46494C45, struct.pack("<QQQQQ", 1, PAGE, 0x400000, 0x401000, 0) + exe.encode() + b"\0")
-        notes += note(6, struct.pack("<QQQQ", 3, 0x400040, 0, 0))
+        auxv = ((3, 0x400040), *auxv)
+    if auxv:
+        notes += note(6, b"".join(struct.pack("<QQ", *pair) for pair in (*auxv, (0, 0))))
     begin = 64 + 2 * 56
     memory_at = (begin + len(notes) + PAGE - 1) // PAGE * PAGE
     header = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack("<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     header += struct.pack("<IIQQQQQQ", 4, 0, begin, 0, 0, len(notes), 0, 4)
-    header += struct.pack("<IIQQQQQQ", 1, 6, memory_at, 0x10000, 0, len(memory), len(memory), PAGE)
+    header += struct.pack("<IIQQQQQQ", 1, 6, memory_at, MEMORY, 0, len(memory), len(memory), PAGE)
     return (header + notes).ljust(memory_at, b"\0") + memory
 
 

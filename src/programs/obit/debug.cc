@@ -13,7 +13,8 @@
 #include "common.h"
 #include "crash/exe_file.h"
 #include "elf/build_id.h"
-#include "elf/printable_notes.h"
+#include "elf/printable_core.h"
+#include "elf/program_lists.h"
 #include "new_file.h"
 #include "stored_file.h"
 #include "verbs.h"
@@ -56,6 +57,29 @@ Result<std::optional<DebugFile>> FindProgram(const ChosenCrash& crash) {
   if (!IsPlainPath(path) || ::stat(path.c_str(), &status) < 0 || !S_ISREG(status.st_mode))
     return std::nullopt;
   return DebugFile{path, Fd()};
+}
+
+/// What the debugger would print as it is becomes printable, in its copy of the core. A program of another
+/// class is not the one that crashed: with its file, the debugger would read another core than what is looked
+/// at here.
+Result<void> MakePrintable(const DebugFile& core, std::optional<DebugFile>& program) {
+  Fd opened;
+  const Fd* file = nullptr;
+  if (program && program->fd) {
+    file = &program->fd;
+  } else if (program) {
+    auto now = Open(program->path, O_RDONLY | O_NONBLOCK);
+    if (now) file = &(opened = std::move(*now));
+  }
+  const auto of_core = OBIT_TRY(ReadElfClass(core.fd));
+  const auto of_program = file != nullptr ? OBIT_TRY(ReadElfClass(*file)) : std::nullopt;
+  if (of_core && of_program && *of_core != *of_program) {
+    Log(Severity::kWarning, "{} is {}-bit, the core is not: only the core is opened", program->path,
+        *of_program == ElfClass::k64 ? 64 : 32);
+    program.reset();
+    file = nullptr;
+  }
+  return MakeCorePrintable(core.fd, file);
 }
 
 bool IsOfThisBoot(const CrashRecord& record) {
@@ -136,7 +160,6 @@ Result<std::vector<std::string>> Prepare(const ChosenCrash& crash, const DebugOp
                                          DebugFile& core, std::optional<DebugFile>& program) {
   OBIT_TRY(CheckHasCore(crash));
   core = OBIT_TRY(Unpack(crash, kCoreFile));
-  OBIT_TRY_IN(MakeNotesPrintable(core.fd), "crash {}", crash.location.id);
   program = OBIT_TRY(FindProgram(crash));
   const CrashRecord::Process& process = crash.record.process;
   if (program) {
@@ -146,6 +169,7 @@ Result<std::vector<std::string>> Prepare(const ChosenCrash& crash, const DebugOp
   } else {
     Log(Severity::kWarning, "{} is not here: only the core is opened", process.exe);
   }
+  OBIT_TRY_IN(MakePrintable(core, program), "crash {}", crash.location.id);
   const auto root = SystemRoot(process);
   auto command = options.debugger == Debugger::kGdb ? GdbCommand(core.path, program, root)
                                                     : LldbCommand(core.path, program, root);
