@@ -139,7 +139,8 @@ class Notes {
       std::string text(static_cast<std::size_t>(std::min<std::uint64_t>(end - begin, kBlock)), '\0');
       text.resize(OBIT_TRY(ReadFullAt(core_, std::as_writable_bytes(std::span(text)), begin)));
       if (text.empty()) return {};
-      if ((texts_ += text.size()) > kTextsMax) return NoEnd();
+      texts_ += text.size();
+      if (texts_ > kTextsMax) return NoEnd();
       // A character that goes on in the next block is looked at there.
       if (begin + text.size() < end && text.size() > 3) text.resize(text.size() - CutCharacter(text));
       if (ReplaceUnprintable(text)) {

@@ -33,7 +33,7 @@ class Program {
     if (header.e_shstrndx >= sections_.size()) return found_;
     const auto names = OBIT_TRY(Content(sections_[header.e_shstrndx], kNamesMax));
     for (const Section& section : sections_)
-      if (IsAt(names, section.sh_name, std::string_view(".dynamic", 9))) {
+      if (IsAt(names, section.sh_name, std::string_view(".dynamic\0", 9))) {
         OBIT_TRY(InDynamic(section));
         break;  // gdb looks at no other
       }
@@ -83,7 +83,7 @@ class Program {
     ByteReader reader(content);
     while (const auto symbol = reader.Read<typename Elf::Symbol>())
       if (symbol->st_value != 0 && found_.symbols.size() < kFoundMax &&
-          IsAt(names, symbol->st_name, std::string_view("_r_debug", 9)))
+          IsAt(names, symbol->st_name, std::string_view("_r_debug\0", 9)))
         found_.symbols.push_back(symbol->st_value);
     return {};
   }

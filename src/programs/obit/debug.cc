@@ -68,8 +68,10 @@ Result<void> MakePrintable(const DebugFile& core, std::optional<DebugFile>& prog
   if (program && program->fd) {
     file = &program->fd;
   } else if (program) {
-    auto now = Open(program->path, O_RDONLY | O_NONBLOCK);
-    if (now) file = &(opened = std::move(*now));
+    if (auto now = Open(program->path, O_RDONLY | O_NONBLOCK)) {
+      opened = std::move(*now);
+      file = &opened;
+    }
   }
   const auto of_core = OBIT_TRY(ReadElfClass(core.fd));
   const auto of_program = file != nullptr ? OBIT_TRY(ReadElfClass(*file)) : std::nullopt;
