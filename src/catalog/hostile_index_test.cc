@@ -265,7 +265,7 @@ TEST_F(HostileIndexTest, RowsWithoutEndAreNotRead) {
     });
     soon("the rest", [&] {
       auto index = *Index::Open(store_);
-      (void)index.Use(), (void)index.Unnumbered(), (void)index.HighestNumbers(), (void)index.Kept();
+      (void)index.Use(), (void)index.Unnumbered(), (void)index.HighestNumbers(), (void)index.Kept(store_);
       return ListsTheCrash();
     });
   }

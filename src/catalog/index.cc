@@ -263,14 +263,21 @@ Result<CrashList> Index::List(const Store& store) {
 }
 
 Result<void> Index::Update(const Store& store) {
-  CrashList untold;  // the next list tells
-  auto updated = ReadDays(database_, store, untold);
+  OBIT_TRY(UpdateAndTell(store));  // the next list tells, too
+  return {};
+}
+
+/// The list has no rows: only what ReadDays tells of.
+Result<CrashList> Index::UpdateAndTell(const Store& store) {
+  CrashList told;
+  auto updated = ReadDays(database_, store, told);
   if (!updated && updated.error().code == EBADMSG) {
     OBIT_TRY(Recreate(store));
-    updated = ReadDays(database_, store, untold);
+    told = {};
+    updated = ReadDays(database_, store, told);
   }
   if (!updated) return std::unexpected(std::move(updated).error());
-  return {};
+  return told;
 }
 
 Result<void> Index::Refresh(const Store& store, const std::string& day) {
@@ -327,9 +334,12 @@ Result<StoreUse> Index::Use() {
   return StoreUse{static_cast<std::uint64_t>(query.Integer(0)), static_cast<std::uint64_t>(query.Integer(1))};
 }
 
-Result<KeptCrashes> Index::Kept() {
+Result<KeptCrashes> Index::Kept(const Store& store) {
   KeptCrashes kept;
+  const CrashList told = OBIT_TRY(UpdateAndTell(store));
   OBIT_TRY(ForEachRow(database_, [&](const CrashSummary& crash) { kept.Add(crash); }));
+  // A day with one of these is not settled: it is told of each time.
+  for (const BrokenCrash& crash : told.broken) kept.Add(store, crash);
   return kept;
 }
 

@@ -54,8 +54,9 @@ class Index {
   [[nodiscard]] Result<Numbers> HighestNumbers();
   /// As the index knows it: what owners remove is noticed by the next List.
   [[nodiscard]] Result<StoreUse> Use();
-  /// All crashes, for retention, as the index knows them.
-  [[nodiscard]] Result<KeptCrashes> Kept();
+  /// All crashes, for retention, after an Update: with those that no row is made of since their records
+  /// cannot be read.
+  [[nodiscard]] Result<KeptCrashes> Kept(const Store& store);
   /// Forgets everything and reads all folders anew; returns what List would.
   [[nodiscard]] Result<CrashList> Rebuild(const Store& store);
   /// Puts an empty file in the place of a damaged one: for Refresh of each day, or List.
@@ -63,6 +64,7 @@ class Index {
 
  private:
   Index(sqlite3* database, std::shared_ptr<const void> folder, std::chrono::milliseconds patience);
+  [[nodiscard]] Result<CrashList> UpdateAndTell(const Store& store);
 
   sqlite3* database_ = nullptr;
   std::shared_ptr<const void> folder_;  // of the store: SQLite opens files there as long as it is open

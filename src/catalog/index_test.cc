@@ -303,7 +303,7 @@ TEST_F(IndexTest, SeesThatACoreWasRemoved) {
   EXPECT_EQ(ListAsTheFolders().crashes.at(0).stored_bytes, 1'000u) << "it says what there was";
   ASSERT_THAT(other.List(store_), Succeeds());
   EXPECT_EQ(other.Use()->stored_bytes, 0u);
-  EXPECT_EQ(other.Kept()->crashes().at(0).core_bytes, 0u);
+  EXPECT_EQ(other.Kept(store_)->crashes().at(0).core_bytes, 0u);
 }
 
 TEST_F(IndexTest, CrashesOfOneRangeTakeOneShare) {
@@ -328,7 +328,7 @@ TEST_F(IndexTest, KnowsForRetentionWhatTheListSays) {
   ASSERT_THAT(store_.WriteReport(crash, SampleReport(crash.id), {}), Succeeds());
   const CrashList list = ListAsTheFolders();
   EXPECT_EQ(list.crashes.at(0).unit, "imgproxy.service");
-  const auto kept = Index::Open(store_)->Kept();
+  const auto kept = Index::Open(store_)->Kept(store_);
   ASSERT_THAT(kept, Succeeds());
   ASSERT_EQ(kept->crashes().size(), 1u);
   EXPECT_EQ(kept->LocationOf(0), crash);

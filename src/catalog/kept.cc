@@ -6,12 +6,15 @@
 #include <optional>
 #include <string_view>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/file_time.h"
 #include "base/inside.h"
 #include "base/text.h"
 #include "crash/report_json.h"
+#include "store/access.h"
 
 namespace obit {
 namespace {
@@ -50,12 +53,29 @@ std::int64_t ArrivalOf(const Store& store, const CrashLocation& crash) {
   return arrived;
 }
 
+/// The last moment of a day: what came on it is not older than that. 0: it is no day.
+std::int64_t EndOf(const std::string& day) {
+  constexpr std::int64_t kDay = 86'400'000'000'000;
+  const auto begin = ParseTimestamp(day + "T00:00:00Z");
+  return begin ? std::min(*begin, INT64_MAX - kDay) + kDay - 1 : 0;
+}
+
+std::uint64_t ShareOf(std::optional<uid_t> uid) { return uid ? std::uint64_t{*uid} + 1 : 0; }
+
+/// Whether something has come into the folder of a crash, or gone, an hour ago at most, or that cannot be
+/// told: somebody may be copying it into the store, and its record be the last to come.
+bool HasJustChanged(const Store& store, const CrashLocation& crash) {
+  constexpr std::int64_t kHour = 3'600'000'000'000;
+  const auto folder = LookInside(store.root(), fmt::format("crashes/{}/{}", crash.day, crash.id));
+  return !folder || RealtimeNow() - NanosecondsOf(folder->st_ctim) < kHour;
+}
+
 std::uint64_t Hash(std::string_view text) { return std::hash<std::string_view>()(text); }
 
 }  // namespace
 
 KeptCrash KeptOf(const CrashSummary& crash) {
-  const std::uint64_t user = crash.uid ? std::uint64_t{*crash.uid} + 1 : 0;
+  const std::uint64_t user = ShareOf(crash.uid);
   const std::string_view program = crash.exe.empty() ? std::string_view(crash.comm) : FileNameOf(crash.exe);
   return {.id = ParseUnsigned(crash.location.id, 16).value_or(0),
           .number = crash.number,
@@ -75,9 +95,32 @@ void KeptCrashes::Add(const CrashSummary& crash) {
   days_.push_back(&*names_.insert(crash.location.day).first);
 }
 
+void KeptCrashes::Add(const Store& store, const BrokenCrash& broken) {
+  const CrashLocation& crash = broken.location;
+  const auto dir =
+      OpenInside(store.root(), fmt::format("crashes/{}/{}", crash.day, crash.id), O_RDONLY | O_DIRECTORY);
+  if (!dir) return;
+  const CrashOwner owner = OwnerByRights(*dir);
+  const auto bytes = [&](const char* name) { return BytesOf(store, crash, name).value_or(0); };
+  const std::uint64_t report = bytes(kReportFile);
+  crashes_.push_back({.id = ParseUnsigned(crash.id, 16).value_or(0),
+                      .time = EndOf(crash.day),
+                      .user = ShareOf(owner),
+                      .uid = owner,
+                      .core_bytes = bytes(kCoreFile) + bytes(kExeFile),
+                      .record_bytes = kRecordBytes + Blocks(report),
+                      .analysed = report > 0,
+                      .unread = true});
+  days_.push_back(&*names_.insert(crash.day).first);
+}
+
 Result<void> Confirm(const Store& store, const CrashLocation& location, const KeptCrash& crash) {
   const auto record = store.Load(location);
   const int error = record ? 0 : record.error().code;
+  if (crash.unread && record) return Refuse(EBADMSG, "crash {}: its record can be read by now", location.id);
+  if (crash.unread && error == ENOENT && HasJustChanged(store, location))
+    return Refuse(EBUSY, "crash {}: it has no record yet: somebody may be copying it", location.id);
+  if (crash.unread && SaysThereIsNone(record.error())) return {};
   if (error == ENOENT || error == EPERM || error == ELOOP) return {};
   if (!record) return std::unexpected(record.error());
   const CrashSummary said = Summarize(location, *record);
@@ -97,6 +140,7 @@ std::vector<CrashLocation> KeptCrashes::Measure(const Store& store, std::int64_t
     KeptCrash& crash = crashes_[at];
     const CrashLocation location = LocationOf(at);
     if (crash.time < old) crash.arrived = ArrivalOf(store, location);
+    if (crash.unread) continue;  // it was measured when it was added
     if (crash.core_bytes > 0) {
       const auto core = BytesOf(store, location, kCoreFile), program = BytesOf(store, location, kExeFile);
       if (core && *core == 0) gone.push_back(location);

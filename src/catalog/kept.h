@@ -17,7 +17,8 @@ namespace obit {
 
 /// Fails with EBADMSG where the record of a crash says another thing, or as Store::Load: before it is removed
 /// since an index says that it is old. One that is gone, or in whose place its owner has put something, is no
-/// contradiction.
+/// contradiction. One that could not be read (KeptCrash::unread) is confirmed if nobody can read it, and,
+/// where there is none, none was just about to come (EBUSY).
 [[nodiscard]] Result<void> Confirm(const Store& store, const CrashLocation& location, const KeptCrash& crash);
 
 /// All crashes of a store, for retention: some 100 bytes each.
@@ -28,6 +29,10 @@ class KeptCrashes {
   KeptCrashes& operator=(KeptCrashes&&) = default;
 
   void Add(const CrashSummary& crash);
+  /// One whose record cannot be read, and that is no row of an index. It is of the day that it lies in, of
+  /// the user who was given its folder, and of the bytes of its files. All of them are one group. What is no
+  /// folder, but a link, a file or a mount, is left out.
+  void Add(const Store& store, const BrokenCrash& crash);
   /// Those of one range take one user's share.
   void ShareAs(const UserRanges& ranges);
   /// Takes the bytes of cores, programs and large reports from the disk: an index may be wrong, and here that

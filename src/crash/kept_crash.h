@@ -28,6 +28,7 @@ struct KeptCrash {
   std::uint64_t core_bytes = 0;    ///< on the disk, of core and program; 0: there is no core (any more)
   std::uint64_t record_bytes = 0;  ///< of all the rest
   bool analysed = false;           ///< it has a report
+  bool unread = false;             ///< its record cannot be read: this is what its folder says
   PinKind pin = PinKind::kNone;
   bool fixed = false;  ///< it cannot be removed: that was tried
 };

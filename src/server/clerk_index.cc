@@ -59,8 +59,7 @@ std::optional<StoreUse> ClerkIndex::Use() {
 std::optional<KeptCrashes> ClerkIndex::Kept() {
   // While it is made anew, a day at a time, nothing waits for all days at once.
   if (!index_ || damaged_ || !days_.empty()) return std::nullopt;
-  const auto updated = index_->Update(store_);
-  auto kept = updated ? index_->Kept() : std::unexpected(updated.error());
+  auto kept = index_->Kept(store_);
   if (!kept && !work_) TryLater(kept.error());
   return kept ? std::optional(std::move(*kept)) : std::nullopt;
 }

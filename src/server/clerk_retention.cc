@@ -149,6 +149,7 @@ std::optional<KeptCrashes> ClerkRetention::ListAll(const RetentionLimits& limits
   if (!list) return std::nullopt;
   KeptCrashes kept;
   for (const CrashSummary& crash : list->crashes) kept.Add(crash);
+  for (const BrokenCrash& crash : list->broken) kept.Add(store_, crash);
   return kept;
 }
 
@@ -242,14 +243,18 @@ bool ClerkRetention::MayTake(const CrashLocation& crash, const KeptCrash& known)
   return false;
 }
 
-/// A record that cannot be read may be damaged, or its owner has put another file in its place: that counts
-/// as a pin of his, so that it costs nobody else more than his share.
+/// A record that cannot be read, though an index has read it, may be damaged, or its owner has put another
+/// file in its place: that counts as a pin of his, so that it costs nobody else more than his share. Where no
+/// index knows what it said (KeptCrash::unread) it goes as any other.
 bool ClerkRetention::IsConfirmed(const CrashLocation& crash, const KeptCrash& known) {
   if (unread_.contains(known.id)) return true;
   const auto confirmed = Confirm(store_, crash, known);
   if (confirmed) return true;
   const auto record = store_.Load(crash);
-  if (record) index_.Distrust();
+  if (record && known.unread)
+    index_.Add(std::span(&crash, 1));
+  else if (record)
+    index_.Distrust();
   const int error = record ? 0 : record.error().code;
   if (error == EBADMSG || error == EPROTONOSUPPORT || error == EXDEV) {
     unread_.insert(known.id);

@@ -25,13 +25,14 @@ class ClerkRetentionTest : public testing::ClerkStoreTest {
   }
 
   /// A crash with a core of so many bytes, of which none takes room.
-  CrashLocation Crash(std::uint64_t bytes, int days_ago = 0) {
+  CrashLocation Crash(std::uint64_t bytes, int days_ago = 0, uid_t uid = 1000) {
     CrashRecord record = testing::SampleRecord(kSomeTime - days_ago * kOneDay);
     record.number = ++number_;
     record.files.core = kCoreFile;
     record.capture.stored_bytes = bytes;
     record.process.comm = "of group " + std::to_string(number_);
     record.process.exe.clear();
+    record.process.uid = uid;
     const CrashLocation crash = testing::CommitCrash(store_, record);
     const std::string core = store_.PathOf(crash) + "/" + kCoreFile;
     std::ofstream(core) << "core";
@@ -45,6 +46,13 @@ class ClerkRetentionTest : public testing::ClerkStoreTest {
     for (const char* name : {kRecordFile, kCommitFile})
       (void)::utimensat(AT_FDCWD, (store_.PathOf(crash) + "/" + name).c_str(), times, 0);
   }
+  void Damage(const CrashLocation& crash) const {
+    ASSERT_THAT(WriteAllAt(*Open(store_.PathOf(crash) + "/" + kRecordFile, O_WRONLY),
+                           std::as_bytes(std::span("?", 1)), 0),
+                testing::Succeeds());
+  }
+  /// As obit reindex: what an index has known of damaged records is lost.
+  void Reindex() const { ASSERT_THAT(Index::Open(store_)->Rebuild(store_), testing::Succeeds()); }
   /// Looks, and waits until all is done that is to be done.
   ClerkRetention& Retention() {
     if (!retention_) {
@@ -130,6 +138,74 @@ TEST_F(ClerkRetentionTest, RecordsThatCannotBeReadKeepNoMoreThanAShare) {
   RunThrough({{[&] { return !HasCore(first); }}});
   EXPECT_TRUE(HasCore(second));
   EXPECT_TRUE(HasCore(third));
+}
+
+TEST_F(ClerkRetentionTest, DamagedRecordsOfANewIndexGoLikeOthers) {
+  config_.retention_size.bytes = 2'500'000;
+  const CrashLocation first = Crash(1'000'000, 2), second = Crash(1'000'000, 1), third = Crash(1'000'000);
+  Damage(first);
+  Damage(second);
+  Reindex();
+  Retention().Look();
+  RunThrough({{[&] { return !HasCore(first); },
+               [&] {
+                 EXPECT_EQ((removed_[{"size", false}]), 1);
+                 EXPECT_TRUE(HasCore(second));
+                 EXPECT_TRUE(HasCore(third));
+                 config_.retention_size.bytes = 1;
+                 Retention().Reconfigure(config_);
+                 Retention().Look();
+               }},
+              {[&] { return testing::CrashesOf(store_).empty(); }}});
+}
+
+TEST_F(ClerkRetentionTest, DamagedRecordsOfANewIndexStayWhileThereIsRoom) {
+  config_.retention_size.bytes = 2'500'000;
+  const CrashLocation first = Crash(1'000'000, 1), second = Crash(1'000'000);
+  Damage(first);
+  Reindex();
+  Retention().Look();
+  EXPECT_TRUE(removed_.empty());
+  EXPECT_TRUE(HasCore(first));
+  const CrashLocation third = Crash(1'000'000, 0, 1001);  // for which they do count
+  Retention().Added({.core_bytes = 1'000'000});
+  Retention().Look();
+  RunThrough({{[&] { return !HasCore(first); }}});
+  EXPECT_TRUE(HasCore(second));
+  EXPECT_TRUE(HasCore(third));
+}
+
+TEST_F(ClerkRetentionTest, DamagedRecordsOfANewIndexStayIfTheyArePinned) {
+  config_.retention_size.bytes = 2'500'000;
+  const CrashLocation first = Crash(1'000'000, 2), second = Crash(1'000'000, 1), third = Crash(1'000'000);
+  for (const CrashLocation& crash : {first, second}) Damage(crash);
+  ASSERT_TRUE(store_.Pin(first, true));
+  Reindex();
+  Retention().Look();
+  RunThrough({{[&] { return !HasCore(second); }}});
+  EXPECT_TRUE(HasCore(first));
+  EXPECT_TRUE(HasCore(third));
+}
+
+TEST_F(ClerkRetentionTest, DamagedRecordsOfANewIndexGetOld) {
+  constexpr std::int64_t kHour = 3'600'000'000'000;
+  config_.retention_core_days = 30;
+  config_.retention_record_days = 180;
+  const CrashLocation ancient = Crash(1'000, 182), old = Crash(1'000, 32), young = Crash(1'000, 29),
+                      copied = Crash(1'000, 182);
+  for (const CrashLocation& crash : {ancient, old, young, copied}) Damage(crash);
+  for (const auto& [crash, days] : {std::pair(ancient, 182), {old, 32}, {young, 29}, {copied, 1}})
+    Arrives(crash, kSomeTime - days * kOneDay);
+  Reindex();
+  Retention().Look();
+  EXPECT_TRUE(removed_.empty());
+  realtime_ += kHour, boottime_ += kHour;
+  Retention().Look();
+  RunThrough({{[&] { return removed_.size() == 2; }}});
+  EXPECT_FALSE(store_.PresenceOf(ancient).exists);
+  EXPECT_FALSE(HasCore(old));
+  EXPECT_TRUE(HasCore(young));
+  EXPECT_TRUE(HasCore(copied)) << "it came yesterday";
 }
 
 TEST_F(ClerkRetentionTest, WhatIsPutInThePlaceOfARecordKeepsNoCore) {

@@ -89,6 +89,19 @@ Result<bool> ShareCrash(const Fd& dir, const CrashRecord& record) {
   return OBIT_TRY(Share(dir, kCrashFolder, kAll, kAll, kRead | kExecute, owner)) && shared;
 }
 
+CrashOwner OwnerByRights(const Fd& dir) {
+  const Acl acl(::acl_get_fd(dir.get()), ::acl_free);
+  acl_entry_t entry{};
+  acl_tag_t tag{};
+  for (int which = ACL_FIRST_ENTRY; acl; which = ACL_NEXT_ENTRY) {
+    if (::acl_get_entry(static_cast<acl_t>(acl.get()), which, &entry) != 1) break;
+    if (::acl_get_tag_type(entry, &tag) < 0 || tag != ACL_USER) continue;
+    const std::unique_ptr<void, int (*)(void*)> user(::acl_get_qualifier(entry), ::acl_free);
+    if (user) return *static_cast<const uid_t*>(user.get());
+  }
+  return std::nullopt;
+}
+
 void KeepForRoot(const Fd& dir) { (void)::fchmod(dir.get(), kPrivateFolder); }
 
 Result<Fd> OpenGenuine(const Fd& dir, const std::string& name) {

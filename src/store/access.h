@@ -40,6 +40,10 @@ void KeepForRoot(const Fd& dir);
 /// The same as ShareCrash() for one file of a crash that is open and has no name yet that others may know.
 [[nodiscard]] Result<bool> ShareFile(const Fd& file, CrashOwner owner);
 
+/// The user whom ShareCrash() gave rights to the folder `dir`: the owner, as far as that can be told without
+/// the record.
+[[nodiscard]] CrashOwner OwnerByRights(const Fd& dir);
+
 /// Opens a file of the crash folder `dir` for reading, if it is a regular file of the folder's user.
 /// EPERM: it is not, and so not written by obit.
 [[nodiscard]] Result<Fd> OpenGenuine(const Fd& dir, const std::string& name);

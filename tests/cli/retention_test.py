@@ -170,6 +170,22 @@ class Vacuum(Removal):
         self.assertRegex(out, rf"{first['id'][:8]} of3, \d+ KiB: the store was larger than 150 KiB")
         self.assertNotIn(second["id"][:8], out)
 
+    def test_a_damaged_record_counts_and_goes_like_others(self):
+        damaged, pinned, sound = (self.add_old(days, comm=f"of{days}", memory=os.urandom(100_000)) for days in (4, 3, 2))
+        self.run_obit("pin", pinned["id"])
+        for record in (damaged, pinned):
+            (self.directory_of(record) / "crash.json").write_text("?")
+        self.run_obit("reindex")
+        out, _ = self.run_obit("vacuum", "--size", "1T")
+        self.assertRegex(out, r"Nothing to remove: 3 crashes, \d+ KiB on the disk")
+        out, _ = self.run_obit("vacuum", "--size", "300K")
+        self.assertRegex(out, rf"removed the core of {damaged['id'][:8]} \(its record cannot be read\), \d+ KiB")
+        self.assertFalse((self.directory_of(damaged) / "core.zst").exists())
+        for record in (pinned, sound):
+            self.assertTrue((self.directory_of(record) / "core.zst").exists())
+        self.run_obit("vacuum", "--size", "1M", "--age", "1d")
+        self.assertTrue((self.directory_of(pinned) / "core.zst").exists())
+
     def test_only_the_limits_that_are_given_hold(self):
         record = self.add_old(40, memory=os.urandom(100_000))
         self.assertIn("Nothing to remove", self.run_obit("vacuum", "--size", "1T", "--dry-run")[0])

@@ -13,6 +13,7 @@
 #include "policy/retention.h"
 #include "render/times.h"
 #include "render/units.h"
+#include "store/access.h"
 #include "verbs.h"
 
 namespace obit {
@@ -58,14 +59,20 @@ constexpr int kRoundsMax = 8;
 /// What goes, step by step.
 class Sweep {
  public:
-  Sweep(const Store& store, std::span<const CrashSummary> crashes, Wanted wanted, bool dry_run)
+  Sweep(const Store& store, const CrashList& list, Wanted wanted, bool dry_run)
       : store_(store), wanted_(std::move(wanted)), dry_run_(dry_run) {
-    for (const CrashSummary& crash : crashes) {
+    for (const CrashSummary& crash : list.crashes) {
       const Store::Presence presence = store.PresenceOf(crash.location);
       if (!presence.exists) continue;
       kept_.Add(crash);
       kept_.crashes().back().pin = presence.pin;
       names_.push_back(ShortName(crash));
+    }
+    for (const BrokenCrash& crash : list.broken) {
+      kept_.Add(store, crash);
+      if (kept_.crashes().size() == names_.size()) continue;
+      kept_.crashes().back().pin = store.PresenceOf(crash.location).pin;
+      names_.push_back(ShortId(crash.location) + " (its record cannot be read)");
     }
     kept_.ShareAs(ReadUserRanges());
     (void)kept_.Measure(store);  // the next list finds out by itself
@@ -163,8 +170,10 @@ ExitCode Vacuum(const std::string& store_path, const VacuumOptions& options) {
   if (!store) return store.error();
   const auto list = ListStore(*store);
   if (!list) return list.error();
-  ExitCode code = Sweep(*store, list->crashes, std::move(*wanted), options.dry_run).Run(now);
-  for (const BrokenCrash& broken : list->broken) code = Failed(broken.why);
+  ExitCode code = Sweep(*store, *list, std::move(*wanted), options.dry_run).Run(now);
+  // Others count like all crashes: obit list tells of them.
+  for (const BrokenCrash& broken : list->broken)
+    if (!SaysThereIsNone(broken.why)) code = Failed(broken.why);
   return code;
 }
 
