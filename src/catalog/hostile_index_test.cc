@@ -3,12 +3,17 @@
 #include <csignal>
 #include <filesystem>
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "catalog/index.h"
+#include "catalog/index_memory.h"
 #include "catalog/list.h"
 #include "store/test_hostile.h"
 
@@ -269,6 +274,49 @@ TEST_F(HostileIndexTest, RowsWithoutEndAreNotRead) {
       return ListsTheCrash();
     });
   }
+}
+
+TEST_F(HostileIndexTest, WhoCutsTheMemoryOfTheIndexEndsNobody) {
+  EXPECT_TRUE(Soon([&] {
+    auto index = *Index::Open(store_);
+    for (int round = 0; round < 3; ++round) {
+      if (!index.List(store_) || ::truncate(IndexFile("-shm").c_str(), 0) < 0) return false;
+      (void)index.Use();
+      if (!IsIndexMemoryCut()) return false;
+      const auto list = index.List(store_);
+      if (!list || list->crashes.size() != 1 || IsIndexMemoryCut()) return false;
+      if (::truncate(IndexFile("-shm").c_str(), 0) < 0 || !index.Kept(store_) || IsIndexMemoryCut())
+        return false;
+    }
+    return true;
+  }));
+}
+
+TEST_F(HostileIndexTest, NorWhoDoesSoAtAnyMoment) {
+  Child cutter(::fork());
+  if (cutter.pid() == 0) {
+    ::alarm(20);
+    for (;;) (void)::truncate(IndexFile("-shm").c_str(), 0);
+  }
+  EXPECT_TRUE(Soon([&] {
+    const std::int64_t end = MonotonicNow() + 2'000'000'000;
+    bool listed = true;
+    while (MonotonicNow() < end && listed) listed = ListsTheCrash();
+    return listed && MonotonicNow() < end + 3'000'000'000;
+  }));
+}
+
+TEST_F(HostileIndexTest, AFaultInOtherMemoryEndsTheProcess) {
+  ASSERT_THAT(WriteFileAtomically(folder_.fd(), "short", "x", 0600), Succeeds());
+  EXPECT_FALSE(Soon([&] {
+    const rlimit none{0, 0};
+    (void)::setrlimit(RLIMIT_CORE, &none);
+    const auto index = Index::Open(store_);
+    const auto file = Open(folder_ / "short", O_RDWR);
+    void* const memory = ::mmap(nullptr, 1, PROT_READ, MAP_SHARED, file->get(), 0);
+    if (!index || memory == MAP_FAILED || ::ftruncate(file->get(), 0) < 0) return true;
+    return *static_cast<volatile char*>(memory) == 0;
+  }));
 }
 
 TEST_F(HostileIndexTest, ALockOnTheIndexIsNotWaitedForLong) {

@@ -48,6 +48,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "catalog/index_files.h"
+#include "catalog/index_memory.h"
 #include "catalog/index_open.h"
 #include "catalog/index_rows.h"
 #include "catalog/read_folders.h"
@@ -195,6 +196,13 @@ Result<void> ReadDay(sqlite3* database, const Store& store, const std::string& d
   return {};
 }
 
+/// Somebody has cut index.db-shm, and this process has a part of it for itself: that is a damaged index.
+template <class T>
+Result<T> IfWhole(Result<T> told) {
+  if (IsIndexMemoryCut()) return Refuse(EBADMSG, "{}: its memory was cut while it was open", kIndexFile);
+  return told;
+}
+
 /// Brings all days up to date; tells `list` as ReadDay does.
 Result<void> ReadDays(sqlite3* database, const Store& store, CrashList& list) {
   KnownDays known = OBIT_TRY(DaysIn(database));
@@ -256,10 +264,10 @@ Result<Index> Index::Open(const Store& store, std::chrono::milliseconds patience
 }
 
 Result<CrashList> Index::List(const Store& store) {
-  auto list = UpdateAndList(database_, store);
+  auto list = IfWhole(UpdateAndList(database_, store));
   if (list || list.error().code != EBADMSG) return list;
   OBIT_TRY(Recreate(store));
-  return UpdateAndList(database_, store);
+  return IfWhole(UpdateAndList(database_, store));
 }
 
 Result<void> Index::Update(const Store& store) {
@@ -270,11 +278,11 @@ Result<void> Index::Update(const Store& store) {
 /// The list has no rows: only what ReadDays tells of.
 Result<CrashList> Index::UpdateAndTell(const Store& store) {
   CrashList told;
-  auto updated = ReadDays(database_, store, told);
+  auto updated = IfWhole(ReadDays(database_, store, told));
   if (!updated && updated.error().code == EBADMSG) {
     OBIT_TRY(Recreate(store));
     told = {};
-    updated = ReadDays(database_, store, told);
+    updated = IfWhole(ReadDays(database_, store, told));
   }
   if (!updated) return std::unexpected(std::move(updated).error());
   return told;

@@ -16,6 +16,7 @@
 #include "base/inside.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "catalog/index_memory.h"
 
 namespace obit {
 namespace {
@@ -124,6 +125,13 @@ int KeepPath(sqlite3_vfs* /*files*/, const char* path, int size, char* out) {
   return SQLITE_OK;
 }
 
+/// SQLite tries for ten seconds to agree with others on memory that it has for itself by now.
+int SleepUnlessCut(sqlite3_vfs* /*own*/, int microseconds) {
+  if (IsIndexMemoryCut()) return microseconds;
+  sqlite3_vfs* const files = sqlite3_vfs_find(nullptr);
+  return files->xSleep(files, microseconds);
+}
+
 template <class Call>
 void Replace(sqlite3_vfs* files, const char* name, Call call) {
   files->xSetSystemCall(files, name, reinterpret_cast<sqlite3_syscall_ptr>(call));
@@ -138,11 +146,13 @@ void GuardIndexFiles() {
     Replace(files, "open", OpenIndexFile);
     Replace(files, "stat", LookAtIndexFile);
     Replace(files, "unlink", RemoveIndexFile);
+    GuardIndexMemory(files);
     static sqlite3_vfs own;  // the same, but for the paths
     own = *files;
     own.zName = kIndexFileSystem;
     own.pNext = nullptr;
     own.xFullPathname = KeepPath;
+    own.xSleep = SleepUnlessCut;
     (void)sqlite3_vfs_register(&own, 0);  // what fails shows when a database is opened
   });
 }
