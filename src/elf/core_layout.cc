@@ -1,5 +1,6 @@
 #include "elf/core_layout.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include <elf.h>
@@ -32,7 +33,9 @@ CoreLayout::CoreLayout(ElfClass elf_class, std::uint16_t machine, std::vector<st
   const bool wide = class_ == ElfClass::k64;
   notes_at_ = (wide ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr)) +
               (runs_.size() + 1) * (wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr));
-  memory_at_ = (notes_at_ + notes_.size() + kPage - 1) / kPage * kPage;
+  const auto has_bytes = [](const CoreRun& run) { return run.file_bytes > 0; };
+  memory_at_ = notes_at_ + notes_.size();  // where the core ends that has no memory
+  if (std::ranges::any_of(runs_, has_bytes)) memory_at_ = (memory_at_ + kPage - 1) / kPage * kPage;
   memory_end_ = memory_at_;
   offsets_.reserve(runs_.size());
   for (const CoreRun& run : runs_) {

@@ -46,6 +46,14 @@ TEST(CoreLayout, IsReadAsItWasWritten) {
   }
 }
 
+TEST(CoreLayout, WithoutMemoryItEndsWithItsNotes) {
+  for (const std::vector<CoreRun>& runs : {std::vector<CoreRun>{}, {{0x5000, 0x3000, 0, PF_R | PF_W}}}) {
+    const CoreLayout layout(ElfClass::k64, EM_X86_64, Notes("twelve bytes"), runs);
+    EXPECT_EQ(HeadOf(layout).core_bytes(), layout.core_bytes());
+    EXPECT_EQ(layout.Head().size(), layout.core_bytes());
+  }
+}
+
 TEST(CoreLayout, CountsManyRunsAtTheEnd) {
   std::vector<CoreRun> runs;
   for (std::uint64_t i = 0; i < 70'000; ++i) runs.push_back({i * 0x2000, 0x1000, 0x1000, PF_R});

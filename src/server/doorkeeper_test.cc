@@ -40,6 +40,7 @@ class DoorkeeperTest : public ::testing::Test {
     children_.emplace_back(::fork());
     Child& child = children_.back();
     if (child.pid() == 0) {
+      for (Fd* other : {&passage_, &manager_, &manager_end_, &post_.listener, &post_.passage}) other->Reset();
       auto connection = ConnectUnix(path_ + "/socket", SOCK_STREAM);
       if (!connection) ::_exit(kNoAnswer);
       ::fcntl(connection->get(), F_SETFL, 0);
