@@ -150,7 +150,10 @@ TEST(ParseConfig, TakesSizes) {
   for (const char* text : {"16777216 TiB", "", "MiB", "-1 B", "1 ZiB", "1.5", "18446744073709551616 B"})
     EXPECT_EQ(bytes(text), std::nullopt) << text;
   EXPECT_THAT(Refusal("crash_loop.bytes = 5\n"), ::testing::HasSubstr("must be a size such as \"50 MiB\""));
-  EXPECT_EQ(Refusal("budget.user_bytes = \"20\"\n"), "obit.toml:1: budget.user_bytes is less than 1 KiB");
+  EXPECT_EQ(bytes("1 KiB"), 1024u);
+  for (const char* text : {"1 B", "20", "1023"})
+    EXPECT_EQ(Refusal(fmt::format("budget.user_bytes = \"{}\"\n", text)),
+              "obit.toml:1: budget.user_bytes is less than 1 KiB");
 }
 
 TEST(ParseConfig, NamesNoKeyWhereNoneIsNear) {

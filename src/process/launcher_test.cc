@@ -1,7 +1,11 @@
 #include "process/launcher.h"
 
+#include <array>
 #include <csignal>
+#include <functional>
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,6 +15,7 @@
 #include "base/test_limits.h"
 #include "base/test_support.h"
 #include "process/command.h"
+#include "process/launch.h"
 
 namespace obit {
 namespace {
@@ -23,8 +28,13 @@ using testing::TemporaryFolder;
 
 class LauncherTest : public ::testing::Test {
  protected:
+  using Start = std::function<Result<Launched>(const Launch&)>;
+
   /// Runs a shell's `commands` by the launcher, and returns what they printed.
   std::string Run(const Launcher& launcher, const std::string& commands, std::vector<int> more = {}) {
+    return Run([&](const Launch& launch) { return launcher.Start(launch); }, commands, std::move(more));
+  }
+  std::string Run(const Start& start, const std::string& commands, std::vector<int> more = {}) {
     const Fd output = *Open(folder_ / "output", O_RDWR | O_CREAT | O_TRUNC, 0600);
     const Fd nothing = *Open("/dev/null", O_RDONLY);
     Launch launch{.program = "/bin/sh",
@@ -32,7 +42,7 @@ class LauncherTest : public ::testing::Test {
                   .environment = {"COLOUR=red"},
                   .fds = {nothing.get(), output.get(), output.get()}};
     launch.fds.insert(launch.fds.end(), more.begin(), more.end());
-    const auto launched = launcher.Start(launch);
+    const auto launched = start(launch);
     EXPECT_THAT(launched, Succeeds());
     if (!launched) return {};
     EXPECT_EQ(launched->error, 0);
@@ -64,6 +74,26 @@ TEST_F(LauncherTest, GivesThemNothingOfItsOwn) {
   EXPECT_THAT(seen, ::testing::Not(HasSubstr("/own")));
   EXPECT_THAT(seen, ::testing::Not(HasSubstr("socket")));
   EXPECT_THAT(seen, ::testing::Not(HasSubstr("/true")));
+}
+
+TEST_F(LauncherTest, NorDoesWhoStartsThemWithoutOne) {
+  const Fd own = *Open(folder_ / "own", O_RDWR | O_CREAT, 0600);
+  ::fcntl(own.get(), F_SETFD, 0);
+  const Start start = [](const Launch& launch) { return LaunchProgram(launch, Fd(), LaunchParent::kCaller); };
+  EXPECT_THAT(Run(start, "ls -l /proc/self/fd"),
+              AllOf(HasSubstr("/output"), ::testing::Not(HasSubstr("/own"))));
+}
+
+TEST_F(LauncherTest, KeepsNoneOfItsCallers) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const Fd reader(ends[0]);
+  Fd writer(ends[1]);
+  const auto launcher = Launcher::Fork({"/bin/true"});
+  ASSERT_THAT(launcher, Succeeds());
+  writer.Reset();
+  pollfd ended{reader.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ended, 1, 5'000), 1) << "it has the other end";
 }
 
 TEST_F(LauncherTest, PassesMoreDescriptorsThanFitInOneMessage) {

@@ -62,7 +62,8 @@ class ClerkRetentionTest : public testing::ClerkStoreTest {
                                                     std::uint64_t) { ++removed_[{NameOf(why), whole}]; },
                                   .left = [this] { ++left_; }},
           RetentionSenses{[this] { return realtime_; }, [this] { return boottime_; },
-                          [this](const Fd&) -> Result<DiskSpace> { return disk_; }});
+                          [this](const Fd&) -> Result<DiskSpace> { return disk_; },
+                          UserRanges("alice:100000:65536\n")});
     }
     return *retention_;
   }
@@ -113,6 +114,16 @@ TEST_F(ClerkRetentionTest, WhatIsPinnedStaysAndAnotherGoes) {
   RunThrough({{[&] { return !HasCore(second); }}});
   EXPECT_TRUE(HasCore(first));
   EXPECT_TRUE(HasCore(third));
+}
+
+TEST_F(ClerkRetentionTest, UsersOfOneRangeGiveWayTogether) {
+  config_.retention_size.bytes = 3'000'000;  // of which a user has half
+  const CrashLocation oldest = Crash(900'000), first = Crash(1'100'000, 0, 100'000),
+                      second = Crash(1'100'000, 0, 100'001);
+  Retention().Look();
+  RunThrough({{[&] { return !HasCore(first); }}});
+  EXPECT_TRUE(HasCore(oldest));
+  EXPECT_TRUE(HasCore(second));
 }
 
 TEST_F(ClerkRetentionTest, WhatCannotBeRemovedDoesNotKeepTheOthers) {
