@@ -111,7 +111,18 @@ Result<void> Ledger::LetChildrenHaveIt(bool have) const {
   return {};
 }
 
+/// A manager that died between taking a crash and saying so.
+void Ledger::TakeFromDoor() {
+  constexpr std::uint32_t kNobody = 0;  // managers count from 1
+  const std::vector<Left> known = LeftBy(kNobody);
+  for (std::size_t hand = 0; hand < DoorBoard::kHands; ++hand)
+    if (const auto held = door_.held(hand))
+      if (std::ranges::any_of(known, [&](const Left& left) { return left.entry.head.pid == held->pid; }))
+        door_.LetGo(hand);
+}
+
 std::uint32_t Ledger::BeginGeneration() {
+  TakeFromDoor();
   std::uint32_t generation = kLedgerFree;
   while (generation == kLedgerFree)
     generation = page_->generation.fetch_add(1, std::memory_order_relaxed) + 1;

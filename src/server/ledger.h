@@ -50,7 +50,8 @@ class Ledger {
   [[nodiscard]] const DoorBoard& door() const { return door_; }
 
   // For the supervisor.
-  /// A number for the next manager: no other that used this ledger had it, since it was made.
+  /// A number for the next manager: no other that used this ledger had it, since it was made. What an earlier
+  /// one had in the ledger, the door does not have besides.
   [[nodiscard]] std::uint32_t BeginGeneration();
 
   // For the manager.
@@ -103,6 +104,7 @@ class Ledger {
   struct Page;
   Ledger(Page* page, DoorBoard door) : page_(page), door_(std::move(door)) {}
   static Result<Ledger> Map(int fd);
+  void TakeFromDoor();
   static std::size_t PageBytes();
   void KeepRepeats(const SiteState& site);
   Page* page_ = nullptr;

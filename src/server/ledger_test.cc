@@ -327,5 +327,17 @@ TEST_F(LedgerTest, LosesWhatADeadManagerHadWithoutASlot) {
   }
 }
 
+TEST_F(LedgerTest, WhatAManagerTookTheDoorDoesNotHaveBesides) {
+  Ledger ledger = OpenIt();
+  LedgerEntry entry = Entry(1);
+  entry.head.pid = 12;
+  (void)ledger.Note(1, entry);
+  ledger.door().Take(0, {.pid = 12});
+  ledger.door().Take(1, {.pid = 13});
+  (void)ledger.BeginGeneration();
+  EXPECT_FALSE(ledger.door().held(0));
+  EXPECT_TRUE(ledger.door().held(1));
+}
+
 }  // namespace
 }  // namespace obit

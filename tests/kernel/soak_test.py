@@ -23,7 +23,7 @@ LONG_SECONDS = 900  # more than SECONDS, for what has begun then
 ROUNDS_MIN = 3  # in each half: one on each transport
 FIRST = ROUNDS_MIN - 1 if SECONDS <= DEFAULT_SECONDS else 10  # rounds of the second half after which its processes are measured
 MADE_AT_ONCE, KILLS = 6, 6  # of a round
-LOOP, WIDTH = 20, 4
+LOOP, WIDTH = 200, 4
 REAPED_MAX = 60
 LIMITS = """[capture]
 progress_timeout = {progress}
