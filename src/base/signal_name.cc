@@ -41,6 +41,13 @@ std::string SignalName(int number) {
   return name != nullptr ? fmt::format("SIG{}", name) : fmt::format("signal {}", number);
 }
 
+std::optional<int> SignalNamed(std::string_view name) {
+  if (!name.starts_with("SIG")) return std::nullopt;
+  for (int number = 1; number <= SIGRTMAX; ++number)
+    if (SignalName(number) == name) return number;
+  return std::nullopt;
+}
+
 std::string SignalCodeName(int signal, int code) {
   for (const CodeName& known : kCodes)
     if (known.code == code && (known.signal == 0 || known.signal == signal)) return std::string(known.name);

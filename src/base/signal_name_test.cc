@@ -7,6 +7,13 @@
 namespace obit {
 namespace {
 
+TEST(SignalNamed, ReadsWhatIsWritten) {
+  for (const int number : {SIGHUP, SIGABRT, SIGSEGV, SIGSYS, SIGRTMIN, SIGRTMIN + 3, SIGRTMAX})
+    EXPECT_EQ(SignalNamed(SignalName(number)), number);
+  for (const char* name : {"", "SEGV", "sigsegv", "signal 99", "SIGRTMIN+99", "SIG", "11"})
+    EXPECT_EQ(SignalNamed(name), std::nullopt) << name;
+}
+
 TEST(SignalName, IsTheOneOfSignal7) {
   EXPECT_EQ(SignalName(SIGSEGV), "SIGSEGV");
   EXPECT_EQ(SignalName(SIGABRT), "SIGABRT");
