@@ -4,11 +4,11 @@ function __obit_crashes
     obit list --json --last 200 2>/dev/null | sed -nE 's/^ *"(id|comm)": "([A-Za-z0-9._+-]+)",?$/\2/p' | sort -u
 end
 
-set -l verbs list show groups dump gdb lldb analyze import rm vacuum pin unpin reindex enable disable status doctor config
+set -l verbs list show groups dump gdb lldb analyze import rm vacuum pin unpin reindex enable disable status doctor config rule
 complete -c obit -f
 complete -c obit -l store -r -d 'The store, a folder'
 complete -c obit -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
-complete -c obit -n "__fish_seen_subcommand_from list show dump gdb lldb analyze rm pin unpin" -a "(__obit_crashes)"
+complete -c obit -n "__fish_seen_subcommand_from list show dump gdb lldb analyze rm pin unpin test" -a "(__obit_crashes)"
 complete -c obit -n "__fish_seen_subcommand_from import" -F
 complete -c obit -n "__fish_seen_subcommand_from list" -l since -r -d 'Only crashes from then on'
 complete -c obit -n "__fish_seen_subcommand_from list groups show config status" -l json -d 'As JSON'
@@ -47,4 +47,16 @@ complete -c obit -n "__fish_seen_subcommand_from enable" -l socket -r -F -d 'For
 complete -c obit -n "__fish_seen_subcommand_from enable" -l pipe-socket -r -F -d 'For obit-pipe'
 complete -c obit -n "__fish_seen_subcommand_from enable" -l force -d 'Even if nobody listens'
 complete -c obit -n "__fish_seen_subcommand_from disable" -l if-ours -d 'Another pattern is no failure'
-complete -c obit -n "__fish_seen_subcommand_from config" -l config -r -F -d 'This file'
+complete -c obit -n "__fish_seen_subcommand_from config test" -l config -r -F -d 'This file'
+complete -c obit -n "__fish_seen_subcommand_from rule; and not __fish_seen_subcommand_from test" -a test -d 'Which rule wins'
+complete -c obit -n "__fish_seen_subcommand_from test" -l exe -r -F -d 'Of the program at this path'
+complete -c obit -n "__fish_seen_subcommand_from test" -l name -x -d 'Of a process of this name'
+complete -c obit -n "__fish_seen_subcommand_from test" -l unit -x -d 'Of this unit'
+complete -c obit -n "__fish_seen_subcommand_from test" -l slice -x -d 'Of this slice'
+complete -c obit -n "__fish_seen_subcommand_from test" -l container -x -d 'Of this container'
+complete -c obit -n "__fish_seen_subcommand_from test" -l pod -x -d 'Of this pod'
+complete -c obit -n "__fish_seen_subcommand_from test" -l cgroup -x -d 'Of this cgroup'
+complete -c obit -n "__fish_seen_subcommand_from test" -l user -x -a "(__fish_complete_users)" -d 'Of this user'
+complete -c obit -n "__fish_seen_subcommand_from test" -l signal -x -d 'By this signal'
+complete -c obit -n "__fish_seen_subcommand_from test" -l size -x -d 'With so much memory'
+complete -c obit -n "__fish_seen_subcommand_from test" -l dump-mode -x -a "user root"

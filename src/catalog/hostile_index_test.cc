@@ -243,7 +243,7 @@ TEST_F(HostileIndexTest, RowsWithoutEndAreNotRead) {
     ASSERT_TRUE(Index::Open(store_)->Rebuild(store_)) << table;
     Sql("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO crashes "
         "SELECT number + i, 0, time, printf('%016x', i), day, pid, uid, comm, exe, signal, detail, outcome, "
-        "core_bytes, i, reason, unit, disk_bytes, kind, cause, guess, group_version, group_value, "
+        "core_bytes, i, reason, unit, disk_bytes, retention, kind, cause, guess, group_version, group_value, "
         "report_bytes, "
         "report_inode, report_changed, core_removed FROM crashes, n");
     Sql("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO days "

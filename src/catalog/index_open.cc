@@ -16,7 +16,7 @@ namespace {
 
 /// Counted up with each change of the tables, and of what a row promises: a file of another version is made
 /// anew.
-constexpr int kSchema = 6;
+constexpr int kSchema = 7;
 /// Each day that has rows in `crashes` has one in `days`; `changed` is Store::DayChanged before its folder
 /// was read, 0 where the folder must be read again, and `crashes` the rows it had then. The columns of an
 /// index are all that a comparison with a folder needs, or a sum.
@@ -26,7 +26,7 @@ constexpr const char* kTables = R"(
     number INTEGER NOT NULL, commit_number INTEGER NOT NULL, time INTEGER NOT NULL, id TEXT NOT NULL, day TEXT NOT NULL, pid INTEGER NOT NULL, uid INTEGER,
     comm BLOB NOT NULL, exe BLOB NOT NULL, signal INTEGER NOT NULL, detail TEXT NOT NULL,
     outcome TEXT NOT NULL, core_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL,
-    reason BLOB NOT NULL, unit BLOB NOT NULL, disk_bytes INTEGER NOT NULL, kind TEXT NOT NULL, cause BLOB NOT NULL, guess INTEGER NOT NULL,
+    reason BLOB NOT NULL, unit BLOB NOT NULL, disk_bytes INTEGER NOT NULL, retention INTEGER NOT NULL, kind TEXT NOT NULL, cause BLOB NOT NULL, guess INTEGER NOT NULL,
     group_version INTEGER, group_value INTEGER, report_bytes INTEGER NOT NULL,
     report_inode INTEGER NOT NULL, report_changed INTEGER NOT NULL,
     core_removed INTEGER NOT NULL, PRIMARY KEY (number, time, id, day)) STRICT, WITHOUT ROWID;

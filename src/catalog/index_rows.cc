@@ -22,11 +22,14 @@ constexpr std::size_t kRowMin = 14;
 /// The columns of what a record says, and what RecordIn makes of them.
 constexpr std::string_view kRecordColumns =
     "day, id, number, time, pid, uid, comm, exe, signal, detail, outcome, core_bytes, stored_bytes, reason, "
-    "unit, disk_bytes";
+    "unit, disk_bytes, retention";
+constexpr std::int64_t kRetentionMax = static_cast<std::int64_t>(RetentionClass::kKeep);
 Result<CrashSummary> RecordIn(const Statement& row) {
   const auto detail = DetailNamed(row.Bytes(9));
   const auto outcome = OutcomeNamed(row.Bytes(10));
-  if (!detail || !outcome) return Refuse(EBADMSG, "{}: a row with an unknown word", kIndexFile);
+  const std::int64_t retention = row.Integer(16);
+  if (!detail || !outcome || retention < 0 || retention > kRetentionMax)
+    return Refuse(EBADMSG, "{}: a row with an unknown word", kIndexFile);
   CrashSummary crash;
   crash.location = OBIT_TRY(LocationIn(row, 0, 1));
   crash.number = static_cast<std::uint64_t>(row.Integer(2));
@@ -43,6 +46,7 @@ Result<CrashSummary> RecordIn(const Statement& row) {
   crash.reason = row.Bytes(13);
   crash.unit = row.Bytes(14);
   crash.disk_bytes = static_cast<std::uint64_t>(row.Integer(15));
+  crash.retention = static_cast<RetentionClass>(retention);
   return crash;
 }
 
@@ -90,8 +94,10 @@ Result<void> InsertRows(sqlite3* database, const FolderContents& loaded) {
       database,
       "INSERT OR REPLACE INTO crashes (number, commit_number, time, id, day, pid, uid, comm, exe, signal, "
       "detail, "
-      "outcome, core_bytes, stored_bytes, reason, unit, disk_bytes, kind, cause, guess, group_version, "
+      "outcome, core_bytes, stored_bytes, reason, unit, disk_bytes, retention, kind, cause, guess, "
+      "group_version, "
       "group_value, report_bytes, report_inode, report_changed, core_removed) VALUES (?, ?, ?, ?, ?, ?, ?, "
+      "?, "
       "?, "
       "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       kRowSteps));
@@ -103,10 +109,10 @@ Result<void> InsertRows(sqlite3* database, const FolderContents& loaded) {
     OBIT_TRY(insert.Run(crash.number, crash.commit_number, crash.time, crash.location.id, crash.location.day,
                         crash.pid, crash.uid, Blob{crash.comm}, Blob{crash.exe}, crash.signal,
                         NameOf(crash.detail), NameOf(crash.outcome), crash.core_bytes, crash.stored_bytes,
-                        Blob{crash.reason}, Blob{crash.unit}, crash.disk_bytes, NameOf(crash.kind),
-                        Blob{crash.cause}, crash.guess ? 1 : 0, version, value, crash.report_bytes,
-                        loaded.reports[i].inode, loaded.reports[i].changed,
-                        loaded.reports[i].core_removed ? 1 : 0));
+                        Blob{crash.reason}, Blob{crash.unit}, crash.disk_bytes,
+                        static_cast<int>(crash.retention), NameOf(crash.kind), Blob{crash.cause},
+                        crash.guess ? 1 : 0, version, value, crash.report_bytes, loaded.reports[i].inode,
+                        loaded.reports[i].changed, loaded.reports[i].core_removed ? 1 : 0));
   }
   return {};
 }
@@ -131,16 +137,16 @@ Result<void> ForEachRow(sqlite3* database, const std::function<void(CrashSummary
   while (OBIT_TRY(rows.Next())) {
     OBIT_TRY(count.Add());
     CrashSummary crash = OBIT_TRY(RecordIn(rows));
-    const auto kind = CauseNamed(rows.Bytes(17));
+    const auto kind = CauseNamed(rows.Bytes(18));
     if (!kind) return Refuse(EBADMSG, "{}: a row with an unknown word", kIndexFile);
-    crash.commit_number = static_cast<std::uint64_t>(rows.Integer(16));
+    crash.commit_number = static_cast<std::uint64_t>(rows.Integer(17));
     crash.kind = *kind;
-    crash.cause = rows.Bytes(18);
-    crash.guess = rows.Integer(19) != 0;
-    if (!rows.IsNull(20))
-      crash.group = {static_cast<int>(rows.Integer(20)), static_cast<std::uint64_t>(rows.Integer(21))};
-    crash.report_bytes = static_cast<std::uint64_t>(rows.Integer(22));
-    crash.core_removed = rows.Integer(23) != 0;
+    crash.cause = rows.Bytes(19);
+    crash.guess = rows.Integer(20) != 0;
+    if (!rows.IsNull(21))
+      crash.group = {static_cast<int>(rows.Integer(21)), static_cast<std::uint64_t>(rows.Integer(22))};
+    crash.report_bytes = static_cast<std::uint64_t>(rows.Integer(23));
+    crash.core_removed = rows.Integer(24) != 0;
     text +=
         crash.comm.size() + crash.exe.size() + crash.reason.size() + crash.unit.size() + crash.cause.size();
     if (text > kTextMax) return Refuse(EBADMSG, "{}: it has more than a store holds", kIndexFile);

@@ -323,6 +323,7 @@ TEST_F(IndexTest, KnowsForRetentionWhatTheListSays) {
   CrashRecord record = SampleRecord();
   record.number = 7;
   record.capture.stored_bytes = 1'000;
+  record.capture.handling.retention = RetentionClass::kKeep;
   record.process.cgroup = "/system.slice/imgproxy.service";
   const CrashLocation crash = CommitCrash(store_, record);
   ASSERT_THAT(store_.WriteReport(crash, SampleReport(crash.id), {}), Succeeds());
@@ -338,6 +339,12 @@ TEST_F(IndexTest, KnowsForRetentionWhatTheListSays) {
             std::tuple(expected.id, expected.number, expected.time, expected.group, expected.user,
                        expected.unit, expected.core_bytes, expected.record_bytes));
   EXPECT_EQ(one.uid, 1000u);
+  EXPECT_EQ(one.retention, RetentionClass::kKeep);
+  EXPECT_THAT(Confirm(store_, crash, one), Succeeds());
+  KeptCrash lie = one;
+  lie.retention = RetentionClass::kShort;
+  EXPECT_THAT(Confirm(store_, crash, lie), testing::FailsWith(EBADMSG))
+      << "the index is no reason to remove it";
   CrashSummary of_another = list.crashes[0];
   of_another.uid = 1001;
   EXPECT_NE(KeptOf(of_another).unit, one.unit) << "a unit of his may have any name";

@@ -87,7 +87,8 @@ KeptCrash KeptOf(const CrashSummary& crash) {
           .uid = crash.uid,
           .core_bytes = crash.core_removed ? 0 : crash.disk_bytes,
           .record_bytes = kRecordBytes + Blocks(crash.report_bytes),
-          .analysed = crash.report_bytes > 0};
+          .analysed = crash.report_bytes > 0,
+          .retention = crash.retention};
 }
 
 void KeptCrashes::Add(const CrashSummary& crash) {
@@ -124,7 +125,9 @@ Result<void> Confirm(const Store& store, const CrashLocation& location, const Ke
   if (error == ENOENT || error == EPERM || error == ELOOP) return {};
   if (!record) return std::unexpected(record.error());
   const CrashSummary said = Summarize(location, *record);
-  if (said.time == crash.time && said.number == crash.number && said.uid == crash.uid) return {};
+  if (said.time == crash.time && said.number == crash.number && said.uid == crash.uid &&
+      said.retention == crash.retention)
+    return {};
   return Refuse(EBADMSG, "crash {}: its record says another thing than the index (obit reindex)",
                 location.id);
 }

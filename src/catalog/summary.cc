@@ -33,7 +33,8 @@ CrashSummary Summarize(const CrashLocation& location, const CrashRecord& record)
           .stored_bytes = record.capture.stored_bytes,
           .reason = record.capture.reason,
           .unit = UnitOf(record),
-          .disk_bytes = record.capture.stored_bytes};
+          .disk_bytes = record.capture.stored_bytes,
+          .retention = record.capture.handling.retention};
 }
 
 void AddProgram(const Store& store, const CrashRecord& record, CrashSummary& summary) {

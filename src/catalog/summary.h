@@ -39,6 +39,7 @@ struct CrashSummary {
   std::string unit;    ///< systemd unit, container or pod that the process belonged to; empty: none is known
   std::uint64_t disk_bytes = 0;  ///< of core and program, as stored
   bool core_removed = false;     ///< they were removed since
+  RetentionClass retention = RetentionClass::kNormal;
   [[nodiscard]] bool has_core() const { return stored_bytes > 0 && !core_removed; }
   // Not in the index: see DropRemoved.
   bool pinned = false;

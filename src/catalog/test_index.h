@@ -21,8 +21,8 @@ inline std::string Text(const CrashSummary& crash) {
                      crash.time, crash.pid, crash.uid ? std::to_string(*crash.uid) : "none", crash.comm,
                      crash.exe, crash.signal, NameOf(crash.detail), NameOf(crash.outcome), crash.core_bytes,
                      crash.stored_bytes, crash.reason) +
-         fmt::format(" {} {} {} {} {} {} {} {}", crash.unit, crash.disk_bytes, crash.core_removed,
-                     crash.report_bytes, NameOf(crash.kind), crash.cause, crash.guess,
+         fmt::format(" {} {} {} {} {} {} {} {} {}", crash.unit, crash.disk_bytes, NameOf(crash.retention),
+                     crash.core_removed, crash.report_bytes, NameOf(crash.kind), crash.cause, crash.guess,
                      crash.group ? fmt::format("{}:{:x}", crash.group->version, crash.group->value) : "none");
 }
 

@@ -6,74 +6,21 @@
 #include <utility>
 #include <vector>
 
-// toml++ 3.3 asserts what does not hold for some broken files ("[" alone on a line) and then refuses them
-// properly. Without this such a file ends the server, or with NDEBUG the compiler may take the assertion for
-// granted.
-#undef NDEBUG
-#define TOML_ASSERT(expression) static_assert(true)
-#define TOML_HEADER_ONLY 1
-#include <toml++/toml.h>
-
 #include "base/nearest.h"
 #include "base/text.h"
+#include "config/rule_table.h"
+#include "config/toml_values.h"
 
 namespace obit {
 namespace {
 
-/// The value of one key, and how a message names it.
-struct Value {
-  const toml::node& node;
-  std::string where;  // "obit.toml:3: capture.slots"
-
-  /// The text, if it is one.
-  [[nodiscard]] const std::string* text() const {
-    const auto* string = node.as_string();
-    return string != nullptr ? &string->get() : nullptr;
-  }
-};
-
 constexpr std::string_view kRespect = "respect", kIgnore = "ignore";  // of capture.core_limit
 
-// What a value must be.
-Result<std::int64_t> Integer(const Value& value, std::int64_t min, std::int64_t max) {
-  const auto* integer = value.node.as_integer();
-  if (integer == nullptr || integer->get() < min || integer->get() > max)
-    return Refuse(EINVAL, "{} must be a whole number from {} to {}", value.where, min, max);
-  return integer->get();
-}
-template <std::int64_t kMin, std::int64_t kMax>
-Result<unsigned> Whole(const Value& value) {
-  return static_cast<unsigned>(OBIT_TRY(Integer(value, kMin, kMax)));
-}
-template <std::int64_t kMin, std::int64_t kMax>
-Result<std::chrono::seconds> Seconds(const Value& value) {
-  return std::chrono::seconds(OBIT_TRY(Integer(value, kMin, kMax)));
-}
-/// "20" is a slip for 20 GiB: no core has so few bytes.
-constexpr std::uint64_t kBytesMin = 1024;
-Result<std::uint64_t> Bytes(const Value& value) {
-  if (const auto* text = value.text())
-    if (const auto bytes = ParseBytes(*text)) {
-      if (*bytes == 0 || *bytes >= kBytesMin) return *bytes;
-      return Refuse(EINVAL, "{} is less than 1 KiB", value.where);
-    }
-  return Refuse(EINVAL, R"({} must be a size such as "50 MiB" or "1.5 GiB")", value.where);
-}
-Result<bool> Boolean(const Value& value) {
-  const auto* boolean = value.node.as_boolean();
-  if (boolean == nullptr) return Refuse(EINVAL, "{} must be true or false", value.where);
-  return boolean->get();
-}
 Result<Detail> CoreDetail(const Value& value) {
   if (const auto* text = value.text())
     if (const auto detail = DetailNamed(*text); detail == Detail::kFull || detail == Detail::kMinimal)
       return *detail;
   return Refuse(EINVAL, R"({} must be "full" or "minimal")", value.where);
-}
-Result<Detail> CoreLimitZero(const Value& value) {
-  if (const auto* text = value.text())
-    if (const auto detail = DetailNamed(*text)) return *detail;
-  return Refuse(EINVAL, R"({} must be "full", "minimal", "event" or "reject")", value.where);
 }
 Result<bool> CoreLimit(const Value& value) {
   if (const auto* text = value.text()) {
@@ -81,11 +28,6 @@ Result<bool> CoreLimit(const Value& value) {
     if (*text == kIgnore) return false;
   }
   return Refuse(EINVAL, R"({} must be "{}" or "{}")", value.where, kRespect, kIgnore);
-}
-Result<EnvironmentKept> Environment(const Value& value) {
-  if (const auto* text = value.text())
-    if (const auto kept = EnvironmentKeptNamed(*text)) return *kept;
-  return Refuse(EINVAL, R"({} must be "none", "allow-list" or "all")", value.where);
 }
 /// A limit of so few bytes is a slip ("10" for 10 GiB, 0 for none), and would cost all crashes.
 constexpr std::uint64_t kPartOfDiskMin = 1 << 20;
@@ -118,20 +60,6 @@ Result<std::string> FolderOrNone(const Value& value) {
   return Refuse(EINVAL, R"({} must be the path of a folder, or "")", value.where);
 }
 
-// Values as TOML has them.
-std::string Print(unsigned value) { return std::to_string(value); }
-std::string Print(bool value) { return value ? "true" : "false"; }
-std::string Print(std::chrono::seconds value) { return std::to_string(value.count()); }
-std::string Print(const std::string& value) {
-  std::ostringstream text;
-  text << toml::toml_formatter(toml::value<std::string>(value), toml::format_flags::none);
-  return text.str();
-}
-std::string Print(std::uint64_t bytes) { return Print(ToText({.percent = {}, .bytes = bytes})); }
-std::string Print(Detail value) { return Print(std::string(NameOf(value))); }
-std::string Print(const DiskAmount& value) { return Print(ToText(value)); }
-std::string Print(EnvironmentKept value) { return Print(std::string(NameOf(value))); }
-
 struct Setting {
   std::string_view section, key;
   Result<void> (*read)(const Value& value, Config& config);
@@ -157,7 +85,7 @@ constexpr Setting kSettings[] = {
     Kept<&Config::queue_timeout, Seconds<1, kDay>>("capture", "queue_timeout"),
     Kept<&Config::progress_timeout, Seconds<1, kDay>>("capture", "progress_timeout"),
     Kept<&Config::capture_timeout, Seconds<1, kDay>>("capture", "timeout"),
-    Kept<&Config::no_core_limit, CoreLimitZero>("capture", "core_limit_zero"),
+    Kept<&Config::no_core_limit, AnyDetail>("capture", "core_limit_zero"),
     {"capture", "core_limit",
      [](const Value& value, Config& config) -> Result<void> {
        config.respect_core_limit = OBIT_TRY(CoreLimit(value));
@@ -177,6 +105,7 @@ constexpr Setting kSettings[] = {
     Kept<&Config::retention_size, PartOfDisk>("retention", "size"),
     Kept<&Config::retention_free, PartOfDisk>("retention", "free"),
     Kept<&Config::retention_core_days, Whole<0, kDaysMax>>("retention", "core_days"),
+    Kept<&Config::retention_short_days, Whole<0, kDaysMax>>("retention", "short_days"),
     Kept<&Config::retention_record_days, Whole<0, kDaysMax>>("retention", "record_days"),
     Kept<&Config::retention_user_share, Whole<1, 100>>("retention", "user_share"),
     Kept<&Config::retention_unit_share, Whole<1, 100>>("retention", "unit_share"),
@@ -253,12 +182,18 @@ LoadedConfig DefaultConfig() {
 Result<void> ParseConfigInto(std::string_view text, const std::string& name, LoadedConfig& loaded) {
   const toml::table file = OBIT_TRY(ParseToml(std::string(text), name));
   for (const auto& [key, node] : file) {
+    if (key.str() == "rule") {
+      OBIT_TRY(
+          ReadRules(node, name, fmt::format("{}:{}", name, key.source().begin.line), loaded.config.rules));
+      continue;
+    }
     const auto* setting =
         std::ranges::find_if(kSettings, [&](const Setting& known) { return known.section == key.str(); });
     const std::string line = fmt::format("{}:{}", name, key.source().begin.line);
     if (setting == std::end(kSettings)) {
       std::vector<std::string_view> sections;
       for (const Setting& known : kSettings) sections.push_back(known.section);
+      sections.emplace_back("rule");
       return Refuse(EINVAL, R"({}: unknown name "{}"{})", line, EscapeControls(key.str()),
                     DidYouMean(key.str(), sections));
     }
@@ -280,7 +215,7 @@ std::string ConfigText(const Config& config) {
   std::string text;
   for (const Setting& setting : kSettings)
     text += fmt::format("{}.{} = {}\n", setting.section, setting.key, setting.print(config));
-  return text;
+  return text + RulesText(config.rules);
 }
 
 }  // namespace obit

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "config/disk_amount.h"
+#include "config/rule.h"
 #include "crash/environment.h"
 #include "crash/record.h"
 
@@ -17,7 +18,7 @@ namespace obit {
 struct Config {
   /// Captures at once. Each holds one crashed process and some MiB; more crashes wait in the queue.
   unsigned slots = 4;
-  /// What is kept of a crash: a full core, or a minimal one.
+  /// What is kept of a crash: a full core, or a minimal one. Where a rule says so (Under), less.
   Detail detail = Detail::kFull;
   /// Memory is copied from /proc/PID/mem where that can be had; else every core comes from the kernel.
   bool direct = true;
@@ -57,6 +58,8 @@ struct Config {
   DiskAmount retention_free{.percent = 15, .bytes = std::uint64_t{10} << 30};
   /// Older cores, and records with all that is beside them, are removed; 0: not for their age.
   unsigned retention_core_days = 30, retention_record_days = 180;
+  /// The same of cores of RetentionClass::kShort.
+  unsigned retention_short_days = 3;
   /// Percent of the store. Where room is short, cores of a user or a unit that has more give way first.
   unsigned retention_user_share = 50, retention_unit_share = 50;
   /// Each core is read after it was stored, and what it says is kept beside it.
@@ -82,6 +85,8 @@ struct Config {
   bool metrics = true;
   /// The folder of the crashes, for obitd and for obit, unless their command line says otherwise.
   std::string store = "/var/lib/obit";
+  /// What else holds for some crashes: of the first one that matches (policy/rules.h).
+  std::vector<Rule> rules;
 };
 
 /// A key, its value in force, and who said so.
@@ -96,6 +101,7 @@ struct LoadedConfig {
   Config config;
   std::vector<SettingInForce> settings;  ///< every key there is, in the order of obit.toml(5)
   std::vector<std::string> closed;       ///< folders of drop-ins that the caller may not read
+  std::vector<std::string> no_users;     ///< of rules, for people: "obit.toml:7: there is no user \"ann\""
 };
 
 /// Every key with its default.
@@ -107,7 +113,7 @@ struct LoadedConfig {
                                            LoadedConfig& loaded);
 /// The same, on the defaults.
 [[nodiscard]] Result<Config> ParseConfig(std::string_view text, const std::string& name);
-/// Every key, as ParseConfig reads it: one process hands a configuration to another.
+/// Every key, and the rules, as ParseConfig reads them: one process hands a configuration to another.
 [[nodiscard]] std::string ConfigText(const Config& config);
 
 }  // namespace obit

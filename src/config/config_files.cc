@@ -2,7 +2,10 @@
 
 #include <map>
 
+#include <pwd.h>
+
 #include "base/io.h"
+#include "base/text.h"
 
 namespace obit {
 namespace {
@@ -30,6 +33,21 @@ Result<std::map<std::string, std::string>> DropIns(const std::vector<std::string
   return paths;
 }
 
+/// A rule for somebody who is not on this host is no reason to have no configuration: hosts share them.
+void LookUpUsers(LoadedConfig& loaded) {
+  for (Rule& rule : loaded.config.rules) {
+    for (Rule::User& user : rule.users) {
+      if (user.name.empty()) continue;
+      const passwd* entry = ::getpwnam(user.name.c_str());
+      if (entry != nullptr)
+        user.uid = entry->pw_uid;
+      else
+        loaded.no_users.push_back(fmt::format(R"({}: there is no user "{}")", EscapeControls(rule.from),
+                                              EscapeControls(user.name)));
+    }
+  }
+}
+
 }  // namespace
 
 ConfigPlaces SystemConfig() {
@@ -46,6 +64,7 @@ Result<LoadedConfig> LoadConfig(const ConfigPlaces& places) {
   if (!read && (read.error().code != ENOENT || places.must_exist)) return std::unexpected(read.error());
   const auto drop_ins = OBIT_TRY(DropIns(places.drop_ins, loaded.closed));
   for (const auto& [name, path] : drop_ins) OBIT_TRY(ReadInto(path, loaded));
+  LookUpUsers(loaded);
   return loaded;
 }
 

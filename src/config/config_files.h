@@ -23,7 +23,8 @@ struct ConfigPlaces {
 
 /// Reads the file and then the drop-ins in the order of their names, wherever they lie: the later one counts.
 /// ENOENT: there is no such file. EINVAL: as ParseConfigInto. A folder that is missing has no drop-ins; one
-/// that the caller may not read is named in LoadedConfig::closed.
+/// that the caller may not read is named in LoadedConfig::closed. Looks up the users that rules name, which
+/// may wait for a name server; one whom this host has not is in LoadedConfig::no_users, and no crash is his.
 [[nodiscard]] Result<LoadedConfig> LoadConfig(const ConfigPlaces& places);
 
 }  // namespace obit

@@ -135,4 +135,19 @@ Identity IdentityOf(std::string_view cgroup) {
   return identity;
 }
 
+HostPlace HostPlaceOf(std::string_view cgroup) {
+  HostPlace place;
+  TakeSuffix(cgroup, " (deleted)");
+  std::string_view before;
+  for (const std::string_view component : Split(cgroup, '/')) {
+    if (ContainerOf(before, component)) break;
+    if (component.ends_with(".slice")) place.slices.push_back(UnitName(component));
+    before = component;
+    if (!IsUnit(component)) continue;
+    place.unit = UnitName(component);
+    break;
+  }
+  return place;
+}
+
 }  // namespace obit

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace obit {
 
@@ -22,5 +23,13 @@ struct Identity {
 
 /// Reads a path such as "/system.slice/imgproxy.service". Systemd's escapes are decoded: "\x2d" is "-".
 [[nodiscard]] Identity IdentityOf(std::string_view cgroup);
+
+/// Where the host's systemd has put a process: names that nobody below them chose. In a container, or below a
+/// user's "user@1000.service", they end there.
+struct HostPlace {
+  std::string unit;                 ///< empty: it is in none, or in a container's
+  std::vector<std::string> slices;  ///< the outermost first: "kubepods.slice"
+};
+[[nodiscard]] HostPlace HostPlaceOf(std::string_view cgroup);
 
 }  // namespace obit

@@ -96,5 +96,36 @@ TEST(IdentityOf, AnythingElseIsNothing) {
     Expect(cgroup, {});
 }
 
+TEST(HostPlaceOf, EndsWhereOthersChooseNames) {
+  struct {
+    std::string_view cgroup, unit;
+    std::vector<std::string> slices;
+  } cases[] = {
+      {"/system.slice/postgresql@15-main.service", "postgresql@15-main.service", {"system.slice"}},
+      {"/system.slice/system-postgresql.slice/postgresql@15-main.service",
+       "postgresql@15-main.service",
+       {"system.slice", "system-postgresql.slice"}},
+      {"/user.slice/user-1000.slice/user@1000.service/machine.slice/postgresql@15-main.service",
+       "user@1000.service",
+       {"user.slice", "user-1000.slice"}},
+      {"/system.slice/docker-0123456789abcdef.scope/system.slice/postgresql.service", "", {"system.slice"}},
+      {"/lxc.payload.web/system.slice/postgresql.service", "", {}},
+      {"/kubepods.slice/kubepods-burstable.slice/"
+       "kubepods-burstable-pod6f8d3c0e_5b1a_4c8e_9d2f_0a1b2c3d4e5f.slice/"
+       "cri-containerd-0123456789abcdef.scope",
+       "",
+       {"kubepods.slice", "kubepods-burstable.slice",
+        "kubepods-burstable-pod6f8d3c0e_5b1a_4c8e_9d2f_0a1b2c3d4e5f.slice"}},
+      {"/system.slice/foo\\x2dbar.service (deleted)", "foo-bar.service", {"system.slice"}},
+      {"/", "", {}},
+      {"", "", {}},
+  };
+  for (const auto& one : cases) {
+    const HostPlace place = HostPlaceOf(one.cgroup);
+    EXPECT_EQ(place.unit, one.unit) << one.cgroup;
+    EXPECT_EQ(place.slices, one.slices) << one.cgroup;
+  }
+}
+
 }  // namespace
 }  // namespace obit

@@ -5,6 +5,8 @@
 
 #include <sys/types.h>
 
+#include "crash/handling.h"
+
 namespace obit {
 
 /// Who wants a crash to stay.
@@ -30,6 +32,7 @@ struct KeptCrash {
   bool analysed = false;           ///< it has a report
   bool unread = false;             ///< its record cannot be read: this is what its folder says
   PinKind pin = PinKind::kNone;
+  RetentionClass retention = RetentionClass::kNormal;
   bool fixed = false;  ///< it cannot be removed: that was tried
 };
 

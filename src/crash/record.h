@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "base/signal_name.h"
+#include "crash/handling.h"
 
 namespace obit {
 
@@ -117,6 +118,11 @@ struct CrashRecord {
 
   struct Capture {
     std::string transport;  ///< "file", "pipe", "socket", "socket-request"
+    std::string rule;       ///< of the configuration, that won: its title, or where it stands
+    /// The kernel's dump mode was "root", not "user": of a program with more rights than its user, and of one
+    /// that may not be read.
+    std::optional<bool> root_only;
+    CrashHandling handling;  ///< as the rule says
     CaptureMethod method = CaptureMethod::kNone;
     Detail detail = Detail::kFull;
     CrashOutcome outcome = CrashOutcome::kFailed;

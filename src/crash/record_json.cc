@@ -9,6 +9,8 @@
 namespace obit {
 namespace {
 
+constexpr const char *kForUser = "user", *kRootOnly = "root";  // dump modes
+
 Json ProcessJson(const CrashRecord::Process& process) {
   Json out = Json::object();
   out["pid"] = process.pid;
@@ -75,9 +77,21 @@ Json UnreadJson(const std::vector<NamedMemory>& ranges) {
   return out;
 }
 
+Json HandlingJson(const CrashHandling& handling) {
+  Json out = Json::object();
+  if (handling.environment) out["environment"] = NameOf(*handling.environment);
+  if (handling.analyze) out["analysis"] = *handling.analyze;
+  if (handling.hooks) out["hooks"] = *handling.hooks;
+  if (handling.retention != RetentionClass::kNormal) out["retention"] = NameOf(handling.retention);
+  return out;
+}
+
 Json CaptureJson(const CrashRecord::Capture& capture) {
   Json out = Json::object();
   out["transport"] = capture.transport;
+  Put(out, "rule", capture.rule);
+  if (capture.root_only) out["dump_mode"] = *capture.root_only ? kRootOnly : kForUser;
+  if (capture.handling != CrashHandling()) out["handling"] = HandlingJson(capture.handling);
   out["method"] = NameOf(capture.method);
   out["detail"] = NameOf(capture.detail);
   out["outcome"] = NameOf(capture.outcome);
@@ -167,8 +181,22 @@ void ReadUnread(ObjectReader& in, const char* key, std::vector<NamedMemory>& ran
   });
 }
 
+void ReadHandling(ObjectReader in, CrashHandling& handling) {
+  if (in.Find("environment") != nullptr)
+    in.GetEnum("environment", EnvironmentKeptNamed, handling.environment.emplace());
+  in.Get("analysis", handling.analyze);
+  in.Get("hooks", handling.hooks);
+  if (in.Find("retention") != nullptr) in.GetEnum("retention", RetentionClassNamed, handling.retention);
+}
+
 void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
   in.Get("transport", capture.transport);
+  in.Get("rule", capture.rule);
+  // A mode of a kernel to come is none that rules know.
+  std::string dump_mode;
+  in.Get("dump_mode", dump_mode);
+  if (dump_mode == kRootOnly || dump_mode == kForUser) capture.root_only = dump_mode == kRootOnly;
+  ReadHandling(in.Object("handling"), capture.handling);
   in.GetEnum("method", MethodNamed, capture.method);
   in.GetEnum("detail", DetailNamed, capture.detail);
   in.GetEnum("outcome", OutcomeNamed, capture.outcome);

@@ -55,6 +55,13 @@ class Generator : testing::RandomValues {
     Fill(process.resident_bytes);
     Fill(process.core_limit);
     if (Coin()) process.started = Time();
+    record.capture.rule = Text();
+    if (Coin()) record.capture.root_only = Coin();
+    CrashHandling& handling = record.capture.handling;
+    if (Coin()) handling.environment = EnvironmentKept::kNone;
+    if (Coin()) handling.analyze = Coin();
+    if (Coin()) handling.hooks = Coin();
+    if (Coin()) handling.retention = Coin() ? RetentionClass::kShort : RetentionClass::kKeep;
     record.thread.tid = Number<pid_t>();
     record.thread.comm = Text();
     Fill(record.thread.pc);

@@ -46,14 +46,25 @@ AnalysisQueue::~AnalysisQueue() = default;
 
 void AnalysisQueue::Reconfigure(const Config& config) {
   config_ = config;
-  if (!enabled()) {
-    waiting_.clear();
-    old_.clear();
-    to_fetch_.clear();
-    holding_ = 0;
-    holding_of_.clear();
-  }
+  DropUnwanted();
   StartWaiting();
+}
+
+bool AnalysisQueue::enabled() const {
+  const auto wants = [](const Rule& rule) { return rule.analyze.value_or(false); };
+  return (config_.analyze || std::ranges::any_of(config_.rules, wants)) && !program_.empty() && !stopped_;
+}
+
+/// As its rule said when it came.
+bool AnalysisQueue::Wants(const CrashHandling& handling) const {
+  return handling.analyze.value_or(config_.analyze) && !program_.empty() && !stopped_;
+}
+
+void AnalysisQueue::DropUnwanted() {
+  const auto wanted = [this](const auto& job) { return Wants(job.handling); };
+  for (const Waiting& dropped : waiting_.KeepOnly(wanted)) Dequeued(dropped);
+  (void)old_.KeepOnly(wanted);
+  (void)to_fetch_.KeepOnly(wanted);
 }
 
 /// A file that a process had mapped can be of what analyzers wait for.
@@ -61,11 +72,12 @@ bool AnalysisQueue::WantsMappedFiles() const {
   return enabled() && holding_ < kHoldingMax && undead_.count() < UndeadChildren::kFew;
 }
 
-void AnalysisQueue::Add(CrashLocation crash, CrashOwner owner, JobUser user, Fd mapped) {
-  if (!enabled()) return;
+void AnalysisQueue::Add(CrashLocation crash, CrashOwner owner, JobUser user, Fd mapped,
+                        const CrashHandling& handling) {
+  if (!Wants(handling)) return;
   const auto has = holding_of_.find(user);
   if (!WantsMappedFiles() || (has != holding_of_.end() && has->second >= kHoldingMax / 2)) mapped.Reset();
-  Enqueue({std::move(crash), owner, user, std::move(mapped)});
+  Enqueue({std::move(crash), owner, user, handling, std::move(mapped)});
   StartWaiting();
 }
 
@@ -92,7 +104,7 @@ void AnalysisQueue::Dequeued(const Waiting& waiting) {
 
 void AnalysisQueue::AddUnanalysed() {
   auto days = store_.Days();
-  if (!enabled() || !days) return;
+  if (program_.empty() || stopped_ || !days) return;
   std::vector<std::pair<std::int64_t, CrashLocation>> found;
   std::size_t names = kNamesLookedAt;
   for (std::size_t i = 0; i < std::min(days->size(), kDaysLookedAt); ++i) {
@@ -108,8 +120,10 @@ void AnalysisQueue::AddUnanalysed() {
   for (auto& [since, crash] : found) {
     const auto record = store_.Load(crash);
     if (!record) continue;  // nobody knows whose report it would be
+    const CrashHandling& handling = record->capture.handling;
+    if (!Wants(handling)) continue;
     const JobUser user = record->process.uid;
-    (void)old_.Add(user, {std::move(crash), OwnerOf(*record), user, Fd()});
+    (void)old_.Add(user, {std::move(crash), OwnerOf(*record), user, handling, Fd()});
   }
   StartWaiting();
 }
@@ -139,7 +153,7 @@ bool AnalysisQueue::TooManyAreUndead() {
 }
 
 void AnalysisQueue::StartWaiting() {
-  while (enabled() && !held_ && running_.size() < config_.analysis_slots && !TooManyAreUndead()) {
+  while (!stopped_ && !held_ && running_.size() < config_.analysis_slots && !TooManyAreUndead()) {
     if (auto next = waiting_.Take()) {
       Dequeued(*next);
       full_ = false;
@@ -155,8 +169,8 @@ void AnalysisQueue::StartWaiting() {
 void AnalysisQueue::Start(Waiting waiting) {
   auto files = OpenForAnalysis(store_, waiting.crash);
   if (!files && files.error().code == ENOENT) return;  // it was removed
-  const auto running =
-      running_.insert(running_.end(), {waiting.crash, waiting.owner, waiting.user, nullptr, waiting.fetched});
+  const auto running = running_.insert(running_.end(), {waiting.crash, waiting.owner, waiting.user,
+                                                        waiting.handling, nullptr, waiting.fetched});
   const auto started = [&]() -> Result<void> {
     if (!files) return std::unexpected(files.error());
     if (undead_.count() < UndeadChildren::kFew) files->mapped = std::move(waiting.mapped);
@@ -166,7 +180,7 @@ void AnalysisQueue::Start(Waiting waiting) {
          .timeout = config_.analysis_timeout,
          .niceness = kJobNiceness,
          .debuginfod_cache = config_.debuginfod_urls.empty() ? "" : config_.debuginfod_cache,
-         .environment = config_.environment,
+         .environment = waiting.handling.environment.value_or(config_.environment),
          .undead = &undead_},
         *files, [this, running](const Report& report) { OnDone(running, report); }));
     return {};
@@ -181,7 +195,7 @@ void AnalysisQueue::OnDone(std::list<Running>::iterator running, const Report& r
   running_.erase(running);
   const auto written = store_.WriteReport(analysed.crash, report, analysed.owner);
   if (written) {
-    stored_(analysed.crash, analysed.owner, analysed.user, report);
+    stored_(analysed.crash, analysed.owner, analysed.user, analysed.handling, report);
     if (!analysed.fetched) Fetch(analysed, report);
   } else if (written.error().code != ENOENT) {
     Log(Severity::kError, "no report: {}", written.error().what);
@@ -194,7 +208,8 @@ void AnalysisQueue::Fetch(const Running& analysed, const Report& report) {
   if (config_.debuginfod_urls.empty()) return;
   auto missing = MissingDebugInformation(report);
   if (missing.empty()) return;
-  (void)to_fetch_.Add(analysed.user, {analysed.crash, analysed.owner, analysed.user, std::move(missing)});
+  (void)to_fetch_.Add(analysed.user,
+                      {analysed.crash, analysed.owner, analysed.user, analysed.handling, std::move(missing)});
   StartFetching();
 }
 
@@ -219,8 +234,8 @@ void AnalysisQueue::StartFetching() {
 void AnalysisQueue::OnFetched(const ToFetch& fetched, bool any) {
   fetcher_.reset();
   StartFetching();
-  if (!any || !enabled()) return;
-  Enqueue({fetched.crash, fetched.owner, fetched.user, Fd(), /*fetched=*/true});
+  if (!any || !Wants(fetched.handling)) return;
+  Enqueue({fetched.crash, fetched.owner, fetched.user, fetched.handling, Fd(), /*fetched=*/true});
   StartWaiting();
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "config/config.h"
+#include "crash/handling.h"
 #include "jobs/analyzer_process.h"
 #include "jobs/debug_fetcher.h"
 #include "jobs/fair_jobs.h"
@@ -39,7 +40,8 @@ class AnalysisQueue {
   static constexpr std::size_t kOldMax = 256;
 
   /// A report was stored. `owner` is the user that the crash belongs to, `user` whose process it was.
-  using Stored = std::function<void(const CrashLocation&, CrashOwner owner, JobUser user, const Report&)>;
+  using Stored = std::function<void(const CrashLocation&, CrashOwner owner, JobUser user,
+                                    const CrashHandling& handling, const Report&)>;
 
   /// `program` is obit-analyze; empty: nothing is ever analysed. `undead`: analyzers that do not die, for
   /// those that begin to come to no harm from what they wait for, nor to be too many. All that is given
@@ -53,7 +55,9 @@ class AnalysisQueue {
   /// True if what a crash had mapped is of use: opening it takes time while its process is held.
   [[nodiscard]] bool WantsMappedFiles() const;
   /// `owner` is OwnerOf its record, `user` whose process it was; `mapped` is AnalyzerFiles::mapped.
-  void Add(CrashLocation crash, CrashOwner owner, JobUser user, Fd mapped);
+  /// `handling` is of the record, too.
+  void Add(CrashLocation crash, CrashOwner owner, JobUser user, Fd mapped,
+           const CrashHandling& handling = {});
   /// Queues the newest crashes of the last days that have a core and no report, behind all others.
   void AddUnanalysed();
   /// True: begins no more analyses until false.
@@ -68,6 +72,7 @@ class AnalysisQueue {
     CrashLocation crash;
     CrashOwner owner;
     JobUser user;
+    CrashHandling handling;
     Fd mapped;
     bool fetched = false;  ///< its debug information was asked for already
   };
@@ -76,17 +81,22 @@ class AnalysisQueue {
     CrashLocation crash;
     CrashOwner owner;
     JobUser user;
+    CrashHandling handling;
     std::vector<std::string> build_ids;
   };
   struct Running {
     CrashLocation crash;
     CrashOwner owner;
     JobUser user;
+    CrashHandling handling;
     std::unique_ptr<AnalyzerProcess> process;
     bool fetched = false;
   };
 
-  [[nodiscard]] bool enabled() const { return config_.analyze && !program_.empty() && !stopped_; }
+  /// Crashes that no rule says anything of may be analysed, or some others.
+  [[nodiscard]] bool enabled() const;
+  [[nodiscard]] bool Wants(const CrashHandling& handling) const;
+  void DropUnwanted();
   void Enqueue(Waiting waiting);
   void Dequeued(const Waiting& waiting);
   void StartWaiting();

@@ -24,9 +24,11 @@ class AnalysisQueueTest : public testing::LoopTest {
   /// With a script in the place of obit-analyze.
   AnalysisQueue& Make(const std::string& commands, Config config = {}) {
     queue_.emplace(loop_, store_, undead_, MakeFakeAnalyzer(folder_ / "analyzer", commands), config,
-                   [this](const CrashLocation& crash, CrashOwner, JobUser, const Report& report) {
+                   [this](const CrashLocation& crash, CrashOwner, JobUser, const CrashHandling& handling,
+                          const Report& report) {
                      EXPECT_EQ(crash.id, report.id);
                      stored_.insert(crash.id);
+                     handling_ = handling;
                    });
     return *queue_;
   }
@@ -51,6 +53,7 @@ class AnalysisQueueTest : public testing::LoopTest {
   TemporaryFolder folder_;
   Store store_ = *Store::Create(folder_ / "store");
   std::set<std::string> stored_;
+  CrashHandling handling_;  // of the last one
   UndeadChildren undead_{loop_};
   std::optional<AnalysisQueue> queue_;
 };
@@ -255,6 +258,41 @@ TEST_F(AnalysisQueueTest, BeginsLessWhileSomeDoNotDieAndNothingWhileManyDoNot) {
                  ::kill(first, SIGKILL);
                }},
               {[&] { return stored_.size() == 2; }}});
+}
+
+TEST_F(AnalysisQueueTest, ARuleCanSwitchItOnAndOff) {
+  Config config{.analyze = false};
+  config.rules = {{.analyze = true}};
+  const CrashLocation wanted = Crash(1), unwanted = Crash(2), other = Crash(3);
+  AnalysisQueue& queue = Make(kWriteReport, config);
+  EXPECT_TRUE(queue.WantsMappedFiles());
+  queue.Hold(true);
+  queue.Add(unwanted, {}, {}, {}, {.analyze = false});
+  queue.Add(other, {}, {}, {});
+  queue.Add(wanted, {}, {}, {}, {.analyze = true, .hooks = false});
+  queue.Reconfigure({.analyze = false});
+  queue.Hold(false);
+  const auto then = [&] {
+    EXPECT_EQ(stored_, std::set{wanted.id}) << "it waited when the rule went";
+    EXPECT_EQ(handling_.hooks, false);
+    queue.Reconfigure({});
+    queue.Add(unwanted, {}, {}, {}, {.analyze = false});
+    queue.Add(other, {}, {}, {});
+  };
+  RunThrough({{[&] { return !stored_.empty(); }, then}, {[&] { return stored_.size() > 1; }}});
+  EXPECT_EQ(stored_, (std::set{wanted.id, other.id}));
+}
+
+TEST_F(AnalysisQueueTest, ARuleSaysHowMuchOfTheEnvironmentIsKept) {
+  Config config{.environment = EnvironmentKept::kAll};
+  AnalysisQueue& queue = Make("echo \"$@\" > $0.arguments; " + std::string(kWriteReport), config);
+  queue.Add(Crash(1), {}, {}, {}, {.environment = EnvironmentKept::kNone});
+  const auto then = [&] {
+    EXPECT_THAT(ReadFile(folder_ / "analyzer.arguments", 4096)->text, ::testing::HasSubstr("none"));
+    queue.Add(Crash(2), {}, {}, {});
+  };
+  RunThrough({{[&] { return !stored_.empty(); }, then}, {[&] { return stored_.size() > 1; }}});
+  EXPECT_THAT(ReadFile(folder_ / "analyzer.arguments", 4096)->text, ::testing::HasSubstr("all"));
 }
 
 }  // namespace

@@ -1,13 +1,16 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <list>
 #include <map>
 #include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -39,6 +42,28 @@ class FairJobs {
     const auto user = users_.find(turns_.front());
     turns_.splice(turns_.end(), turns_, turns_.begin());
     return TakeFrom(user, /*newest=*/false);
+  }
+  /// Drops all jobs of which `wanted` is not true. These.
+  template <class Wanted>
+  std::vector<Job> KeepOnly(Wanted wanted) {
+    std::vector<Job> dropped;
+    for (auto user = users_.begin(); user != users_.end();) {
+      const auto next = std::next(user);
+      std::deque<Job>& jobs = user->second.jobs;
+      Uncount(user->first, user->second);
+      const auto unwanted = std::stable_partition(jobs.begin(), jobs.end(), wanted);
+      size_ -= static_cast<std::size_t>(jobs.end() - unwanted);
+      std::move(unwanted, jobs.end(), std::back_inserter(dropped));
+      jobs.erase(unwanted, jobs.end());
+      if (!jobs.empty()) {
+        by_count_[jobs.size()].insert(user->first);
+      } else {
+        turns_.erase(user->second.turn);
+        users_.erase(user);
+      }
+      user = next;
+    }
+    return dropped;
   }
   void clear() {
     users_.clear();

@@ -63,5 +63,16 @@ TEST_F(FairJobsTest, AreForgottenAtOnce) {
   EXPECT_THAT(TakeAll(), ElementsAre("a2"));
 }
 
+TEST_F(FairJobsTest, KeepsOnlyWhatIsWanted) {
+  for (const char* job : {"a1", "x2"}) (void)jobs_.Add(1, job);
+  (void)jobs_.Add(2, "x3");
+  (void)jobs_.Add(3, "c1");
+  EXPECT_THAT(jobs_.KeepOnly([](const std::string& job) { return job[0] != 'x'; }), ElementsAre("x2", "x3"));
+  EXPECT_EQ(jobs_.size(), 2U);
+  for (const char* job : {"c2", "c3"}) (void)jobs_.Add(3, job);
+  EXPECT_THAT(jobs_.Add(1, "a4"), Optional(std::string("c3"))) << "3 has most";
+  EXPECT_THAT(TakeAll(), ElementsAre("a1", "c1", "a4", "c2"));
+}
+
 }  // namespace
 }  // namespace obit

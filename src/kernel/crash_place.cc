@@ -1,7 +1,9 @@
 #include "kernel/crash_place.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -44,6 +46,16 @@ std::string PathOf(pid_t pid, std::string_view name) { return fmt::format("{}/{}
 std::optional<FilePlace> PlaceInProgram(const ProcessStat& stat, const FileStamp& program, std::uint64_t pc) {
   if (pc < stat.code_begin || pc >= stat.code_end) return std::nullopt;
   return FilePlace{program.inode, pc - stat.code_begin};
+}
+
+/// Nothing is looked up for it.
+std::string PathOfProgram(const Fd& proc, const std::string& exe) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  std::array<char, PATH_MAX> room;
+  const ssize_t length = ::readlinkat(proc.get(), exe.c_str(), room.data(), room.size());
+  std::string_view path(room.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
+  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
+  return std::string(path);
 }
 
 /// Where others crash for the program: in a library, or by a signal that means that it gives up, for which a
@@ -148,6 +160,7 @@ Result<CrashPlace> CrashPlaces::Read(const PidfdInfo& known) {
   if (!place.facts.crashing) return Refuse(ENOENT, "no thread of {} dumps core", pid);
   const std::uint64_t pc = place.facts.crashing->pc;
   place.program = OBIT_TRY_IN(ProgramOf(PathOf(tid, "exe")), "look at the program of {}", pid);
+  place.exe = PathOfProgram(proc_, PathOf(tid, "exe"));
   if (const auto own = PlaceInProgram(first, place.program, pc))
     place.pc = *own;
   else

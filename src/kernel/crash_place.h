@@ -31,7 +31,8 @@ struct CrashPlace {
   /// crashing thread; others may be missing.
   ProcessFacts facts;
   FileStamp program;
-  FilePlace pc;  ///< of the thread that crashed
+  std::string exe;  ///< its path, in whatever mount namespace, without the kernel's " (deleted)"
+  FilePlace pc;     ///< of the thread that crashed
   /// Tells those apart whose pc is the same, as where abort(3) sends its signal: which places of the program
   /// have called (CallersOf). 0: it is not looked for, or not found.
   std::uint64_t callers = 0;

@@ -50,12 +50,12 @@ void Manager::Core::TakeBudget(OpenCrash& crash) {
 
 /// All that can be known is.
 void Manager::Core::DecideAndAnswer(OpenCrash& crash) {
-  if (crash.repeat || crash.over_budget) {
+  if (crash.only_counted()) {
     crash.decision.detail = Detail::kReject;
   } else {
     CrashRecord record;
     record.process.core_limit = crash.core_limit;
-    crash.decision = Decide(record, state_.setup.config);
+    crash.decision = Decide(record, state_.ConfigOf(crash));
     if (!crash.lowers.empty()) Lower(crash.decision, Detail::kEvent, crash.lowers);
     TakeBudget(crash);
   }
@@ -103,7 +103,7 @@ void Manager::Core::On(const event::ConnectionLost& lost) {
 /// kills his crashing processes soon has records without end.
 void Manager::Core::Fail(OpenCrash& crash, std::string reason) {
   inspection_.End(crash);
-  const bool is_decided = crash.stage != Stage::kArriving || crash.repeat || crash.over_budget;
+  const bool is_decided = crash.stage != Stage::kArriving || crash.only_counted();
   if (!is_decided && !state_.stop_over) TakeBudget(crash);
   captures_.Remove(crash);
   endings_.Fail(crash, std::move(reason));

@@ -22,8 +22,9 @@ struct AskSite {
 struct AskFacts {
   CrashKey crash = 0;
   Seat seat;
-  bool only_safe = false;  ///< nothing that can wait for a file system or a lock of the process
-  bool for_core = true;    ///< there may be a core of it
+  bool only_safe = false;      ///< nothing that can wait for a file system or a lock of the process
+  bool for_core = true;        ///< there may be a core of it, unless it wants none (RLIMIT_CORE 0),
+  bool even_unwanted = false;  ///< or even then
 };
 struct AskActivity {
   CrashKey crash = 0;

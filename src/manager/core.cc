@@ -26,6 +26,7 @@ Manager::Core::Core(Setup setup, Progress progress)
       released_(state_, inspectors_),
       endings_(state_, released_),
       captures_(state_, seats_, endings_, std::move(progress)) {
+  state_.Configure(std::move(state_.setup.config));
   state_.sites.Restore(std::exchange(state_.setup.sites, {}));
 }
 
@@ -210,7 +211,7 @@ void Manager::Core::On(const event::KeptIsGone& gone) {
 
 void Manager::Core::On(const event::Configured& configured) {
   door_.Revoke();
-  state_.setup.config = configured.config;
+  state_.Configure(configured.config);
   state_.setup.limits = configured.limits;
   state_.setup.workers = std::max(configured.config.slots, 1U);
   seats_.DropSurplus();

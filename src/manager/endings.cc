@@ -35,7 +35,7 @@ void Endings::KeepEvent(OpenCrash& crash) {
 }
 
 void Endings::Fail(OpenCrash& crash, std::string reason) {
-  if (crash.repeat || crash.over_budget) return Count(crash);
+  if (crash.only_counted()) return Count(crash);
   Release(crash);
   CoreFailed(crash);
   state_.Do(command::Record{crash.key, crash.decision.detail, CrashOutcome::kFailed, std::move(reason)});

@@ -66,6 +66,8 @@ struct SiteFound {
   std::int64_t boottime = 0;   ///< now, CLOCK_BOOTTIME
   std::uint64_t resident = 0;  ///< bytes of memory that the process has
   std::uint64_t glance = 0;    ///< by which such a crash is known at the door; 0: it is not
+  std::uint32_t rule = 0;      ///< that wins, of the configuration, counted from 1; 0: none does
+  bool other_rules = false;    ///< he had those of another configuration: all else is not told
 };
 /// What AskFacts brought so far. The texts are kept by whoever calls.
 struct FactsFound {

@@ -35,7 +35,8 @@ std::string WhyNoCore(const CrashSites::Judgement& judgement) {
 void Inspection::Begin(OpenCrash& crash) {
   const Config& config = state_.setup.config;
   const bool by_unit = config.unit_crashes > 0 || config.unit_bytes > 0;
-  Want(crash, config.loop_cores > 0 || by_unit ? Wanted::kSite : Wanted::kFacts);
+  const bool by_site = config.loop_cores > 0 || by_unit || !config.rules.empty();
+  Want(crash, by_site ? Wanted::kSite : Wanted::kFacts);
 }
 
 void Inspection::Want(OpenCrash& crash, Wanted wanted) {
@@ -57,16 +58,25 @@ void Inspection::On(const event::SiteFound& found) {
   if (!inspectors_.Answered(found.seat, found.crash, Sitter::Task::kSite, true)) return;
   OpenCrash* crash = state_.Find(found.crash);
   if (crash == nullptr || !crash->asked) return;  // it has ended meanwhile
-  if (found.site) Judge(*crash, found);
-  if (crash->repeat || crash->over_budget)
+  if (found.other_rules) return Want(*crash, Wanted::kSite);
+  TakeRule(*crash, found.rule);
+  if (found.site && !crash->rejected) Judge(*crash, found);
+  if (crash->only_counted())
     End(*crash);
   else
     Want(*crash, Wanted::kFacts);
 }
 
+/// What wins now holds to the end of this crash, whatever is configured meanwhile.
+void Inspection::TakeRule(OpenCrash& crash, std::uint32_t rule) {
+  if (rule == 0 || rule > state_.ruled.size()) return;
+  crash.ruled = state_.ruled[rule - 1];
+  crash.rejected = crash.ruled->detail == Detail::kReject;
+}
+
 /// What is over its budget takes nothing of its site, and no facts are asked for.
 void Inspection::Judge(OpenCrash& crash, const event::SiteFound& found) {
-  const Config& config = state_.setup.config;
+  const Config& config = state_.ConfigOf(crash);
   // How much memory there is tells nothing of a minimal core.
   crash.resident = config.detail == Detail::kMinimal ? 0 : found.resident;
   crash.whose = state_.budgets.AccountsOf({.share = crash.share,
@@ -74,19 +84,20 @@ void Inspection::Judge(OpenCrash& crash, const event::SiteFound& found) {
                                            .container = found.site->container,
                                            .unit = found.site->service,
                                            .unit_of_system = found.site->service_of_system});
-  const auto room = state_.budgets.RoomFor(crash.whose, state_.now, config);
+  const auto room = state_.budgets.RoomFor(crash.whose, state_.now, state_.setup.config);
   if (room == Budgets::Room::kCount) {
     crash.over_budget = true;
     return;
   }
   if (room == Budgets::Room::kEvent) crash.lowers = kOverBudgetReason;
+  const bool may_have_core = room == Budgets::Room::kCore && config.detail < Detail::kEvent;
   const auto judgement = state_.sites.Judge({.id = crash.id,
                                              .time = crash.time,
                                              .site = *found.site,
                                              .now = found.boottime,
                                              .resident = crash.resident,
                                              .share = crash.share,
-                                             .may_have_core = room == Budgets::Room::kCore},
+                                             .may_have_core = may_have_core},
                                             config);
   const SiteState& site = judgement.state;
   door_.Sighted(judgement.at, found.glance);
@@ -95,7 +106,7 @@ void Inspection::Judge(OpenCrash& crash, const event::SiteFound& found) {
     case CrashSites::Verdict::kCore:
       return;
     case CrashSites::Verdict::kEvent:
-      if (room == Budgets::Room::kCore) crash.lowers = LoopReason(WhyNoCore(judgement), judgement.like);
+      if (may_have_core) crash.lowers = LoopReason(WhyNoCore(judgement), judgement.like);
       return;
     case CrashSites::Verdict::kLoopBegins:
     case CrashSites::Verdict::kCount:

@@ -34,6 +34,7 @@ class Inspection {
 
  private:
   void Want(OpenCrash& crash, OpenCrash::Wanted wanted);
+  void TakeRule(OpenCrash& crash, std::uint32_t rule);
   void Judge(OpenCrash& crash, const event::SiteFound& found);
 
   ManagerState& state_;

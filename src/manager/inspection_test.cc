@@ -364,5 +364,104 @@ TEST_F(InspectionTest, ButNotForEver) {
   EXPECT_THAT(After(limits().site), Contains(HasSubstr("StartCapture"))) << "without facts";
 }
 
+class RulesTest : public InspectionTest {
+ protected:
+  /// One rule that says this, and nobody's else.
+  void Begin(Rule rule) {
+    setup_.config.rules = {{}, std::move(rule)};
+    Start();
+    (void)Arrives(1);
+    (void)Requests(1);
+  }
+  /// The inspector says that this rule wins, counted from 1.
+  Lines Ruled(CrashKey crash, std::uint32_t rule, std::int64_t at = 100, std::uint32_t inspector = 0) {
+    event::SiteFound found{crash, Inspector(inspector), CrashSite{.signal = 11, .comm = "looper"},
+                           at * kSecond};
+    found.rule = rule;
+    return On(found);
+  }
+  /// Its limit is 0.
+  Lines WantsNone(CrashKey crash, std::uint32_t inspector = 0) {
+    return On(event::FactsFound{crash, Inspector(inspector), true, 0});
+  }
+};
+
+TEST_F(RulesTest, TheirSiteIsAskedForAlsoWhereNoneIsBounded) {
+  setup_.config.loop_cores = setup_.config.unit_crashes = 0;
+  setup_.config.unit_bytes = 0;
+  Start();
+  EXPECT_THAT(Arrives(1), ElementsAre("AskFacts 1 inspector 0"));
+  setup_.config.rules = {{}};
+  (void)On(event::Configured{setup_.config, limits()});
+  EXPECT_THAT(Arrives(2), ElementsAre("AskSite 2 inspector 1"));
+}
+
+TEST_F(RulesTest, OneThatRejectsAsksForNothingMore) {
+  Begin({.detail = Detail::kReject});
+  EXPECT_THAT(Ruled(1, 2), ElementsAre("Answer 1 reject", "Release 1", "Count 1", "Forget 1"));
+  (void)Arrives(2);
+  EXPECT_THAT(Ruled(2, 1), ElementsAre("AskFacts 2 inspector 0")) << "it is not this one's";
+}
+
+TEST_F(RulesTest, WhatARuleRejectsIsCountedAlsoIfItsConnectionIsLost) {
+  setup_.config.rules = {{.detail = Detail::kReject}};
+  Start();
+  (void)Arrives(1);
+  EXPECT_THAT(Ruled(1, 1), IsEmpty()) << "its request is not there";
+  EXPECT_THAT(On(event::ConnectionLost{1, "killed"}), ElementsAre("Release 1", "Count 1"));
+}
+
+TEST_F(RulesTest, OneForEventsHasNoBag) {
+  Begin({.detail = Detail::kEvent});
+  EXPECT_THAT(Ruled(1, 2), ElementsAre("AskFacts 1 inspector 0 of an event"));
+  EXPECT_THAT(Facts(1), ElementsAre("Answer 1 event"));
+  EXPECT_THAT(On(event::MarkRead{1}),
+              ElementsAre("Release 1", "Record 1 event: a rule of the configuration keeps no core"));
+}
+
+TEST_F(RulesTest, ADetailHoldsAlsoForAProcessThatWantsNoCore) {
+  Begin({.detail = Detail::kMinimal});
+  EXPECT_THAT(Ruled(1, 2), ElementsAre("AskFacts 1 inspector 0 even if unwanted"));
+  EXPECT_THAT(WantsNone(1), ElementsAre("StartCapture 1 worker 0 minimal"));
+}
+
+TEST_F(RulesTest, OneWithoutADetailLeavesItToTheProcess) {
+  Begin({.cores = 3});
+  EXPECT_THAT(Ruled(1, 2), ElementsAre("AskFacts 1 inspector 0"));
+  EXPECT_THAT(WantsNone(1), ElementsAre("Answer 1 event"));
+}
+
+TEST_F(RulesTest, AnotherBoundOfItsSite) {
+  setup_.config.loop_cores = 1;
+  Begin({.cores = 2});
+  (void)Ruled(1, 2);
+  (void)Facts(1);
+  for (const CrashKey crash : {2, 3}) (void)Arrives(crash), (void)Requests(crash);
+  EXPECT_THAT(Ruled(2, 2), ElementsAre("AskFacts 2 inspector 0"));
+  EXPECT_THAT(Ruled(3, 2, 100, 1), Contains("NoteRepeats 3"));
+  (void)Arrives(4);
+  EXPECT_THAT(Ruled(4, 0, 100, 1), Contains("NoteRepeats 4")) << "no rule: one core";
+}
+
+TEST_F(RulesTest, ThoseOfAnotherConfigurationAreAskedForAgain) {
+  Begin({.detail = Detail::kEvent});
+  EXPECT_THAT(On(event::SiteFound{.crash = 1, .seat = Inspector(0), .other_rules = true}),
+              ElementsAre("AskSite 1 inspector 0"));
+  EXPECT_THAT(Ruled(1, 2), ElementsAre("AskFacts 1 inspector 0 of an event"));
+}
+
+TEST_F(RulesTest, TheyHoldToTheEndOfACrashWhateverIsConfigured) {
+  Begin({.detail = Detail::kMinimal});
+  (void)Ruled(1, 2);
+  setup_.config.rules = {{}, {.detail = Detail::kReject}};
+  (void)On(event::Configured{setup_.config, limits()});
+  EXPECT_THAT(Facts(1), ElementsAre("StartCapture 1 worker 0 minimal"));
+}
+
+TEST_F(RulesTest, ARuleThatIsNotThereWinsNothing) {
+  Begin({.detail = Detail::kReject});
+  EXPECT_THAT(Ruled(1, 3), ElementsAre("AskFacts 1 inspector 0"));
+}
+
 }  // namespace
 }  // namespace obit

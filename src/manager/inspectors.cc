@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "policy/decide.h"
+
 namespace obit {
 namespace {
 
@@ -37,7 +39,16 @@ void Inspectors::AskSite(Sitter& inspector, const OpenCrash& crash) {
 
 void Inspectors::AskFacts(Sitter& inspector, const OpenCrash& crash, bool only_safe) {
   Begin(inspector, Sitter::Task::kFacts, crash, state_.limits().safe);
-  state_.Do(command::AskFacts{crash.key, inspector.seat, only_safe, crash.lowers.empty()});
+  const Config& config = state_.ConfigOf(crash);
+  CrashRecord unwanted;
+  unwanted.process.core_limit = 0;
+  state_.Do(command::AskFacts{
+      .crash = crash.key,
+      .seat = inspector.seat,
+      .only_safe = only_safe,
+      .for_core = crash.lowers.empty() && config.detail < Detail::kEvent,
+      .even_unwanted = Decide(unwanted, config).detail < Detail::kEvent,
+  });
 }
 
 void Inspectors::AskActivity(Sitter& inspector, const OpenCrash& crash) {

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "config/config.h"
 #include "kernel/core_pattern.h"
 #include "kernel/pidfd.h"
 #include "manager/fair_queue.h"
@@ -43,7 +45,9 @@ struct OpenCrash {
   bool asked = false;        // an inspector has the question
   bool repeat = false;       // one more of a crash loop
   bool over_budget = false;  // its user or unit has had its crashes
+  bool rejected = false;     // by its rule
   std::string lowers;  // why it may have no core: its site, user or unit has had its cores; empty: it may
+  std::shared_ptr<const Config> ruled;  // of the rule that won; null: none did
   CrashSites::Ticket ticket;
   std::uint64_t resident = 0;
   Budgets::Whose whose;
@@ -68,6 +72,7 @@ struct OpenCrash {
 
   bool order_open = false;  // the clerk has it
 
+  [[nodiscard]] bool only_counted() const { return repeat || over_budget || rejected; }
   [[nodiscard]] User user() const { return {share}; }
   [[nodiscard]] bool of_pipe() const { return transport == Transport::kPipe; }
   [[nodiscard]] bool over() const {

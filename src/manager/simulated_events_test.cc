@@ -91,12 +91,16 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
     case What::kExits:
       return event::ProcessExited{key};
     case What::kSite: {
-      if (random_.Chance(20)) return event::SiteFound{key, seat};
+      if (!fair_ && random_.Chance(3))
+        return event::SiteFound{.crash = key, .seat = seat, .other_rules = true};
+      // Places that no rule has are among them.
+      const auto rule = static_cast<std::uint32_t>(random_.Below(4));
+      if (random_.Chance(20)) return event::SiteFound{.crash = key, .seat = seat, .rule = rule};
       CrashSite site{.signal = 11, .offset = static_cast<std::uint64_t>(random_.Below(2)), .comm = "a"};
       if (loops_ && random_.Chance(90)) site.offset = 0;
       const std::uint64_t glance = random_.Chance(90) ? site.offset + 1 : 0;
-      return event::SiteFound{key,   seat, site, now_, static_cast<std::uint64_t>(random_.Below(1 << 28)),
-                              glance};
+      return event::SiteFound{key,    seat, site, now_, static_cast<std::uint64_t>(random_.Below(1 << 28)),
+                              glance, rule};
     }
     case What::kFirstFacts:
       return event::FactsFound{key, seat, false};
@@ -155,6 +159,7 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
       setup_.config.no_core_limit = random_.Of({Detail::kFull, Detail::kEvent, Detail::kReject});
       setup_.config.loop_cores = static_cast<unsigned>(random_.Below(3));
       setup_.config.loop_events = static_cast<unsigned>(random_.Below(3));
+      setup_.config.rules = SomeRules();
       setup_.config.user_crashes = random_.Of({3U, 20U, 5000U});
       setup_.limits.held = random_.Of({2s, 6s});
       setup_.limits.queue = random_.Of({1s, 3s});

@@ -24,6 +24,7 @@ void Simulation::Probe() {
   now_ += kSecond;  // a shortage that nobody waits for any more pauses handovers all the same
   setup_.config.loop_cores = 0;
   setup_.config.no_core_limit = Detail::kFull;
+  setup_.config.rules.clear();
   Tell(event::Configured{setup_.config, setup_.limits});
   const CrashKey first = last_crash_ + 1;
   const std::uint32_t seats = std::max(setup_.inspectors, setup_.workers);

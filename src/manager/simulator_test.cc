@@ -44,6 +44,7 @@ void Simulation::Prepare() {
   clerk_trouble_ = random_.Of({0, 20});
   jumps_ = fair_ ? 0 : random_.Of({0, 0, 0, 3});
   loops_ = !fair_ && random_.Chance(4);
+  setup_.config.rules = SomeRules();
   if (loops_) setup_.config.loop_cores = setup_.config.loop_events = 1;
   referee_ = std::make_unique<Referee>(setup_);
   referee_->fair = fair_;
@@ -81,6 +82,22 @@ void Simulation::Prepare() {
     sometimes(trouble_ / 2, What::kLies);
     if ((stops_ = random_.Chance(30))) At(random_.Below(arrives + 5 * kSecond), What::kStops);
   }
+}
+
+/// In most worlds none. Which of them wins, an inspector says.
+std::vector<Rule> Simulation::SomeRules() {
+  std::vector<Rule> rules;
+  if (random_.Chance(70)) return rules;
+  for (std::int64_t left = random_.Below(3) + 1; left > 0; --left) {
+    Rule rule;
+    if (random_.Chance(70))
+      rule.detail = random_.Of({Detail::kFull, Detail::kMinimal, Detail::kEvent, Detail::kReject});
+    if (random_.Chance(30)) rule.cores = static_cast<unsigned>(random_.Below(4));
+    if (random_.Chance(30)) rule.events = static_cast<unsigned>(random_.Below(3));
+    if (random_.Chance(30)) rule.bytes = static_cast<std::uint64_t>(random_.Below(1 << 26));
+    rules.push_back(std::move(rule));
+  }
+  return rules;
 }
 
 std::int64_t Simulation::Whenever() {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "manager/open_crash.h"
 #include "policy/budgets.h"
 #include "policy/crash_sites.h"
+#include "policy/rules.h"
 
 namespace obit {
 
@@ -28,7 +30,20 @@ struct ManagerState {
   Budgets budgets;
   std::vector<Command> commands;
   bool stopping = false;
-  bool stop_over = false;  // the time to stop is: nothing begins any more
+  bool stop_over = false;                            // the time to stop is: nothing begins any more
+  std::vector<std::shared_ptr<const Config>> ruled;  // by the places of rules
+
+  /// `config` is in force from now on, for crashes that no rule is known of yet.
+  void Configure(Config config) {
+    setup.config = std::move(config);
+    ruled.clear();
+    for (const Rule& rule : setup.config.rules)
+      ruled.push_back(std::make_shared<const Config>(Under(rule, setup.config)));
+  }
+  /// What holds for this crash.
+  [[nodiscard]] const Config& ConfigOf(const OpenCrash& crash) const {
+    return crash.ruled ? *crash.ruled : setup.config;
+  }
 
   [[nodiscard]] const ManagerLimits& limits() const { return setup.limits; }
   [[nodiscard]] OpenCrash* Find(CrashKey key) {

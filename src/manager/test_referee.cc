@@ -111,9 +111,17 @@ void Referee::On(const event::SiteFound& found) {
   if (inspector == nullptr) return;
   Free(*inspector);
   last_answer_ = now_;
+  SimulatedCrash& crash = crashes[found.crash];
+  if (found.other_rules) {
+    crash.asked_site = false;  // once more
+    return;
+  }
   site_found_ = found.crash;
   boottime_ = found.boottime;
-  crashes[found.crash].site = found.site;
+  crash.site = found.site;
+  const std::vector<obit::Rule>& rules = configs_.back().rules;
+  if (found.rule > 0 && found.rule <= rules.size())
+    crash.ruled = Under(rules[found.rule - 1], configs_.back());
 }
 
 void Referee::On(const event::FactsFound& found) {
@@ -247,8 +255,13 @@ void Referee::On(const event::OrderDone& done) {
   if (SimulatedCrash* crash = Find(done.crash)) crash->order_open = false;
 }
 
+void Referee::Take(const Config& config) {
+  configs_.push_back(config);
+  for (const obit::Rule& rule : config.rules) ruled_.push_back(Under(rule, config));
+}
+
 void Referee::On(const event::Configured& configured) {
-  configs_.push_back(configured.config);
+  Take(configured.config);
   setup_.limits = configured.limits;
   setup_.workers = std::max(configured.config.slots, 1U);
   loosest_ = Extreme(loosest_, configured.limits, true);

@@ -14,6 +14,7 @@
 #include "manager/fair_queue.h"
 #include "manager/manager.h"
 #include "policy/decide.h"
+#include "policy/rules.h"
 
 namespace obit::testing {
 
@@ -42,6 +43,8 @@ struct SimulatedCrash {
 
   bool asked_site = false, site_lost = false, asked_facts = false, facts_over = false;
   std::optional<CrashSite> site;
+  std::optional<Config> ruled;  // by the rule that won
+  [[nodiscard]] bool rejected() const { return ruled && ruled->detail == Detail::kReject; }
   std::int64_t known_at = 0;  // the last of what it waits for before its turn
   int captures = 0, recoveries = 0, handovers = 0;
   std::int64_t tried_at = 0;   // when a worker was to have it, the first time
@@ -75,7 +78,9 @@ struct SimulatedSitter {
 class Referee {
  public:
   explicit Referee(const Manager::Setup& setup)
-      : setup_(setup), loosest_(setup.limits), tightest_(setup.limits), configs_{setup.config} {}
+      : setup_(setup), loosest_(setup.limits), tightest_(setup.limits) {
+    Take(setup.config);
+  }
 
   /// An event that the manager is told next.
   void See(const Event& event, std::int64_t now);
@@ -107,6 +112,7 @@ class Referee {
  private:
   using Task = SimulatedSitter::Task;
 
+  void Take(const Config& config);
   void On(const event::Arrived& arrived);
   void On(const event::RequestRead& read);
   void On(const event::MarkRead& read);
@@ -200,6 +206,7 @@ class Referee {
   Manager::Setup setup_;
   ManagerLimits loosest_, tightest_;  // that were ever in force
   std::vector<Config> configs_;       // the same
+  std::vector<Config> ruled_;         // the same, by the rules of each
   std::int64_t now_ = 0, late_ = 0, stop_at_ = INT64_MAX;
   std::int64_t moved_ = 0, worked_ = 0;  // any worker: its captures; its counter
   std::int64_t may_have_moved_ = 0;      // the same; by whom the manager may have given up

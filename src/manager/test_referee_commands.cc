@@ -27,7 +27,7 @@ bool Referee::Distrusted(const User& user) const {
 /// It is known of it what can be known, or was waited for long enough. `now`: it is decided just now.
 void Referee::ExpectInspected(const SimulatedCrash& crash, bool now) {
   Expect(crash.request_read && !crash.lost, "its request has come", crash.key);
-  if (crash.repeat || crash.facts_over) return;
+  if (crash.repeat || crash.rejected() || crash.facts_over) return;
   Expect(!crash.asked_facts, "an inspector has the question", crash.key);
   Expect(!fair || crash.uid == 0u, "everything is found out", crash.key);
   const std::int64_t since = now ? std::max(crash.arrived, last_answer_) : crash.arrived;
@@ -35,17 +35,19 @@ void Referee::ExpectInspected(const SimulatedCrash& crash, bool now) {
          "an inspector is waited for", crash.key);
 }
 
-/// By one of the configurations that were in force; it may be an event because its site has had its cores.
+/// By its rule, or else by one of the configurations that were in force; it may be an event because its site
+/// has had its cores.
 bool Referee::Decided(const SimulatedCrash& crash, Detail detail,
                       std::optional<std::uint64_t> core_max) const {
   if (crash.repeat) return detail == Detail::kReject;
   if (detail == Detail::kEvent && crash.site) return true;
   CrashRecord record;
   record.process.core_limit = crash.core_limit;
-  return std::ranges::any_of(configs_, [&](const Config& config) {
+  const auto by = [&](const Config& config) {
     const Decision decision = Decide(record, config);
     return decision.detail == detail && (!core_max || decision.core_max == *core_max);
-  });
+  };
+  return crash.ruled ? by(*crash.ruled) : std::ranges::any_of(configs_, by);
 }
 
 /// At its site, by the configuration that keeps most; if that keeps all, any number. A window may have begun
@@ -54,11 +56,12 @@ void Referee::ExpectFewCores(const SimulatedCrash& crash) {
   if (!crash.site) return;
   std::size_t most = 0;
   std::int64_t window = INT64_MAX;
-  for (const Config& config : configs_) {
-    if (config.loop_cores == 0) return;
-    most = std::max<std::size_t>(most, config.loop_cores);
-    window = std::min(window, std::chrono::nanoseconds(config.loop_window).count());
-  }
+  for (const auto* configs : {&configs_, &ruled_})
+    for (const Config& config : *configs) {
+      if (config.loop_cores == 0) return;
+      most = std::max<std::size_t>(most, config.loop_cores);
+      window = std::min(window, std::chrono::nanoseconds(config.loop_window).count());
+    }
   std::size_t cores = 0;
   for (const auto& [key, other] : crashes)
     if (key != crash.key && other.site == crash.site && other.captures > 0 && other.arrived > now_ - window &&
@@ -105,6 +108,13 @@ void Referee::On(const command::AskFacts& ask) {
   Expect(ask.only_safe || !Distrusted(crash.user()), "nothing risky of whoever costs inspectors", ask.crash);
   Expect(!ask.only_safe || !fair || crash.uid == 0u, "all facts are asked", ask.crash);
   Expect(ask.only_safe || !crash.site_lost, "nothing risky where a site hung", ask.crash);
+  if (crash.ruled) {
+    Expect(!crash.rejected() && (!ask.for_core || crash.ruled->detail < Detail::kEvent),
+           "its rule wants that", ask.crash);
+    Expect(ask.even_unwanted || crash.ruled->no_core_limit != Detail::kFull ||
+               crash.ruled->detail >= Detail::kEvent,
+           "its rule wants a core whatever its limit", ask.crash);
+  }
   crash.asked_facts = true;
 }
 

@@ -114,6 +114,7 @@ class Simulation {
   bool StillTrue(const Happening& happening);
   [[nodiscard]] std::optional<Event> EventOf(const Happening& happening);
   [[nodiscard]] Event ALie();
+  [[nodiscard]] std::vector<Rule> SomeRules();
   [[nodiscard]] event::DoorSeen DoorSeen() const;
   void StandAtDoor(const Seat& keeper);
   void Tell(const Event& event);

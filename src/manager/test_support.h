@@ -47,7 +47,7 @@ struct TextOfCommand {
   std::string operator()(const command::AskSite& c) const { return About("AskSite", c.crash, c.seat); }
   std::string operator()(const command::AskFacts& c) const {
     return About(c.only_safe ? "AskSafeFacts" : "AskFacts", c.crash, c.seat) +
-           (c.for_core ? "" : " of an event");
+           (c.for_core ? "" : " of an event") + (c.even_unwanted ? " even if unwanted" : "");
   }
   std::string operator()(const command::AskActivity& c) const {
     return About("AskActivity", c.crash, c.seat);

@@ -22,8 +22,10 @@ Decision Decide(const CrashRecord& record, const Config& config) {
             .reason = limit == 0 ? "the process has RLIMIT_CORE 0: it asked for no core"
                                  : fmt::format("RLIMIT_CORE is {} byte{}: less than a page is no core", limit,
                                                limit == 1 ? "" : "s")};
-  if (asked_for_none || !config.respect_core_limit) return {.detail = config.detail};
-  return {.detail = config.detail, .core_max = limit};
+  Decision decision{.detail = config.detail};
+  if (config.detail >= Detail::kEvent) decision.reason = "a rule of the configuration keeps no core";
+  if (!asked_for_none && config.respect_core_limit) decision.core_max = limit;
+  return decision;
 }
 
 void Lower(Decision& decision, Detail most, std::string reason) {

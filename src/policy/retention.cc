@@ -79,9 +79,20 @@ class Planner {
   RetentionPlan Plan() {
     TakeTheOld();
     TakeTheTooLarge();
-    if (IsOver()) TakeCores([this](std::size_t i) { return IsAboveShare(i); });
-    if (IsOver()) TakeCores([](std::size_t) { return true; });
-    if (IsOver()) TakeRecords();
+    const auto take = [this](RetentionClass retention, bool above_share) {
+      if (!IsOver()) return;
+      TakeCores([this, retention, above_share](std::size_t i) {
+        return crashes_[i].retention == retention && (!above_share || IsAboveShare(i));
+      });
+    };
+    take(RetentionClass::kShort, true);
+    take(RetentionClass::kShort, false);
+    take(RetentionClass::kNormal, true);
+    take(RetentionClass::kKeep, true);
+    take(RetentionClass::kNormal, false);
+    take(RetentionClass::kKeep, false);
+    for (const bool kept : {false, true})
+      if (IsOver()) TakeRecords(kept);
     return {.steps = std::move(steps_), .staying = staying_};
   }
 
@@ -137,10 +148,13 @@ class Planner {
   void TakeTheOld() {
     const Arrivals arrivals(crashes_, by_order_, now_);
     for (const std::size_t i : by_order_) {
-      if (!may_go_[i]) continue;
+      const RetentionClass retention = crashes_[i].retention;
+      if (!may_go_[i] || retention == RetentionClass::kKeep) continue;
       const std::int64_t age = now_ - arrivals.Of(i);
       if (age > limits_.record_age)
         Take(i, true, RetentionReason::kAge);
+      else if (left_[i].core > 0 && retention == RetentionClass::kShort && age > limits_.short_age)
+        Take(i, false, RetentionReason::kShort);
       else if (left_[i].core > 0 && age > limits_.core_age)
         Take(i, false, RetentionReason::kAge);
     }
@@ -215,9 +229,10 @@ class Planner {
     }
   }
 
-  void TakeRecords() {
+  void TakeRecords(bool kept) {
     for (const std::size_t i : by_order_)
-      if (IsOver() && may_go_[i]) Take(i, true, Why());
+      if (IsOver() && may_go_[i] && (crashes_[i].retention == RetentionClass::kKeep) == kept)
+        Take(i, true, Why());
   }
 
   std::span<const KeptCrash> crashes_;
@@ -235,7 +250,7 @@ class Planner {
 }  // namespace
 
 std::string_view NameOf(RetentionReason reason) {
-  constexpr std::array<std::string_view, kRetentionReasons> kNames{"age", "size", "free"};
+  constexpr std::array<std::string_view, kRetentionReasons> kNames{"age", "size", "free", "short"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 
@@ -247,6 +262,9 @@ std::string DescribeRemoval(RetentionReason reason, bool whole, const Config& co
     case RetentionReason::kTotal:
       return fmt::format("the store was larger than {}{}", ToText(config.retention_size),
                          OfDisk(config.retention_size));
+    case RetentionReason::kShort:
+      return fmt::format("it was older than {} days, and of those that go early",
+                         config.retention_short_days);
     case RetentionReason::kFree:
       break;
   }
@@ -264,6 +282,7 @@ RetentionLimits LimitsOf(const Config& config, std::uint64_t disk_bytes, std::ui
           .floor_bytes = (total == UINT64_MAX ? disk_bytes / 10 : total) / kFloorPart,
           .core_age = days(config.retention_core_days),
           .record_age = days(config.retention_record_days),
+          .short_age = days(config.retention_short_days),
           .user_share = config.retention_user_share,
           .unit_share = config.retention_unit_share};
 }

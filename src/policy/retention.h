@@ -21,6 +21,7 @@ struct RetentionLimits {
   /// disk that others fill nor pins may empty the store.
   std::uint64_t floor_bytes = 0;
   std::int64_t core_age = INT64_MAX, record_age = INT64_MAX;
+  std::int64_t short_age = INT64_MAX;  ///< of cores of RetentionClass::kShort
   /// Percent of the store that one user, or one unit, has to itself before those of others give way to it.
   unsigned user_share = 100, unit_share = 100;
 };
@@ -28,8 +29,8 @@ struct RetentionLimits {
 [[nodiscard]] RetentionLimits LimitsOf(const Config& config, std::uint64_t disk_bytes,
                                        std::uint64_t disk_free);
 
-enum class RetentionReason : std::uint8_t { kAge, kTotal, kFree };
-inline constexpr std::size_t kRetentionReasons = 3;
+enum class RetentionReason : std::uint8_t { kAge, kTotal, kFree, kShort };
+inline constexpr std::size_t kRetentionReasons = 4;
 [[nodiscard]] std::string_view NameOf(RetentionReason reason);
 
 /// "it was older than 30 days", "the store was larger than 10% of the disk": why a core, or all of a
@@ -59,8 +60,10 @@ struct RetentionPlan {
 /// if there are any, else of all. Among those the oldest one of the group with the most bytes, what was
 /// analysed before what was not, but neither the first nor the newest of any group; when there are no others,
 /// those that alone are more than such a share, the oldest of the firsts, then the oldest of the newest.
-/// Where no core is left that may go, whole records, the oldest first. What is pinned stays; what its owner
-/// pinned counts as pinned only within the user's share.
+/// All this first of what is RetentionClass::kShort, with a shorter age, and last of what is kKeep, which
+/// gets too old never: but that users and units with more than their share have that removed before others
+/// lose a core. Where no core is left that may go, whole records, the oldest first, those of kKeep last. What
+/// is pinned stays; what its owner pinned counts as pinned only within the user's share.
 [[nodiscard]] RetentionPlan PlanRetention(std::span<const KeptCrash> crashes, const RetentionLimits& limits,
                                           std::int64_t now);
 

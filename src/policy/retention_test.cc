@@ -372,5 +372,42 @@ TEST_F(AnyStore, LosesRecordsOnlyWhereNoCoreMayGo) {
   });
 }
 
+KeptCrash OfClass(KeptCrash crash, RetentionClass retention) {
+  crash.retention = retention;
+  return crash;
+}
+
+TEST(Retention, WhatIsShortGoesEarlyAndFirst) {
+  const std::vector crashes{Crash(1, 1, 100, 5), OfClass(Crash(2, 2, 100, 5), RetentionClass::kShort),
+                            OfClass(Crash(3, 3, 100, 3), RetentionClass::kShort), Crash(4, 4, 100, 2)};
+  EXPECT_THAT(Plan(crashes, {.core_age = 30 * kDay, .short_age = 3 * kDay}), ElementsAre("2"));
+  EXPECT_THAT(Plan(crashes, {.total_bytes = 304}), ElementsAre("2"));
+  EXPECT_THAT(Plan(crashes, {.total_bytes = 104}), ElementsAre("2", "3", "1"));
+  const auto plan = PlanRetention(crashes, {.short_age = 3 * kDay}, kNow);
+  ASSERT_EQ(plan.steps.size(), 1u);
+  EXPECT_EQ(DescribeRemoval(plan.steps[0].why, false, {}),
+            "it was older than 3 days, and of those that go early");
+}
+
+TEST(Retention, WhatIsToBeKeptNeverGrowsOldAndGoesLast) {
+  std::vector crashes{OfClass(Crash(1, 1, 100, 400), RetentionClass::kKeep), Crash(2, 2, 100, 5),
+                      Crash(3, 3, 100, 4)};
+  EXPECT_THAT(Plan(crashes, {.core_age = kDay, .record_age = 180 * kDay, .short_age = 1}),
+              ElementsAre("2", "3"));
+  EXPECT_THAT(Plan(crashes, {.total_bytes = 203}), ElementsAre("2"));
+  EXPECT_THAT(Plan(crashes, {.total_bytes = 102}), ElementsAre("2", "3", "1"));
+  for (KeptCrash& crash : crashes) crash.record_bytes = 50;
+  EXPECT_THAT(Plan(crashes, {.total_bytes = 120}), ElementsAre("2", "3", "1", "2!")) << "so does its record";
+}
+
+TEST(Retention, WhoeverHasMoreThanHisShareKeepsNothingAtTheCostOfOthers) {
+  std::vector crashes{OfClass(Crash(1, 1, 100, 9), RetentionClass::kKeep),
+                      OfClass(Crash(2, 2, 100, 8), RetentionClass::kKeep),
+                      OfClass(Crash(3, 3, 100, 7), RetentionClass::kKeep), Crash(4, 4, 100, 6)};
+  crashes[3].user = 2;
+  EXPECT_THAT(Plan(crashes, {.total_bytes = 304, .user_share = 50}), ElementsAre("1"));
+  EXPECT_THAT(Plan(crashes, {.total_bytes = 304, .user_share = 100}), ElementsAre("4"));
+}
+
 }  // namespace
 }  // namespace obit

@@ -200,6 +200,7 @@ void AddRecordFields(Page& page, const CrashRecord& record, const PageContext& c
   page.Field("Removed", RemovedText(context), Tone::kWarning);
   page.Field("Holes", DescribeHoles(record.capture));
   page.Field("Reason", EscapeControls(record.capture.reason), ToneOf(record.capture.outcome));
+  page.Field("Rule", EscapeControls(record.capture.rule));
   page.Field("Repeats", RepeatsText(context), Tone::kWarning);
   page.Field("Stream", EscapeControls(record.capture.stream_reason));
   page.Field("Unread", UnreadText(record.capture));

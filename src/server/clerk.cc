@@ -34,10 +34,10 @@ Clerk::Clerk(EventLoop& loop, ClerkSetup setup)
                  Say({.kind = ClerkWord::Kind::kNumbers, .first = range.first, .count = range.count});
                }),
       undead_(loop),
-      analyses_(loop, setup_.store, undead_, setup_.analyzer, setup_.config,
-                [this](const CrashLocation& crash, CrashOwner owner, JobUser user, const Report& report) {
-                  OnReport(crash, owner, user, report);
-                }),
+      analyses_(
+          loop, setup_.store, undead_, setup_.analyzer, setup_.config,
+          [this](const CrashLocation& crash, CrashOwner owner, JobUser user, const CrashHandling& handling,
+                 const Report& report) { OnReport(crash, owner, user, handling, report); }),
       hooks_(loop, setup_.store, undead_, setup_.config,
              [this] {
                metrics_.Changed();
@@ -227,11 +227,12 @@ void Clerk::OnCommitted(const CrashSummary& summary, const CrashRecord& record, 
   metrics_.counts().CountCrash(record);
   metrics_.Changed();
   AnnounceCrash(setup_.store, crash, record, setup_.config.journal);
-  hooks_.Add(HookEvent::kCrash, crash, record.process.uid);
+  const CrashHandling& handling = record.capture.handling;
+  if (handling.hooks.value_or(true)) hooks_.Add(HookEvent::kCrash, crash, record.process.uid);
   repeats_.OnCommitted(crash.id);
   retention_.Added(KeptOf(summary));
   if (!record.files.core.empty())
-    analyses_.Add(crash, OwnerOf(record), record.process.uid, std::move(mapped));
+    analyses_.Add(crash, OwnerOf(record), record.process.uid, std::move(mapped), handling);
 }
 
 void Clerk::OnDone(CrashKey crash, bool kept) {
@@ -253,11 +254,12 @@ void Clerk::OnLost(const CrashRecord& record, const std::string& why) {
   Log(Severity::kError, "crash not recorded: {}, {}: {}", WhoseCrash(record), record.process.exe, why);
 }
 
-void Clerk::OnReport(const CrashLocation& crash, CrashOwner owner, JobUser user, const Report& report) {
+void Clerk::OnReport(const CrashLocation& crash, CrashOwner owner, JobUser user,
+                     const CrashHandling& handling, const Report& report) {
   metrics_.counts().CountReport(report);
   metrics_.Changed();
   AnnounceReport(setup_.store, crash, owner, report, setup_.config.journal);
-  hooks_.Add(HookEvent::kReport, crash, user);
+  if (handling.hooks.value_or(true)) hooks_.Add(HookEvent::kReport, crash, user);
   index_.Add(std::span(&crash, 1));
   retention_.Added({.record_bytes = ReportToJson(report).size()});
 }

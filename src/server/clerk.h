@@ -53,7 +53,8 @@ class Clerk {
   void OnDone(CrashKey crash, bool kept);
   void OnRemoved(RetentionReason why, bool whole, std::uint64_t bytes);
   void OnLost(const CrashRecord& record, const std::string& why);
-  void OnReport(const CrashLocation& crash, CrashOwner owner, JobUser user, const Report& report);
+  void OnReport(const CrashLocation& crash, CrashOwner owner, JobUser user, const CrashHandling& handling,
+                const Report& report);
   void OnPattern(const PatternWatch::State& now);
   void FillMetrics(Metrics& metrics);
   void TellWantsMapped();

@@ -12,6 +12,7 @@
 #include "capture/capture.h"
 #include "capture/executable.h"
 #include "capture/write_record.h"
+#include "server/facts_record.h"
 #include "store/access.h"
 #include "store/folder.h"
 #include "store/prepared.h"
@@ -128,7 +129,11 @@ bool ApplyHead(const RecordHead& head, CrashRecord& record,
   bool changed = Set<std::optional<bool>>(process.privileged,
                                           head.privileged != 0 || process.privileged.value_or(false));
   if (head.has_uid != 0) changed |= Set<std::optional<uid_t>>(process.uid, head.uid);
-  if (head.pid > 0) changed |= Set(process.pid, head.pid);
+  if (head.pid > 0) {
+    changed |= Set(process.pid, head.pid);
+    changed |= Set(record.capture.rule, TextIn(head.rule));
+    changed |= Set(record.capture.handling, HandlingIn(head));
+  }
   if (head.signal != 0) changed |= Set(record.signal.number, head.signal);
   if (head.has_code != 0) changed |= Set<std::optional<int>>(record.signal.code, head.code);
   if (head.time != 0) changed |= Set(record.time, head.time);

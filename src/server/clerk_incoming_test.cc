@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "server/facts_record.h"
 #include "server/test_clerk.h"
 #include "store/recover.h"
 #include "store/test_disk.h"
@@ -103,6 +104,21 @@ TEST_F(ClerkIncomingTest, ARecordThatTheDiskDoesNotGiveIsNotTakenForNone) {
     EXPECT_THAT(LookAtLeft(crash_.dir), FailsWith(EIO));
   }
   EXPECT_EQ(LookAtLeft(crash_.dir)->state, LeftCrash::State::kComplete);
+}
+
+TEST_F(ClerkIncomingTest, WhichRuleWonIsNotForWorkersToSay) {
+  RecordHead head{.pid = 40};
+  SetText(head.rule, "databases");
+  SetHandling({.hooks = false}, head);
+  known_.capture.rule = "another";
+  known_.capture.handling = {.environment = EnvironmentKept::kAll, .retention = RetentionClass::kKeep};
+  const auto was_given = [](std::uint64_t) { return true; };
+  EXPECT_TRUE(ApplyHead(head, known_, was_given));
+  EXPECT_EQ(known_.capture.rule, "databases");
+  EXPECT_EQ(known_.capture.handling, CrashHandling{.hooks = false});
+  EXPECT_FALSE(ApplyHead(head, known_, was_given));
+  ApplyHead({}, known_, was_given);
+  EXPECT_EQ(known_.capture.rule, "databases") << "nobody else knows";
 }
 
 }  // namespace

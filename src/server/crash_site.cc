@@ -58,4 +58,16 @@ std::optional<CrashSite> SiteOf(const PidfdInfo& info, const CrashPlace& place) 
                    .callers = place.callers};
 }
 
+RuleFacts RuleFactsOf(const PidfdInfo& info, const CrashPlace& place) {
+  const ProcessFacts& facts = place.facts;
+  RuleFacts known{.exe = place.exe,
+                  .name = facts.comm,
+                  .uid = info.uid ? info.uid : facts.uid,
+                  .signal = info.signal ? info.signal : facts.signal,
+                  .resident = place.resident,
+                  .root_only = info.dump_mode != DumpMode::kUser};
+  known.SetCgroup(facts.cgroup);
+  return known;
+}
+
 }  // namespace obit

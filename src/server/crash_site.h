@@ -6,6 +6,7 @@
 #include "kernel/crash_place.h"
 #include "kernel/pidfd.h"
 #include "kernel/process.h"
+#include "policy/rules.h"
 
 namespace obit {
 
@@ -15,5 +16,8 @@ namespace obit {
 
 /// The site of a crash. Nothing: it cannot be told.
 [[nodiscard]] std::optional<CrashSite> SiteOf(const PidfdInfo& info, const CrashPlace& place);
+
+/// What rules know such a crash by.
+[[nodiscard]] RuleFacts RuleFactsOf(const PidfdInfo& info, const CrashPlace& place);
 
 }  // namespace obit

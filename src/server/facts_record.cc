@@ -78,7 +78,32 @@ E Checked(std::uint32_t number, E otherwise) {
   return NameOf(value) == "unknown" ? otherwise : value;
 }
 
+template <class E>
+std::uint8_t FromOne(const std::optional<E>& value) {
+  return value ? static_cast<std::uint8_t>(static_cast<std::uint8_t>(*value) + 1) : 0;
+}
+/// Nothing also of what is no enumerator.
+template <class E>
+std::optional<E> NamedFromOne(std::uint8_t number, E last) {
+  if (number == 0 || number > static_cast<std::uint8_t>(last) + 1) return std::nullopt;
+  return static_cast<E>(number - 1);
+}
+
 }  // namespace
+
+void SetHandling(const CrashHandling& handling, RecordHead& head) {
+  head.environment = FromOne(handling.environment);
+  head.analyze = FromOne(handling.analyze);
+  head.hooks = FromOne(handling.hooks);
+  head.retention = FromOne(std::optional(handling.retention));
+}
+
+CrashHandling HandlingIn(const RecordHead& head) {
+  return {.environment = NamedFromOne(head.environment, EnvironmentKept::kAll),
+          .analyze = NamedFromOne(head.analyze, true),
+          .hooks = NamedFromOne(head.hooks, true),
+          .retention = NamedFromOne(head.retention, RetentionClass::kKeep).value_or(RetentionClass::kNormal)};
+}
 
 std::string FactsText(const ProcessFacts& facts, bool privileged) {
   CrashRecord record;
@@ -114,6 +139,9 @@ CrashRecord MakeRecord(const RecordHead& head, std::string_view facts) {
   if (head.has_code != 0) record.signal.code = head.code;
   CrashRecord::Capture& capture = record.capture;
   capture.transport = NameOf(Checked(head.transport, Transport::kFile));
+  capture.rule = TextIn(head.rule);
+  capture.root_only = head.root_only != 0;
+  capture.handling = HandlingIn(head);
   capture.detail = Checked(head.detail, capture.detail);
   capture.outcome = Checked(head.outcome, capture.outcome);
   capture.held_seconds = static_cast<double>(std::max<std::int64_t>(head.held, 0)) / 1e9;

@@ -31,6 +31,10 @@ template <std::size_t N>
 /// it. Without facts a crash is privileged, for nothing tells whose it was. The caller sets `host`.
 [[nodiscard]] CrashRecord MakeRecord(const RecordHead& head, std::string_view facts);
 
+/// What a rule says of the crash, for MakeRecord; and back.
+void SetHandling(const CrashHandling& handling, RecordHead& head);
+[[nodiscard]] CrashHandling HandlingIn(const RecordHead& head);
+
 /// Reads files of /proc.
 [[nodiscard]] CrashRecord::Host ThisHost();
 

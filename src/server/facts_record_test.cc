@@ -183,5 +183,26 @@ TEST(ThisHost, IsKnown) {
   EXPECT_EQ(host.boot_id.size(), 36u);
 }
 
+TEST(MakeRecord, HasTheRuleThatWonAndWhatItSays) {
+  RecordHead head = Head();
+  EXPECT_EQ(MakeRecord(head, {}).capture.handling, CrashHandling());
+  EXPECT_EQ(MakeRecord(head, {}).capture.rule, "");
+  EXPECT_EQ(MakeRecord(head, {}).capture.root_only, false);
+  for (const CrashHandling& handling :
+       {CrashHandling{
+            .environment = EnvironmentKept::kNone, .analyze = false, .retention = RetentionClass::kKeep},
+        CrashHandling{.environment = EnvironmentKept::kAll, .analyze = true, .hooks = false},
+        CrashHandling{.hooks = true, .retention = RetentionClass::kShort}}) {
+    SetHandling(handling, head);
+    EXPECT_EQ(MakeRecord(head, {}).capture.handling, handling);
+  }
+  SetText(head.rule, "databases");
+  head.root_only = 1;
+  EXPECT_EQ(MakeRecord(head, {}).capture.rule, "databases");
+  EXPECT_EQ(MakeRecord(head, {}).capture.root_only, true);
+  head.environment = head.analyze = head.hooks = head.retention = 9;
+  EXPECT_EQ(MakeRecord(head, {}).capture.handling, CrashHandling()) << "the ledger may be anybody's work";
+}
+
 }  // namespace
 }  // namespace obit

@@ -36,6 +36,7 @@ class FakeInspector : public ProcessInspector {
     place.callers = 8;
     place.resident = 7;
     place.facts = facts;
+    place.exe = glance.program;
     place.glance = glance;
     return place;
   }

@@ -1,12 +1,14 @@
 #include "server/inspector.h"
 
-#include <cstring>
 #include <utility>
 
+#include "base/log.h"
+#include "config/config.h"
 #include "kernel/bag.h"
 #include "server/crash_site.h"
 #include "server/doorkeeper.h"
 #include "server/facts_record.h"
+#include "server/message_bytes.h"
 #include "server/messages.h"
 #include "server/patient_messages.h"
 
@@ -37,10 +39,26 @@ Findings Answer(const Question& question, Findings::Kind kind) {
   return {.crash = question.crash, .kind = kind};
 }
 
+/// Of rules that are none none wins, and they count as told: they would be told again and again.
+void HearRules(const Question& question, std::string_view text, RulesTold* told) {
+  if (told == nullptr) return;
+  auto config = ParseConfig(text, "the rules");
+  if (!config) Log(Severity::kError, "an inspector cannot take the rules: {}", config.error().what);
+  *told = {config ? std::move(config->rules) : std::vector<Rule>(), question.rules};
+}
+
+void FindRule(const PidfdInfo& known, const CrashPlace& place, const RulesTold* told, Findings& findings) {
+  if (told == nullptr || told->rules.empty()) return;
+  if (const auto rule = FirstMatch(told->rules, RuleFactsOf(known, place)))
+    findings.rule = static_cast<std::uint16_t>(*rule + 1);
+}
+
 Result<void> TellSite(const Fd& manager, const Question& question, const InspectorMeans& means) {
   Findings findings = Answer(question, Findings::Kind::kSite);
+  if (means.rules != nullptr) findings.rules = means.rules->number;
   const PidfdInfo known = KnownOf(question);
   if (const auto place = means.inspector.PlaceOf(known)) {
+    FindRule(known, *place, means.rules, findings);
     if (means.door != nullptr && place->glance) findings.glance = means.door->HashOf(*place->glance);
     SetText(findings.comm, place->facts.comm);
     findings.resident = place->resident;
@@ -132,9 +150,12 @@ Result<void> StandAtDoor(const Fd& manager, std::vector<Fd> fds, const Inspector
 }  // namespace
 
 Result<void> AnswerQuestion(const Fd& manager, Message message, const InspectorMeans& means) {
-  Question question;
-  if (message.bytes.size() != sizeof question) return {};
-  std::memcpy(&question, message.bytes.data(), sizeof question);
+  const auto read = HeadOf<Question>(message);
+  if (!read) return {};
+  const Question& question = *read;
+  const std::string_view text = TextBehind<Question>(message);
+  if (question.kind == Question::Kind::kRules) return HearRules(question, text, means.rules), Result<void>();
+  if (!text.empty()) return {};
   if (question.kind == Question::Kind::kKeepDoor) return StandAtDoor(manager, std::move(message.fds), means);
   if (question.pid <= 0) return {};
   if (question.kind == Question::Kind::kSite) return TellSite(manager, question, means);
@@ -146,6 +167,7 @@ Result<void> AnswerQuestion(const Fd& manager, Message message, const InspectorM
     case Question::Kind::kSite:
     case Question::Kind::kKeepDoor:
     case Question::Kind::kLeaveDoor:
+    case Question::Kind::kRules:
       break;
     case Question::Kind::kActivity:
       return TellActivity(manager, question, subject, inspector);
@@ -158,9 +180,11 @@ Result<void> AnswerQuestion(const Fd& manager, Message message, const InspectorM
   return {};
 }
 
-void AnswerQuestions(const Fd& manager, const InspectorMeans& means) {
+void AnswerQuestions(const Fd& manager, InspectorMeans means) {
+  RulesTold told;
+  means.rules = &told;
   for (;;) {
-    auto message = ReceivePatiently(manager, sizeof(Question));
+    auto message = ReceivePatiently(manager, sizeof(Question) + kConfigTextMax);
     if (!message && message.error().code == EMSGSIZE) continue;
     if (!message || (message->bytes.empty() && message->fds.empty())) return;
     if (!AnswerQuestion(manager, std::move(*message), means)) return;

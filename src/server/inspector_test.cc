@@ -36,7 +36,22 @@ class InspectorTest : public ::testing::Test {
       message.fds.push_back(std::move(pair->first));
       bags_.push_back(std::move(pair->second));
     }
-    EXPECT_THAT(AnswerQuestion(end_, std::move(message), {inspector}), Succeeds());
+    EXPECT_THAT(AnswerQuestion(end_, std::move(message), {.inspector = inspector, .rules = &rules_}),
+                Succeeds());
+  }
+  void TellRules(const std::string& text, std::uint32_t number) {
+    const Question question{.kind = Question::Kind::kRules, .rules = number};
+    const auto bytes = std::as_bytes(std::span(&question, 1)), behind = std::as_bytes(std::span(text));
+    Message message;
+    message.bytes.assign(bytes.begin(), bytes.end());
+    message.bytes.insert(message.bytes.end(), behind.begin(), behind.end());
+    EXPECT_THAT(AnswerQuestion(end_, std::move(message), {.inspector = fake_, .rules = &rules_}), Succeeds());
+    EXPECT_FALSE(Next()) << "it has no answer";
+  }
+  std::pair<unsigned, unsigned> RuleOfSite() {
+    Ask({.kind = kSite});
+    const Findings site = Next(Findings::Kind::kSite).findings;
+    return {site.rule, site.rules};
   }
 
   struct Told {
@@ -60,12 +75,13 @@ class InspectorTest : public ::testing::Test {
   }
   BagContents Bag(std::size_t index) { return *EmptyBag(std::move(bags_[index]), 0); }
 
+  static constexpr auto kSite = Question::Kind::kSite;
   FakeInspector fake_;
+  RulesTold rules_;
   Fd manager_, end_;
   std::vector<Fd> bags_;
 };
 
-constexpr auto kSite = Question::Kind::kSite;
 constexpr auto kFacts = Question::Kind::kFacts;
 constexpr auto kActivity = Question::Kind::kActivity;
 
@@ -252,6 +268,42 @@ TEST_F(InspectorTest, LooksIntoARealProcess) {
   EXPECT_FALSE(Next(Findings::Kind::kSite).findings.known) << "it dumps no core";
   Ask({.kind = kActivity, .pid = child.pid()}, 0, *kernel);
   EXPECT_FALSE(Next(Findings::Kind::kActivity).findings.known) << "it has not crashed";
+}
+
+using RuleAndNumber = std::pair<unsigned, unsigned>;
+
+TEST_F(InspectorTest, SaysWhichRuleWins) {
+  EXPECT_EQ(RuleOfSite(), RuleAndNumber(0, 0));
+  TellRules("[[rule]]\nexe = \"/usr/sbin/*\"\n[[rule]]\nexe = \"/usr/bin/*\"\n[[rule]]\n", 7);
+  EXPECT_EQ(RuleOfSite(), RuleAndNumber(2, 7));
+  TellRules("[[rule]]\nunit = \"imgproxy.service\"\nuser = 1000\nsignal = 11\nname = \"imgproxy\"\n", 8);
+  EXPECT_EQ(RuleOfSite(), RuleAndNumber(1, 8));
+  TellRules("[[rule]]\nuser = 1001\n", 9);
+  EXPECT_EQ(RuleOfSite(), RuleAndNumber(0, 9));
+  TellRules("", 10);
+  EXPECT_EQ(RuleOfSite(), RuleAndNumber(0, 10));
+}
+
+TEST_F(InspectorTest, ARuleWinsAlsoWhereTheSiteCannotBeTold) {
+  fake_.facts.core_limit.reset();
+  TellRules("[[rule]]\nexe = \"/usr/bin/imgproxy\"\n", 7);
+  Ask({.kind = kSite});
+  const Findings site = Next(Findings::Kind::kSite).findings;
+  EXPECT_FALSE(site.known);
+  EXPECT_EQ(site.rule, 1u);
+}
+
+TEST_F(InspectorTest, TheDumpModeIsTheKernels) {
+  TellRules("[[rule]]\ndump_mode = \"root\"\n[[rule]]\ndump_mode = \"user\"\n", 7);
+  EXPECT_EQ(RuleOfSite(), RuleAndNumber(2, 7));
+  Ask({.kind = kSite, .root_only = 1});
+  EXPECT_EQ(Next(Findings::Kind::kSite).findings.rule, 1u);
+}
+
+TEST_F(InspectorTest, RulesThatAreNoneWinNothingAndAreNotToldAgain) {
+  TellRules("[[rule]]\n", 7);
+  TellRules("[[rule", 8);
+  EXPECT_EQ(RuleOfSite(), RuleAndNumber(0, 8));
 }
 
 }  // namespace

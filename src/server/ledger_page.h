@@ -15,7 +15,7 @@
 namespace obit {
 
 inline constexpr std::array<char, 8> kLedgerMagic{'o', 'b', 'i', 't', 'l', 'e', 'd', 'g'};
-inline constexpr std::uint32_t kLedgerVersion = 7;
+inline constexpr std::uint32_t kLedgerVersion = 8;
 inline constexpr std::uint32_t kLedgerFree = 0;  // no generation has this number
 
 /// RepeatsOfKept, of a site that goes on with another.

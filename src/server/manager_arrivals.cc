@@ -191,6 +191,7 @@ CrashKey ManagerProcess::AddCrash(const BegunCrash& begun, PeerIdentity peer) {
   head.has_code = peer.info.code ? 1 : 0;
   head.uid = peer.info.uid.value_or(0);
   head.has_uid = peer.info.uid ? 1 : 0;
+  head.root_only = peer.info.dump_mode != DumpMode::kUser ? 1 : 0;
   return key;
 }
 

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/unix_socket.h"
+#include "policy/rules.h"
 #include "server/facts_record.h"
 #include "server/manager_process.h"
 #include "server/message_bytes.h"
@@ -136,6 +137,17 @@ void ManagerProcess::NoteName(const Findings& findings, OpenCrash& crash) {
   if (findings.comm[0] != '\0') std::memcpy(crash.comm, findings.comm, sizeof crash.comm);
 }
 
+void ManagerProcess::TakeRule(const Findings& findings, OpenCrash& crash, event::SiteFound& site) const {
+  const std::vector<Rule>& rules = setup_.config.rules;
+  if (rules.empty()) return;
+  site.other_rules = findings.rules != rules_;
+  if (site.other_rules || findings.rule == 0 || findings.rule > rules.size()) return;
+  site.rule = findings.rule;
+  const Rule& rule = rules[site.rule - 1];
+  SetText(crash.head.rule, rule.NameForPeople());
+  SetHandling(HandlingBy(rule), crash.head);
+}
+
 void ManagerProcess::OnFindings(const Seat& seat, const Message& message) {
   const auto findings = HeadOf<Findings>(message);
   const Member* member = Find(seat);
@@ -148,7 +160,9 @@ void ManagerProcess::OnFindings(const Seat& seat, const Message& message) {
           .crash = findings->crash, .seat = seat, .boottime = BoottimeNow(), .resident = findings->resident};
       if (passage_) TellDoor(std::nullopt);
       // Only then was it that process all the while.
-      if (findings->known != 0 && crash != nullptr && crash->pidfd && StillNamed(crash->pidfd)) {
+      if (crash == nullptr || !crash->pidfd || !StillNamed(crash->pidfd)) return Feed(std::move(site));
+      TakeRule(*findings, *crash, site);
+      if (findings->known != 0 && !site.other_rules) {
         NoteName(*findings, *crash);
         crash->wants_core = findings->wants_core != 0;
         site.glance = findings->glance;

@@ -230,6 +230,7 @@ void ManagerProcess::OnSupervisor() {
         }
         setup_.config = std::move(*config);
         setup_.limits = LimitsOf(setup_.config);
+        ++rules_;
         budget_ = BudgetOf(setup_);
         orders_.Configure(std::string(text));
         Feed(event::Configured{setup_.config, setup_.limits});

@@ -69,11 +69,12 @@ class ManagerProcess {
     Seat seat;
     Fd socket, pidfd;
     std::uint32_t counter = 0;
-    std::string killed;      ///< why the manager killed it
-    CrashKey crash = 0;      ///< that it has, or was asked about last
-    bool only_safe = false;  ///< of an inspector: no more than safe facts are to come
-    bool has_ended = false;  ///< nothing more comes of its socket
-    bool is_full = false;    ///< it is watched for room
+    std::string killed;       ///< why the manager killed it
+    CrashKey crash = 0;       ///< that it has, or was asked about last
+    bool only_safe = false;   ///< of an inspector: no more than safe facts are to come
+    std::uint32_t rules = 0;  ///< the number of those that it was told; 0: none
+    bool has_ended = false;   ///< nothing more comes of its socket
+    bool is_full = false;     ///< it is watched for room
     bool is_dead = false;
   };
   /// What a descriptor of the poller is.
@@ -155,6 +156,7 @@ class ManagerProcess {
   void OnVacated(const SupervisorNews& news);
   void OnMember(const Seat& seat, int most);
   static void NoteName(const Findings& findings, OpenCrash& crash);
+  void TakeRule(const Findings& findings, OpenCrash& crash, event::SiteFound& site) const;
   void OnFindings(const Seat& seat, const Message& message);
   void OnReport(Member& member, const Message& message);
   void OnClerkWord(const Message& message);
@@ -170,7 +172,7 @@ class ManagerProcess {
   void Do(const command::AskActivity& command);
   [[nodiscard]] bool Ask(const Seat& seat, const Question& question, const std::vector<int>& fds);
   [[nodiscard]] Question QuestionOf(CrashKey key, Question::Kind kind) const;
-  [[nodiscard]] bool CanHaveCore(const OpenCrash& crash) const;
+  [[nodiscard]] bool TellRules(Member& member);
 
   // manager_door.cc
   void Do(const command::KeepDoor& command);
@@ -247,6 +249,7 @@ class ManagerProcess {
     std::uint64_t next = 0, end = 0;
   };
   Range numbers_;
+  std::uint32_t rules_ = 1;  // the number of those in force
   CrashKey next_crash_ = 1;
   CrashIds ids_;
   std::uint64_t refused_ = 0, replaced_ = 0, pauses_ = 0;

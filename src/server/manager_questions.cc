@@ -1,11 +1,13 @@
 // What the manager's core wants to know of a process, asked of inspectors. One that does not take a question
 // is dead or will be killed: the core's deadlines are for that.
 
+#include <span>
+#include <string>
+
 #include <sys/socket.h>
 
 #include "base/limits.h"
 #include "base/unix_socket.h"
-#include "policy/decide.h"
 #include "server/manager_process.h"
 #include "server/message_bytes.h"
 
@@ -26,10 +28,24 @@ Question ManagerProcess::QuestionOf(CrashKey key, Question::Kind kind) const {
           .root_only = crash.peer.dump_mode != DumpMode::kUser ? std::uint8_t{1} : std::uint8_t{0}};
 }
 
+/// As late as they are needed: whoever is asked for a site has those in force. False: not now.
+bool ManagerProcess::TellRules(Member& member) {
+  if (setup_.config.rules.empty() || member.rules == rules_) return true;
+  const Question question{.kind = Question::Kind::kRules, .rules = rules_};
+  std::string bytes(reinterpret_cast<const char*>(&question), sizeof question);
+  bytes += RulesText(setup_.config.rules);
+  const auto sent = SendMessage(member.socket, std::as_bytes(std::span(bytes)), {});
+  if (sent) member.rules = rules_;
+  if (sent || IsShortage(sent.error())) return sent.has_value();
+  FailMember(member, sent.error());
+  return true;
+}
+
 /// False: it cannot be sent now.
 bool ManagerProcess::Ask(const Seat& seat, const Question& question, const std::vector<int>& fds) {
   Member* member = Find(seat);
   if (member == nullptr) return true;  // its SeatLost is on the way
+  if (question.kind == Question::Kind::kSite && !TellRules(*member)) return false;
   member->crash = question.crash;
   member->only_safe = question.only_safe != 0;
   const auto sent = SendMessage(member->socket, BytesOf(question), fds);
@@ -47,14 +63,6 @@ void ManagerProcess::Do(const command::AskSite& command) {
 
 /// An event needs no bag: nobody would empty it but the clerk. Should the facts say that there is to be a
 /// core after all, its memory comes by the stream.
-bool ManagerProcess::CanHaveCore(const OpenCrash& crash) const {
-  if (crash.wants_core) return true;
-  CrashRecord record;
-  record.process.core_limit = 0;
-  const Detail detail = Decide(record, setup_.config).detail;
-  return detail != Detail::kEvent && detail != Detail::kReject;
-}
-
 void ManagerProcess::Do(const command::AskFacts& command) {
   OpenCrash& crash = crashes_.at(command.crash);
   if (crash.head.number == 0) crash.head.number = NextNumber();
@@ -63,7 +71,7 @@ void ManagerProcess::Do(const command::AskFacts& command) {
   DropBag(crash);
   orders_.Discard(std::move(crash.mapped));
   SocketPair bag, mapped;
-  if (!command.only_safe && command.for_core && crash.pidfd && CanHaveCore(crash)) {
+  if (!command.only_safe && command.for_core && crash.pidfd && (crash.wants_core || command.even_unwanted)) {
     if (budget_.HasRoomForBag(bags_ + orders_.not_closed()))
       if (auto pair = MakeSocketPair(SOCK_SEQPACKET)) bag = std::move(*pair);
     if (bag.first && wants_mapped_ && budget_.HasRoomForMapped(crashes_.size()))

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "base/file_stamp.h"
+#include "config/rule.h"
 #include "kernel/coredump_socket.h"
 #include "kernel/pidfd.h"
 #include "manager/seat.h"
@@ -68,10 +69,11 @@ static_assert(sizeof(ManagerWord) == 24 && std::has_unique_object_representation
 /// Answered by Findings: kSite, kActivity: by one; kFacts: by kSafe, and then by kAll unless only_safe is
 /// set. With kFacts comes, if has_bag is set, the sending end of a bag.
 ///
-/// Two are about no process: kKeepDoor, with the listener and the passage (doorkeeper.h), answered by
-/// Findings once the door is left; and kLeaveDoor, which has no answer of its own.
+/// Three are about no process: kKeepDoor, with the listener and the passage (doorkeeper.h), answered by
+/// Findings once the door is left; kLeaveDoor, which has no answer of its own; and kRules, which has none:
+/// text (RulesText) with the rules by which kSite is answered from here on, and `rules`, the number of these.
 struct Question {
-  enum class Kind : std::uint32_t { kSite, kFacts, kActivity, kKeepDoor, kLeaveDoor };
+  enum class Kind : std::uint32_t { kSite, kFacts, kActivity, kKeepDoor, kLeaveDoor, kRules };
   CrashKey crash = 0;
   Kind kind = Kind::kSite;
   std::int32_t pid = 0;
@@ -86,7 +88,7 @@ struct Question {
   std::uint8_t wants_mapped =
       0;  ///< files for the analysis, into the second bag, whose sending end comes along too
   std::uint8_t has_bag = 0;  ///< for memory and program, where a core is wanted
-  std::uint8_t padding[4] = {};
+  std::uint32_t rules = 0;
 };
 static_assert(sizeof(Question) == 48 && std::has_unique_object_representations_v<Question>);
 
@@ -111,8 +113,9 @@ struct Findings {
   std::int32_t signal = 0;
   std::uint8_t wants_core = 1;
   std::uint8_t service_of_system = 0;
-  std::uint8_t padding[6] = {};
-  char comm[16] = {};  ///< of every kind
+  std::uint16_t rule = 0;   ///< kSite: that wins, counted from 1, of those
+  std::uint32_t rules = 0;  ///< that have this number; 0: he was told none
+  char comm[16] = {};       ///< of every kind
   char service[256] = {};
 };
 static_assert(std::is_trivially_copyable_v<Findings>);
@@ -141,9 +144,14 @@ struct RecordHead {
   std::uint8_t has_core_limit = 0;
   /// The worker that has incoming/ID was killed, and cannot die yet: its lock counts for nothing.
   std::uint8_t owner_killed = 0;
-  std::uint8_t padding[3] = {};
+  std::uint8_t root_only = 0;  ///< the kernel's dump mode, as Question has it
+  // CrashHandling, each enumerator and bool counted from 1 (SetHandling); 0: it is not set.
+  std::uint8_t environment = 0, analyze = 0, hooks = 0, retention = 0;
+  std::uint8_t padding[6] = {};
+  char rule[120] = {};  ///< Rule::NameForPeople of the one that won; empty: none did
 };
-static_assert(std::has_unique_object_representations_v<RecordHead>);
+static_assert(std::has_unique_object_representations_v<RecordHead> &&
+              sizeof(RecordHead::rule) > kRuleNameMax);
 
 /// To a worker. kCapture: with the connection and, if has_bag, the receiving end of a bag; text: facts.
 /// kRecover: no descriptor; text: the reason.

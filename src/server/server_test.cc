@@ -312,5 +312,42 @@ TEST_F(ServerTest, ReleasesAProcessWhoseKernelSideStalls) {
   EXPECT_THAT(records.at(0).capture.reason, HasSubstr("no byte came for 1 s"));
 }
 
+TEST_F(ServerTest, TheFirstRuleThatMatchesWins) {
+  config_.rules = {{.title = "others", .name = {"other"}, .detail = Detail::kReject},
+                   {.from = "obit.toml:4",
+                    .exe = {"/usr/bin/img*"},
+                    .unit = {"imgproxy.service"},
+                    .users = {{"", ::geteuid()}},
+                    .detail = Detail::kEvent,
+                    .environment = EnvironmentKept::kNone,
+                    .retention = RetentionClass::kKeep},
+                   {.detail = Detail::kReject}};
+  inspector_.facts.uid = ::geteuid();
+  Start();
+  Crash(DumpNothing);
+  const CrashRecord record = AllRecords(1).at(0);
+  EXPECT_EQ(record.capture.outcome, CrashOutcome::kEvent);
+  EXPECT_EQ(record.capture.rule, "obit.toml:4");
+  EXPECT_EQ(record.capture.handling.environment, EnvironmentKept::kNone);
+  EXPECT_EQ(record.capture.handling.retention, RetentionClass::kKeep);
+  EXPECT_EQ(record.capture.root_only, false);
+  EXPECT_THAT(record.capture.reason, HasSubstr("a rule of the configuration"));
+  EXPECT_EQ(AnswerTo(0), kCoredumpUserspace | kCoredumpWait);
+}
+
+TEST_F(ServerTest, RulesChangeWithTheConfiguration) {
+  config_.rules = {{.title = "minimal", .detail = Detail::kEvent}};
+  Start();
+  Crash(DumpNothing);
+  EXPECT_EQ(Records(1).at(0).capture.rule, "minimal");
+  config_.rules = {{.title = "rejected", .name = {"img*"}, .detail = Detail::kReject}};
+  Configure(config_);
+  // Inspectors are told when they are asked next.
+  ASSERT_TRUE(Until([&] {
+    Crash(DumpNothing);
+    return Metric("obit_crashes_rejected_total") > 0;
+  }));
+}
+
 }  // namespace
 }  // namespace obit

@@ -159,6 +159,7 @@ class ServerTest : public ::testing::Test {
     EXPECT_THAT(
         WriteFileAtomically(*Open(path_, O_RDONLY | O_DIRECTORY), kConfigFile, ConfigText(config), 0600),
         Succeeds());
+    ASSERT_GT(server_->pid(), 0) << "it has stopped";  // else kill(2) takes that for everybody
     ::kill(server_->pid(), SIGHUP);
   }
   void BeginStop() const {

@@ -23,7 +23,8 @@ constexpr std::chrono::seconds kTimeout{600};
 /// How all crashes of one call are analysed.
 struct Means {
   AnalyzerOptions analyzer;
-  FetcherOptions fetcher;  ///< without `program`: nothing is fetched
+  FetcherOptions fetcher;                      ///< without `program`: nothing is fetched
+  std::optional<EnvironmentKept> environment;  ///< that was asked for
 };
 
 /// Where libdebuginfod keeps what it fetches (debuginfod_find_debuginfo(3)).
@@ -40,12 +41,11 @@ std::string DebuginfodCache() {
 
 Result<Means> FindMeans(const AnalyzeOptions& options) {
   Means means;
-  means.analyzer = {
-      .program = OBIT_TRY(FindHelper("obit-analyze")),
-      .timeout = kTimeout,
-      .debug_directories = options.debug_directories,
-      .debuginfod_cache = DebuginfodCache(),
-      .environment = EnvironmentKeptNamed(options.environment).value_or(EnvironmentKept::kNone)};
+  means.analyzer = {.program = OBIT_TRY(FindHelper("obit-analyze")),
+                    .timeout = kTimeout,
+                    .debug_directories = options.debug_directories,
+                    .debuginfod_cache = DebuginfodCache()};
+  means.environment = EnvironmentKeptNamed(options.environment);
   if (!options.fetch) return means;
   const char* urls = std::getenv("DEBUGINFOD_URLS");
   if (urls == nullptr || *urls == '\0')
@@ -58,13 +58,16 @@ Result<Means> FindMeans(const AnalyzeOptions& options) {
 }
 
 /// Analyses one crash and puts the report in its folder. `owner` is OwnerOf its record.
-Result<Report> Renew(const Store& store, const CrashLocation& crash, CrashOwner owner, const Means& means) {
+Result<Report> Renew(const Store& store, const CrashLocation& crash, CrashOwner owner,
+                     const CrashHandling& handling, const Means& means) {
   const AnalyzerFiles files = OBIT_TRY(OpenForAnalysis(store, crash));
-  Report report = OBIT_TRY(AnalyzeAndWait(means.analyzer, files));
+  AnalyzerOptions analyzer = means.analyzer;
+  analyzer.environment =
+      means.environment.value_or(handling.environment.value_or(EnvironmentKept::kAllowList));
+  Report report = OBIT_TRY(AnalyzeAndWait(analyzer, files));
   if (const auto missing = MissingDebugInformation(report);
       !means.fetcher.program.empty() && !missing.empty())
-    if (OBIT_TRY(FetchAndWait(means.fetcher, missing)))
-      report = OBIT_TRY(AnalyzeAndWait(means.analyzer, files));
+    if (OBIT_TRY(FetchAndWait(means.fetcher, missing))) report = OBIT_TRY(AnalyzeAndWait(analyzer, files));
   OBIT_TRY(store.WriteReport(crash, report, owner));
   // Only a cache: what cannot be written there is read from the folders.
   if (auto index = Index::Open(store)) (void)index->Add(store, std::span(&crash, 1));
@@ -102,8 +105,8 @@ ExitCode AnalyzeAll(const std::string& store_path, const Means& means) {
   for (const CrashSummary& crash : list->crashes) {
     if (!IsDue(*store, crash)) continue;
     const auto record = store->Load(crash.location);
-    const ExitCode told =
-        Tell(crash, Renew(*store, crash.location, record ? OwnerOf(*record) : std::nullopt, means));
+    const ExitCode told = Tell(crash, Renew(*store, crash.location, record ? OwnerOf(*record) : std::nullopt,
+                                            record ? record->capture.handling : CrashHandling(), means));
     if (told != ExitCode::kDone) code = told;
   }
   return code;
@@ -118,8 +121,9 @@ ExitCode Analyze(const std::string& store_path, const AnalyzeOptions& options) {
   const auto crash = ChooseCrash(store_path, options.selector, "analysing", "analyze");
   if (!crash) return crash.error();
   if (const auto has_core = CheckHasCore(*crash); !has_core) return Failed(has_core.error());
-  return Tell(Summarize(crash->location, crash->record),
-              Renew(crash->store, crash->location, OwnerOf(crash->record), *means));
+  return Tell(
+      Summarize(crash->location, crash->record),
+      Renew(crash->store, crash->location, OwnerOf(crash->record), crash->record.capture.handling, *means));
 }
 
 }  // namespace obit

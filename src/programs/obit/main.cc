@@ -104,7 +104,7 @@ class CommandLine {
 
   CLI::App* AddVerb(const std::string& name, const std::string& about, std::function<ExitCode()> run) {
     CLI::App* verb = app_.add_subcommand(name, about);
-    verb->callback([this, run = std::move(run)] { verb_ = run; });
+    if (run) verb->callback([this, run = std::move(run)] { verb_ = run; });
     return verb;
   }
   /// What a verb reads: only a verb that does so looks for it.
@@ -188,9 +188,10 @@ class CommandLine {
         ->allow_extra_args(false);
     analyze->add_flag("--debuginfod", analyze_.fetch,
                       "Fetches debug information that is missing, from the servers in DEBUGINFOD_URLS");
-    analyze->add_option("--environment", analyze_.environment, "Keeps so much of it: none, allow-list or all")
+    analyze
+        ->add_option("--environment", analyze_.environment,
+                     "Keeps so much of it: none, allow-list or all; else as its rule says, or the allow-list")
         ->type_name("WHICH")
-        ->capture_default_str()
         ->check(OneOf({"none", "allow-list", "all"}));
     analyze
         ->add_flag("--all", analyze_.all, "Reads every core without a report, or with one of an older obit")
@@ -235,6 +236,33 @@ class CommandLine {
     vacuum->footer("Without limits those of obit.toml hold, [retention]. Records outlive their cores.");
   }
 
+  void AddRule() {
+    CLI::App* rule = AddVerb("rule", "Says which rule of the configuration wins", {});
+    rule->require_subcommand(1);
+    CLI::App* test =
+        rule->add_subcommand("test", "Tries the rules on a stored crash, or on one that may come");
+    test->callback([this] { verb_ = [this] { return TestRules(StorePath(), rule_); }; });
+    AddSelector(test, rule_.selector);
+    test->add_option("--config", rule_.config, "Reads this file and its drop-ins, instead of the system's")
+        ->type_name("FILE");
+    const auto fact = [&](const char* name, std::string& value, const char* about, const char* type) {
+      return test->add_option(name, value, about)->type_name(type)->excludes("SEL");
+    };
+    fact("--exe", rule_.exe, "Of the program at this path", "PATH");
+    fact("--name", rule_.name, "Of a process of this name (comm)", "NAME");
+    fact("--unit", rule_.unit, "Of this unit of the system", "UNIT");
+    fact("--slice", rule_.slice, "Of this slice of the system", "SLICE");
+    fact("--container", rule_.container, "Of this container", "ID");
+    fact("--pod", rule_.pod, "Of the Kubernetes pod with this uid", "UID");
+    fact("--cgroup", rule_.cgroup, "Of this cgroup, which tells unit, slice, container and pod", "PATH");
+    fact("--user", rule_.user, "Of this user, by name or uid", "USER");
+    fact("--signal", rule_.signal, "By this signal: SIGSEGV, 11", "SIGNAL");
+    fact("--size", rule_.size, "Of a process with so much memory: 1.5G", "SIZE");
+    fact("--dump-mode", rule_.dump_mode, "Of a process with this dump mode: user or root", "MODE")
+        ->check(OneOf({"user", "root"}));
+    test->footer("What is not given is not known, and matches no key.");
+  }
+
   void AddSystem() {
     CLI::App* enable =
         AddVerb("enable", "Makes the kernel send cores to obitd", [this] { return Enable(enable_); });
@@ -259,6 +287,7 @@ class CommandLine {
     config->add_option("--config", config_, "Reads this file and its drop-ins, instead of the system's")
         ->type_name("FILE");
     config->add_flag("--json", config_json_, "Prints an array with an object for each key");
+    AddRule();
     CLI::App* status = AddVerb("status", "Says where cores go, and what is stored",
                                [this] { return Status(StorePath(), status_json_); });
     status->add_flag("--json", status_json_, "Prints an object, with what obitd counted");
@@ -282,6 +311,7 @@ class CommandLine {
   bool config_json_ = false, status_json_ = false, disable_if_ours_ = false;
   EnableOptions enable_{.socket = kDefaultSocket, .pipe_socket = kDefaultPipeSocket};
   DoctorOptions doctor_;
+  RuleTestOptions rule_;
   std::function<ExitCode()> verb_;
 };
 

@@ -35,7 +35,8 @@ std::expected<Wanted, ExitCode> ReadOptions(const VacuumOptions& options, std::i
   // Who gives a limit means this one: with "--size 50G" nobody expects what is a month old to go as well.
   if (!options.size.empty() || !options.free.empty() || !options.age.empty()) {
     wanted.config.retention_size = wanted.config.retention_free = {};
-    wanted.config.retention_core_days = wanted.config.retention_record_days = 0;
+    wanted.config.retention_core_days = wanted.config.retention_short_days = 0;
+    wanted.config.retention_record_days = 0;
   }
   for (const auto& [name, text, amount] : {std::tuple{"--size", &options.size, &wanted.config.retention_size},
                                            {"--free", &options.free, &wanted.config.retention_free}}) {

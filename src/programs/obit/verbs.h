@@ -57,7 +57,8 @@ struct AnalyzeOptions {
   bool all = false;                            ///< instead: every core that lacks a report of this version
   std::vector<std::string> debug_directories;  ///< besides /usr/lib/debug
   bool fetch = false;                          ///< ask the servers of DEBUGINFOD_URLS
-  std::string environment = "allow-list";      ///< a name of EnvironmentKept
+  /// A name of EnvironmentKept; empty: as the rule says that won, or else the allow-list.
+  std::string environment;
 };
 /// Replaces what the analysis before said.
 [[nodiscard]] ExitCode Analyze(const std::string& store, const AnalyzeOptions& options);
@@ -103,6 +104,18 @@ struct EnableOptions {
 [[nodiscard]] ExitCode ShowConfig(const std::string& file, bool json);
 
 [[nodiscard]] ExitCode Status(const std::string& store, bool json);
+
+struct RuleTestOptions {
+  std::string selector = "@1";
+  std::string config;  ///< as of ShowConfig
+  /// What is known of a crash that may come, in the place of one that is stored. Empty: it is not known.
+  std::string exe, name, cgroup, unit, slice, container, pod, user, signal, size, dump_mode;
+  [[nodiscard]] bool HasFacts() const {
+    return !(exe + name + cgroup + unit + slice + container + pod + user + signal + size + dump_mode).empty();
+  }
+};
+/// Which rule wins, why others do not, and what comes of it.
+[[nodiscard]] ExitCode TestRules(const std::string& store, const RuleTestOptions& options);
 
 struct DoctorOptions {
   bool crash = false;  ///< make a process crash and look what becomes of it

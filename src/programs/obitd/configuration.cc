@@ -22,6 +22,7 @@ Result<Config> ReadConfig(const ServerOptions& options) {
   const auto loaded = OBIT_TRY(LoadConfigOf(options));
   for (const std::string& folder : loaded.closed)
     Log(Severity::kWarning, "what {} says is not taken: permission denied", folder);
+  for (const std::string& user : loaded.no_users) Log(Severity::kWarning, "configuration: {}", user);
   return loaded.config;
 }
 
