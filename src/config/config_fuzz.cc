@@ -1,7 +1,8 @@
-// Any text is a configuration within its limits, or an error of one line.
+// Any text is a configuration within its limits, or an error of one line. Rules are read as they are written.
 
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "config/config.h"
@@ -18,5 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       !in_range(config->progress_timeout) || !in_range(config->capture_timeout) ||
       !in_range(config->stop_timeout))
     std::abort();
+  const std::string rules = obit::RulesText(config->rules);
+  const auto again = obit::ParseConfig(rules, "rules");
+  if (!again || obit::RulesText(again->rules) != rules) std::abort();
   return 0;
 }

@@ -29,11 +29,15 @@ Result<void> ForEachOf(const Value& value, Read read) {
   return {};
 }
 
+/// What ParseToml makes of a character outside ASCII its escape is made, too: whoever reads RulesText has the
+/// same rules.
 Result<std::string> ShortText(const Value& value, std::size_t max) {
   const std::string* text = value.text();
   if (text == nullptr || text->empty() || text->size() > max)
     return Refuse(EINVAL, "{} must be a text of 1 to {} bytes", value.where, max);
-  return *text;
+  std::string ascii = *text;
+  std::ranges::replace_if(ascii, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
+  return ascii;
 }
 
 Result<std::vector<std::string>> Globs(const Value& value) {

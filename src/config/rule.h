@@ -17,9 +17,9 @@ namespace obit {
 /// One [[rule]] of obit.toml: which crashes it is for, and what holds for these in the place of what the
 /// other sections say. What is not set matches all crashes, or changes nothing.
 struct Rule {
-  static constexpr std::size_t kMax = 64;                       ///< rules of a configuration
-  static constexpr std::size_t kValuesMax = 16;                 ///< in a list
-  static constexpr std::size_t kGlobMax = 256, kTitleMax = 64;  ///< bytes
+  static constexpr std::size_t kMax = 64;                        ///< rules of a configuration
+  static constexpr std::size_t kValuesMax = 16;                  ///< in a list
+  static constexpr std::size_t kGlobMax = 256, kTitleMax = 100;  ///< bytes
   static constexpr std::size_t kTextMax = std::size_t{32}
                                           << 10;  ///< bytes of all rules, as RulesText has them
 
@@ -49,7 +49,7 @@ struct Rule {
   [[nodiscard]] std::string NameForPeople() const;
 };
 /// Bytes that NameForPeople() has at most.
-inline constexpr std::size_t kRuleNameMax = 119;
+inline constexpr std::size_t kRuleNameMax = Rule::kTitleMax;
 
 enum class UsersAs : std::uint8_t {
   kWritten,

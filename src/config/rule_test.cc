@@ -138,8 +138,8 @@ TEST(ParseRules, RefusesWrongValues) {
   EXPECT_EQ(refusal("larger_than = 5"),
             R"(obit.toml:2: rule.larger_than must be a size such as "50 MiB" or "1.5 GiB")");
   EXPECT_EQ(refusal("cores = -1"), "obit.toml:2: rule.cores must be a whole number from 0 to 1000000");
-  EXPECT_EQ(refusal("title = \"" + std::string(65, 'a') + "\""),
-            "obit.toml:2: rule.title must be a text of 1 to 64 bytes");
+  EXPECT_EQ(refusal("title = \"" + std::string(101, 'a') + "\""),
+            "obit.toml:2: rule.title must be a text of 1 to 100 bytes");
 }
 
 TEST(ParseRules, AreNotMoreThanOthersCanTake) {
@@ -170,6 +170,31 @@ TEST(ConfigText, HasTheRulesWithTheirNames) {
   const auto keys = [](const Rule& rule) { return KeysOf(rule, UsersAs::kNumbers); };
   EXPECT_EQ(keys(read->rules[0]), keys(config->rules[0]));
   EXPECT_EQ(keys(read->rules[0]).size(), 20u);
+}
+
+TEST(ConfigText, ARuleOfAnyFileHasAName) {
+  const std::string name = "/srv/" + std::string(300, 'a') + "/gr\xc3\xbc\n/obit.toml";
+  const auto config = ParseConfig("[[rule]]\n", name);
+  ASSERT_THAT(config, Succeeds());
+  const auto read = ParseConfig(ConfigText(*config), "text");
+  ASSERT_THAT(read, Succeeds());
+  EXPECT_TRUE(read->rules.at(0).title.starts_with("...aaa")) << read->rules.at(0).title;
+  EXPECT_TRUE(read->rules.at(0).title.ends_with("/gr??\n/obit.toml:1"));
+}
+
+TEST(ConfigText, RulesHaveAnyText) {
+  const auto config = ParseConfig(
+      "[[rule]]\ntitle = \"a \\\"b\\\" \\u0001\\u00fc\"\nexe = '\\x*\"'\nuser = \"\\n\"\n[[rule]]\nname = "
+      "\"gr\xc3\xbc\"\n",
+      "a");
+  ASSERT_THAT(config, Succeeds());
+  EXPECT_EQ(config->rules[0].title, "a \"b\" \x01??");
+  EXPECT_EQ(config->rules[0].exe.at(0), "\\x*\"");
+  EXPECT_EQ(config->rules[1].name.at(0), "gr??") << "any two bytes";
+  const auto read = ParseConfig(RulesText(config->rules), "text");
+  ASSERT_THAT(read, Succeeds());
+  EXPECT_EQ(RulesText(read->rules), RulesText(config->rules));
+  EXPECT_EQ(read->rules[0].title, config->rules[0].title);
 }
 
 TEST(Rule, ItsNameIsNeverLong) {

@@ -65,6 +65,24 @@ class Rules(case.KernelCase):
         report.of(self.server.store, second)
         self.assertFalse((store.directory_of(self.server.store, record) / "report.json").exists())
 
+    def test_hooks_are_told_of_others_only(self):
+        hooks, told = self.server.directory / "hooks", self.server.directory / "told"
+        hooks.mkdir(0o755)
+        told.mkdir()
+        told.chmod(0o777)
+        hook = hooks / "10-tell"
+        hook.write_text(f'#!/bin/sh\necho "$1 $2" >> {told}/lines\n')
+        hook.chmod(0o755)
+        self.start(f'hooks.folder = "{hooks}"\n[[rule]]\nsignal = "SIGSEGV"\nhooks = false\n')
+        self.crash(programs.CRASHER, "segv")
+        segv = self.record()
+        report.of(self.server.store, segv)  # before the other one is analysed
+        self.crash(programs.CRASHER, "abort")
+        _, abort = store.records(self.server.store, 2)
+        lines = wait.until(lambda: (text := (told / "lines")).exists() and "report" in text.read_text() and text.read_text(),
+                           "a hook told of a report")  # fmt: skip
+        self.assertEqual(lines.splitlines(), [f"crash {abort['id']}", f"report {abort['id']}"])
+
     def test_a_reload_brings_others(self):
         self.start('[[rule]]\ntitle = "before"\ndetail = "event"\n')
         self.crash(programs.CRASHER, "segv")
