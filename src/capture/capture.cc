@@ -22,23 +22,11 @@
 #include "crash/record_json.h"
 #include "elf/core_head.h"
 #include "elf/core_notes.h"
-#include "kernel/coredump_exchange.h"
 #include "store/recover.h"
 #include "store/store.h"
 
 namespace obit {
 namespace {
-
-/// Answers the kernel's offer and waits for its verdict.
-Result<void> AskForCore(const Fd& connection, const CoredumpRequest& offer, Detail detail,
-                        std::int64_t deadline) {
-  CoredumpExchange exchange(connection, offer);
-  OBIT_TRY(exchange.Send(WishOf(detail)));
-  while (OBIT_TRY(exchange.Receive()) == CoredumpExchange::Step::kMore)
-    if (!WaitReadable(connection, deadline))
-      return Refuse(ETIMEDOUT, "the kernel did not react to the answer");
-  return exchange.Verdict();
-}
 
 /// What is left of a core after its head that makes it worth to be read directly, bytes. The kernel is then
 /// not done with it either: it cannot be so far ahead of its reader.
@@ -257,8 +245,8 @@ Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress
   CoreHead head = HeadFor(record.capture.detail);
   Result<void> captured;
   if (job.offer)
-    captured = AskForCore(job.connection, *job.offer, record.capture.detail,
-                          MonotonicNow() + job.deadlines.progress.count());
+    captured = AskFor(record.capture.detail, job.connection, *job.offer,
+                      MonotonicNow() + job.deadlines.progress.count());
   if (captured) captured = CaptureCore(job, head, record, progress, released);
   if (job.connection) {  // it failed before the release
     ReleaseConnection(job.connection);

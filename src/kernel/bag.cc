@@ -59,6 +59,9 @@ void Take(const BagItem& item, std::span<const std::byte> text, std::span<Fd> fd
       return;
     case BagItem::Kind::kMapped:
       return TakeMapped(item, text, fds, contents);
+    case BagItem::Kind::kTrace:
+      if (fds.size() == 1 && !contents.trace) contents.trace = std::move(fds[0]);
+      return;
     case BagItem::Kind::kNote:
       if (contents.note.empty()) contents.note = TextOf(text);
       return;
@@ -120,6 +123,11 @@ void BagSender::PutMapped(std::span<const MappedFile> files) {
     Put({.kind = BagItem::Kind::kMapped, .begin = part.front().begin}, fds, begins);
     files = files.subspan(part.size());
   }
+}
+
+void BagSender::PutTrace(const Fd& core) {
+  const int file = core.get();
+  Put({.kind = BagItem::Kind::kTrace}, std::span(&file, 1));
 }
 
 void BagSender::PutNote(std::string_view note) {

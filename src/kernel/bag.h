@@ -25,6 +25,7 @@ struct BagItem {
     kMemory,   ///< four descriptors: ProcessMemory
     kProgram,  ///< one: the program, for reading; `reachable`. None: text: why it is not there
     kMapped,   ///< MappedFiles; `begin` of the first one, text: of each other one, 8 bytes
+    kTrace,    ///< one: a core in memory, for the trace alone
     kNote,     ///< none; text: why there is no memory (CaptureJob::stream_reason)
     kEnd,      ///< none: that was all. A bag whose sender died ends without it
   };
@@ -54,6 +55,7 @@ class BagSender {
   void PutMemory(const ProcessMemory& memory);
   void PutProgram(const Executable& program);
   void PutMapped(std::span<const MappedFile> files);
+  void PutTrace(const Fd& core);
   /// Why there is no memory.
   void PutNote(std::string_view note);
   /// The end mark; nothing can follow.
@@ -67,6 +69,7 @@ struct BagContents {
   std::optional<ProcessMemory> memory;
   Executable program;  ///< `file` is empty if there is none, and `missing` if nothing was said of it
   std::vector<MappedFile> mapped;
+  Fd trace;
   std::string note;
   bool whole = false;  ///< the end mark was there
 };

@@ -73,6 +73,15 @@ TEST_F(BagTest, GivesBackWhatWasPutIn) {
   EXPECT_TRUE(::fcntl(contents.mapped[1].file.get(), F_GETFD) & FD_CLOEXEC);
 }
 
+TEST_F(BagTest, HoldsOneTrace) {
+  sender_->PutTrace(File("/bin/sh"));
+  sender_->PutTrace(File("/bin/true"));  // the first one counts
+  sender_->End();
+  const BagContents contents = Empty();
+  EXPECT_TRUE(contents.whole);
+  EXPECT_TRUE(IsFile(contents.trace, "/bin/sh"));
+}
+
 TEST_F(BagTest, SaysWhyThereIsNoProgram) {
   sender_->PutProgram({});  // not wanted
   sender_->PutProgram({.missing = std::string(1000, 'x')});
