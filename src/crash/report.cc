@@ -56,4 +56,10 @@ std::optional<FrameOrigin> OriginNamed(std::string_view name) {
   return Find<FrameOrigin>(kOriginNames, name);
 }
 
+void ForgetMemory(Report& report) {
+  report.registers.clear();
+  report.memory.clear();
+  report.environment.clear();
+}
+
 }  // namespace obit

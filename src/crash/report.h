@@ -178,4 +178,8 @@ struct Report {
   bool operator==(const Report&) const = default;
 };
 
+/// Leaves out what the process had in memory and in registers, and its environment: what is left tells which
+/// of its code ran, and where that lay.
+void ForgetMemory(Report& report);
+
 }  // namespace obit

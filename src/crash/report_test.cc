@@ -38,5 +38,17 @@ TEST(Report, EveryOriginHasANameOfItsOwn) {
   EXPECT_EQ(OriginNamed("luck"), std::nullopt);
 }
 
+TEST(Report, OfATraceHasNothingThatWasInMemory) {
+  Report report;
+  report.stacks = {{.tids = {1}, .frames = {{.pc = 1, .function = "f"}}}};
+  report.cause.sentence = "null pointer read";
+  Report all = report;
+  all.registers = {{"rax", 42, ""}};
+  all.memory = {{"sp", 7, "secret"}};
+  all.environment = {"TOKEN=secret"};
+  ForgetMemory(all);
+  EXPECT_EQ(all, report);
+}
+
 }  // namespace
 }  // namespace obit

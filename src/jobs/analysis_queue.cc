@@ -4,11 +4,14 @@
 #include <functional>
 #include <optional>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/file_time.h"
 #include "base/log.h"
 #include "jobs/niceness.h"
+#include "kernel/bag.h"
 #include "process/helper.h"
 
 namespace obit {
@@ -24,6 +27,14 @@ std::optional<std::int64_t> UnanalysedSince(const Store& store, const CrashLocat
   const auto core = store.OpenFile(crash, kCoreFile);
   if (!core || ::fstat(core->get(), &status) < 0) return std::nullopt;
   return NanosecondsOf(status.st_mtim);
+}
+
+/// Who put it there reads cores: a file that is not in memory could make this process wait. Its seals are
+/// asked for without its file system, and nothing else has any.
+bool IsTrace(const Fd& file) {
+  struct stat status{};
+  return file && ::fcntl(file.get(), F_GET_SEALS) >= 0 && ::fstat(file.get(), &status) == 0 &&
+         status.st_size > 0 && status.st_size <= AnalysisQueue::kTraceBytesMax;
 }
 
 }  // namespace
@@ -62,7 +73,10 @@ bool AnalysisQueue::Wants(const CrashHandling& handling) const {
 
 void AnalysisQueue::DropUnwanted() {
   const auto wanted = [this](const auto& job) { return Wants(job.handling); };
-  for (const Waiting& dropped : waiting_.KeepOnly(wanted)) Dequeued(dropped);
+  for (const Waiting& dropped : waiting_.KeepOnly(wanted)) {
+    Dequeued(dropped);
+    if (dropped.trace) --traces_;
+  }
   (void)old_.KeepOnly(wanted);
   (void)to_fetch_.KeepOnly(wanted);
 }
@@ -81,7 +95,21 @@ void AnalysisQueue::Add(CrashLocation crash, CrashOwner owner, JobUser user, Fd 
   StartWaiting();
 }
 
+std::size_t AnalysisQueue::RoomForTraces() const { return enabled() ? kTracesMax - traces_ : 0; }
+
+void AnalysisQueue::AddTrace(CrashLocation crash, CrashOwner owner, JobUser user, Fd mapped, Fd trace,
+                             const CrashHandling& handling) {
+  if (RoomForTraces() == 0 || !Wants(handling)) return;
+  auto bag = EmptyBag(std::move(trace), MonotonicNow());
+  if (!bag || !IsTrace(bag->trace)) return;
+  const auto has = holding_of_.find(user);
+  if (!WantsMappedFiles() || (has != holding_of_.end() && has->second >= kHoldingMax / 2)) mapped.Reset();
+  Enqueue({std::move(crash), owner, user, handling, std::move(mapped), false, std::move(bag->trace)});
+  StartWaiting();
+}
+
 void AnalysisQueue::Enqueue(Waiting waiting) {
+  if (waiting.trace) ++traces_;
   if (waiting.mapped) {
     ++holding_;
     ++holding_of_[waiting.user];
@@ -90,6 +118,7 @@ void AnalysisQueue::Enqueue(Waiting waiting) {
   const auto dropped = waiting_.Add(user, std::move(waiting));
   if (!dropped) return;
   Dequeued(*dropped);
+  if (dropped->trace) --traces_;
   if (dropped->fetched) return;  // it has a report
   ++dropped_;
   if (!std::exchange(full_, true))
@@ -138,6 +167,7 @@ void AnalysisQueue::Stop() {
   waiting_.clear();
   old_.clear();
   running_.clear();
+  traces_ = 0;
   to_fetch_.clear();
   fetcher_.reset();
 }
@@ -166,11 +196,25 @@ void AnalysisQueue::StartWaiting() {
   }
 }
 
+Result<AnalyzerFiles> AnalysisQueue::FilesOf(Waiting& waiting) const {
+  if (!waiting.trace) return OpenForAnalysis(store_, waiting.crash);
+  AnalyzerFiles files;
+  files.id = waiting.crash.id;
+  files.record = OBIT_TRY(store_.OpenFile(waiting.crash, kRecordFile));
+  files.core = std::move(waiting.trace);
+  return files;
+}
+
 void AnalysisQueue::Start(Waiting waiting) {
-  auto files = OpenForAnalysis(store_, waiting.crash);
-  if (!files && files.error().code == ENOENT) return;  // it was removed
-  const auto running = running_.insert(running_.end(), {waiting.crash, waiting.owner, waiting.user,
-                                                        waiting.handling, nullptr, waiting.fetched});
+  const bool is_trace = static_cast<bool>(waiting.trace);
+  auto files = FilesOf(waiting);
+  if (!files && files.error().code == ENOENT) {  // it was removed
+    traces_ -= is_trace ? 1 : 0;
+    return;
+  }
+  const auto running =
+      running_.insert(running_.end(), {waiting.crash, waiting.owner, waiting.user, waiting.handling, nullptr,
+                                       waiting.fetched, is_trace});
   const auto started = [&]() -> Result<void> {
     if (!files) return std::unexpected(files.error());
     if (undead_.count() < UndeadChildren::kFew) files->mapped = std::move(waiting.mapped);
@@ -180,23 +224,29 @@ void AnalysisQueue::Start(Waiting waiting) {
          .timeout = config_.analysis_timeout,
          .niceness = kJobNiceness,
          .debuginfod_cache = config_.debuginfod_urls.empty() ? "" : config_.debuginfod_cache,
-         .environment = waiting.handling.environment.value_or(config_.environment),
+          .environment = is_trace ? EnvironmentKept::kNone
+                                  : waiting.handling.environment.value_or(config_.environment),
          .undead = &undead_},
-        *files, [this, running](const Report& report) { OnDone(running, report); }));
+        *files, [this, running](Report report) { OnDone(running, std::move(report)); }));
     return {};
   }();
   if (started) return;
   running_.erase(running);
+  traces_ -= is_trace ? 1 : 0;
   Log(Severity::kError, "{} is not analysed: {}", waiting.crash.id, started.error().what);
 }
 
-void AnalysisQueue::OnDone(std::list<Running>::iterator running, const Report& report) {
+void AnalysisQueue::OnDone(std::list<Running>::iterator running, Report report) {
   const Running analysed = std::move(*running);
   running_.erase(running);
+  if (analysed.is_trace) {
+    --traces_;
+    ForgetMemory(report);
+  }
   const auto written = store_.WriteReport(analysed.crash, report, analysed.owner);
   if (written) {
     stored_(analysed.crash, analysed.owner, analysed.user, analysed.handling, report);
-    if (!analysed.fetched) Fetch(analysed, report);
+    if (!analysed.fetched && !analysed.is_trace) Fetch(analysed, report);
   } else if (written.error().code != ENOENT) {
     Log(Severity::kError, "no report: {}", written.error().what);
   }

@@ -39,6 +39,11 @@ class AnalysisQueue {
   /// obit analyze.
   static constexpr std::size_t kOldMax = 256;
 
+  /// Cores in memory, for the trace alone, that wait for their analyses or have them, at most; and bytes of
+  /// each. Beyond it a crash has no trace.
+  static constexpr std::size_t kTracesMax = 16;
+  static constexpr std::int64_t kTraceBytesMax = (4 << 20) + (64 << 10);
+
   /// A report was stored. `owner` is the user that the crash belongs to, `user` whose process it was.
   using Stored = std::function<void(const CrashLocation&, CrashOwner owner, JobUser user,
                                     const CrashHandling& handling, const Report&)>;
@@ -58,6 +63,13 @@ class AnalysisQueue {
   /// `handling` is of the record, too.
   void Add(CrashLocation crash, CrashOwner owner, JobUser user, Fd mapped,
            const CrashHandling& handling = {});
+  /// The same of a crash without a core that has one for the trace alone, in a bag (BagItem::kTrace) that may
+  /// have none. It is gone after its analysis, whatever comes of that; the report has nothing of what was in
+  /// memory (ForgetMemory). What it has no debug information for is not fetched.
+  void AddTrace(CrashLocation crash, CrashOwner owner, JobUser user, Fd mapped, Fd trace,
+                const CrashHandling& handling = {});
+  /// For so many there is room, those included that are not added yet.
+  [[nodiscard]] std::size_t RoomForTraces() const;
   /// Queues the newest crashes of the last days that have a core and no report, behind all others.
   void AddUnanalysed();
   /// True: begins no more analyses until false.
@@ -75,6 +87,7 @@ class AnalysisQueue {
     CrashHandling handling;
     Fd mapped;
     bool fetched = false;  ///< its debug information was asked for already
+    Fd trace{};            ///< its core, which nobody else has
   };
   /// What servers are asked for, once the first report is there.
   struct ToFetch {
@@ -91,6 +104,7 @@ class AnalysisQueue {
     CrashHandling handling;
     std::unique_ptr<AnalyzerProcess> process;
     bool fetched = false;
+    bool is_trace = false;
   };
 
   /// Crashes that no rule says anything of may be analysed, or some others.
@@ -101,8 +115,9 @@ class AnalysisQueue {
   void Dequeued(const Waiting& waiting);
   void StartWaiting();
   [[nodiscard]] bool TooManyAreUndead();
+  [[nodiscard]] Result<AnalyzerFiles> FilesOf(Waiting& waiting) const;
   void Start(Waiting waiting);
-  void OnDone(std::list<Running>::iterator running, const Report& report);
+  void OnDone(std::list<Running>::iterator running, Report report);
   void Fetch(const Running& analysed, const Report& report);
   void StartFetching();
   void OnFetched(const ToFetch& fetched, bool any);
@@ -120,6 +135,7 @@ class AnalysisQueue {
   std::unique_ptr<ChildProcess> fetcher_;  // one at a time, beside the analyses: a server can be slow
   std::size_t holding_ = 0;                // of waiting_ with bags
   std::map<JobUser, std::size_t> holding_of_;
+  std::size_t traces_ = 0;  // of waiting_ and running_
   bool held_ = false, full_ = false, stopped_ = false, said_undead_ = false;
   std::uint64_t dropped_ = 0;
 };

@@ -3,10 +3,14 @@
 #include <chrono>
 #include <set>
 
+#include <sys/mman.h>
+
 #include "base/test_support.h"
 #include "base/text.h"
+#include "base/unix_socket.h"
 #include "crash/record_json.h"
 #include "jobs/fake_analyzer.h"
+#include "kernel/bag.h"
 #include "process/test_support.h"
 
 namespace obit {
@@ -293,6 +297,83 @@ TEST_F(AnalysisQueueTest, ARuleSaysHowMuchOfTheEnvironmentIsKept) {
   };
   RunThrough({{[&] { return !stored_.empty(); }, then}, {[&] { return stored_.size() > 1; }}});
   EXPECT_THAT(ReadFile(folder_ / "analyzer.arguments", 4096)->text, ::testing::HasSubstr("all"));
+}
+
+// Traces.
+
+/// A bag with this in it.
+Fd BagWith(const Fd& file) {
+  SocketPair bag = *MakeSocketPair(SOCK_SEQPACKET);
+  BagSender sender(std::move(bag.second));
+  sender.PutTrace(file);
+  sender.End();
+  return std::move(bag.first);
+}
+Fd TraceBag(std::string_view core = "core") {
+  const Fd file(::memfd_create("trace", MFD_CLOEXEC));
+  EXPECT_THAT(WriteAll(file, core), Succeeds());
+  return BagWith(file);
+}
+
+constexpr const char* kReportWithMemory =
+    R"sh(printf '{"schema": 1, "id": "%s", "cause": {"kind": "unknown"}, "failure": "%s", "environment": ["TOKEN=1"],
+    "registers": [{"name": "rax", "value": "0x1"}]}' $id "$(cat $core)" > $report)sh";
+
+TEST_F(AnalysisQueueTest, ATraceIsAnalysedAndItsCoreIsNowhere) {
+  const CrashLocation crash = Crash(1, 0, /*has_core=*/false);
+  AnalysisQueue& queue = Make(kReportWithMemory);
+  queue.AddTrace(crash, {}, {}, {}, TraceBag());
+  EXPECT_EQ(queue.RoomForTraces(), AnalysisQueue::kTracesMax - 1);
+  RunUntilStored(1);
+  EXPECT_EQ(queue.RoomForTraces(), AnalysisQueue::kTracesMax);
+  const auto report = store_.LoadReport(crash);
+  ASSERT_THAT(report, Succeeds());
+  EXPECT_EQ(report->failure, "core") << "as the analyzer read it";
+  EXPECT_TRUE(report->registers.empty());
+  EXPECT_TRUE(report->environment.empty());
+  EXPECT_THAT(ReadFile(folder_ / "analyzer.arguments", 4096)->text,
+              ::testing::HasSubstr("--environment=none"));
+  EXPECT_THAT(store_.OpenFile(crash, kCoreFile), FailsWith(ENOENT));
+}
+
+TEST_F(AnalysisQueueTest, ATraceThatCannotBeAnalysedIsGoneToo) {
+  const CrashLocation crash = Crash(1, 0, /*has_core=*/false);
+  AnalysisQueue& queue = Make("exit 1");
+  queue.AddTrace(crash, {}, {}, {}, TraceBag());
+  RunUntilStored(1);
+  EXPECT_EQ(queue.RoomForTraces(), AnalysisQueue::kTracesMax);
+  EXPECT_EQ(store_.LoadReport(crash)->failure, "the analyzer ended with status 1");
+}
+
+TEST_F(AnalysisQueueTest, HasSoManyTracesAndNoMore) {
+  AnalysisQueue& queue = Make(kWriteReport);
+  queue.Hold(true);
+  for (int i = 0; i < 20; ++i) queue.AddTrace(Crash(i, 0, /*has_core=*/false), {}, {}, {}, TraceBag());
+  EXPECT_EQ(queue.RoomForTraces(), 0U);
+  ASSERT_THAT(store_.Remove({"1970-01-01", fmt::format("{:016x}", 3)}), Succeeds());
+  queue.Hold(false);
+  RunUntilStored(AnalysisQueue::kTracesMax - 1);
+  EXPECT_EQ(queue.RoomForTraces(), AnalysisQueue::kTracesMax) << "of one that was removed, too";
+  queue.Hold(true);
+  queue.AddTrace(Crash(30, 0, false), {}, {}, {}, TraceBag());
+  Config config;
+  config.analyze = false;
+  queue.Reconfigure(config);
+  EXPECT_EQ(queue.RoomForTraces(), 0U);
+  queue.Reconfigure({});
+  EXPECT_EQ(queue.RoomForTraces(), AnalysisQueue::kTracesMax);
+}
+
+TEST_F(AnalysisQueueTest, WhatIsNoTraceIsNotAnalysed) {
+  AnalysisQueue& queue = Make(kWriteReport);
+  queue.Hold(true);
+  const CrashLocation crash = Crash(1, 0, /*has_core=*/false);
+  queue.AddTrace(crash, {}, {}, {}, TraceBag(""));
+  queue.AddTrace(crash, {}, {}, {}, TraceBag(std::string(AnalysisQueue::kTraceBytesMax + 1, 'x')));
+  queue.AddTrace(crash, {}, {}, {}, BagWith(*Open("/dev/null", O_RDONLY)));
+  queue.AddTrace(crash, {}, {}, {}, std::move(MakeSocketPair(SOCK_SEQPACKET)->first));
+  queue.AddTrace(crash, {}, {}, {}, Fd());
+  EXPECT_EQ(queue.RoomForTraces(), AnalysisQueue::kTracesMax);
 }
 
 }  // namespace
