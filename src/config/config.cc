@@ -92,6 +92,7 @@ constexpr Setting kSettings[] = {
        return {};
      },
      [](const Config& config) { return Print(std::string(config.respect_core_limit ? kRespect : kIgnore)); }},
+    Kept<&Config::traces, Boolean>("capture", "traces"),
     Kept<&Config::loop_cores, Whole<0, 1'000'000>>("crash_loop", "cores"),
     Kept<&Config::loop_bytes, Bytes>("crash_loop", "bytes"),
     Kept<&Config::loop_events, Whole<0, 1'000'000>>("crash_loop", "events"),

@@ -38,6 +38,9 @@ struct Config {
   /// A process whose core is larger than its RLIMIT_CORE keeps no more of it than the limit says; a limit
   /// below a page counts as 0. Else every limit but 0 counts as none.
   bool respect_core_limit = true;
+  /// A crash that is kept without a core has a trace all the same, where nobody has to wait for that: of a
+  /// core that is in memory until it was analysed, and nowhere else.
+  bool traces = true;
   /// What is kept of one crash site within loop_window: so many cores, of so many bytes in all but for the
   /// first, which has any size; then so many crashes without a core. More are only counted. 0 cores: all are
   /// kept.

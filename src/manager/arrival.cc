@@ -61,6 +61,11 @@ void Manager::Core::DecideAndAnswer(OpenCrash& crash) {
   }
   if (crash.decision.detail == Detail::kFull || crash.decision.detail == Detail::kMinimal)
     return captures_.Enqueue(crash);
+  if (crash.decision.detail == Detail::kEvent && captures_.StartTrace(crash)) return;
+  AnswerWithoutCore(crash);
+}
+
+void Manager::Core::AnswerWithoutCore(OpenCrash& crash) {
   if (!crash.has_offer) return EndAsDecided(crash);  // "@" and the pipe know no answer: closing ends the dump
   state_.Do(command::Answer{crash.key, crash.decision.detail});
   // A rejected dump ends as if the server had gone: the kernel waits for nothing more (vfs_coredump() of

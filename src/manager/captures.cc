@@ -15,6 +15,9 @@ constexpr unsigned kHandoversMax = 3;
 /// Until the next handover, where something is short.
 constexpr std::int64_t kShortagePause = 100'000'000;  // ns
 
+/// So much of a core is enough for its stacks, bytes. It is in memory until it was analysed.
+constexpr std::uint64_t kTraceCoreMax = 4 << 20;
+
 /// Why there was a recovery, and why nothing came of it.
 std::string AllThatFailed(const OpenCrash& crash, const std::string& last) {
   if (crash.left_why.empty()) return last;
@@ -77,9 +80,7 @@ bool Captures::StartCapture() {
   const auto next = queue_.Next([this](User user) { return UsedBy(user); });
   if (!next) return false;
   OpenCrash& crash = *state_.Find(*next);
-  Sitter* worker = seats_.Idle(Role::kWorker, [&](const Seat& seat) {
-    return !crash.of_pipe() || !vacant_pumps_.contains(seat.index);
-  });
+  Sitter* worker = IdleFor(crash);
   if (worker == nullptr) return false;
   Begin(*worker, Task::kCapture, crash);
   const Config& config = state_.setup.config;
@@ -89,6 +90,24 @@ bool Captures::StartCapture() {
                                   .core_max = crash.decision.core_max,
                                   .direct = config.direct,
                                   .verify = config.verify});
+  return true;
+}
+
+Sitter* Captures::IdleFor(const OpenCrash& crash) {
+  return seats_.Idle(Role::kWorker, [&](const Seat& seat) {
+    return !crash.of_pipe() || !vacant_pumps_.contains(seat.index);
+  });
+}
+
+bool Captures::StartTrace(OpenCrash& crash) {
+  if (queue_.size() > 0 || state_.now < short_until_ || RecoveryIsDue()) return false;
+  if (!traces_.HasRoomFor(crash) || !UsedBy(crash.user())) return false;
+  Sitter* worker = IdleFor(crash);
+  if (worker == nullptr) return false;
+  traces_.Begun(crash);
+  Begin(*worker, Task::kTrace, crash);
+  state_.Do(command::StartCapture{
+      .crash = crash.key, .seat = worker->seat, .detail = Detail::kEvent, .core_max = kTraceCoreMax});
   return true;
 }
 
@@ -159,9 +178,9 @@ void Captures::Begin(Sitter& worker, Task task, OpenCrash& crash) {
 // Ends.
 
 /// The crash has its old place in the queue: keys are in the order of arrival.
-void Captures::On(const event::HandoverFailed& failed) {
+OpenCrash* Captures::On(const event::HandoverFailed& failed) {
   OpenCrash* crash = CrashOf(failed.seat, failed.crash);
-  if (crash == nullptr) return;
+  if (crash == nullptr) return nullptr;
   Sitter& worker = *seats_.Find(failed.seat);
   const Task task = worker.task;
   seats_.NotBegun(worker);
@@ -178,18 +197,30 @@ void Captures::On(const event::HandoverFailed& failed) {
     case Cause::kShortage:
       short_until_ = state_.now + kShortagePause;
       break;
+    case Cause::kNoTrace:
+      break;
+  }
+  if (task == Task::kTrace) {
+    traces_.Over(*crash);
+    return crash;
   }
   const bool is_for_next_start = state_.stop_over || (crash->abandoned && state_.stopping);
   const bool again = !is_for_next_start && HasTries(*crash, failed.cause);
   if (task == Task::kRecovery || !crash->held) {
-    if (is_for_next_start) return endings_.Leave(*crash);
-    if (!again) return endings_.KeepWithoutCore(*crash, AllThatFailed(*crash, failed.why));
-    return EnqueueRecovery(*crash, crash->left_why.empty() ? failed.why : crash->left_why);
+    if (is_for_next_start)
+      endings_.Leave(*crash);
+    else if (again)
+      EnqueueRecovery(*crash, crash->left_why.empty() ? failed.why : crash->left_why);
+    else
+      endings_.KeepWithoutCore(*crash, AllThatFailed(*crash, failed.why));
+  } else if (!again) {
+    endings_.Fail(*crash, "no worker could be given it: " + failed.why);
+  } else {
+    crash->stage = Stage::kQueued;
+    queue_.Add(crash->user(), crash->key);
+    state_.Touch(*crash);
   }
-  if (!again) return endings_.Fail(*crash, "no worker could be given it: " + failed.why);
-  crash->stage = Stage::kQueued;
-  queue_.Add(crash->user(), crash->key);
-  state_.Touch(*crash);
+  return nullptr;
 }
 
 /// As long as something is short, or seats are vacant before anybody said so, no worker is to blame: the
@@ -219,9 +250,11 @@ void Captures::On(const event::CaptureEnded& ended) {
   if (crash == nullptr) return;
   last_progress_ = state_.now;
   Sitter& worker = *seats_.Find(ended.seat);
+  const bool is_trace = worker.task == Task::kTrace;
   seats_.Done(worker);
   if (worker.state == Sitter::State::kPreparing)
     seats_.waits.Set(worker.seat, state_.now + state_.limits().look.count());
+  if (is_trace) return endings_.KeepEvent(*crash);
   if (ended.stored) return endings_.Commit(*crash, ended.core_bytes);
   endings_.KeepWithoutCore(*crash, AllThatFailed(*crash, ended.error));
 }
@@ -235,6 +268,7 @@ void Captures::Lost(const Sitter& worker, const std::string& why) {
 /// A core that twice took its worker along is not touched a third time.
 void Captures::GoOnWithout(OpenCrash& crash, Task task, const std::string& why) {
   endings_.Release(crash);
+  if (task == Task::kTrace) return endings_.KeepEvent(crash);
   if (state_.stop_over) return endings_.Leave(crash);
   if (task == Task::kRecovery) return endings_.KeepWithoutCore(crash, AllThatFailed(crash, why));
   crash.handovers = 0;  // those of the capture
@@ -353,14 +387,14 @@ void Captures::LookAtReleased(Sitter& worker) {
     state_.Say(Severity::kWarning, "worker {} does not get ready: sending SIGKILL", worker.seat.index);
     return seats_.Kill(worker, "it does not get ready");
   }
-  if (worker.task == Task::kCapture && !worker.has_read && idle >= limits.die.count())
+  if (worker.task != Task::kRecovery && !worker.has_read && idle >= limits.die.count())
     return seats_.Kill(worker, worker.held_up);
   if (idle >= limits.stored.count() && !worker.left_behind)
     seats_.LeaveBehind(worker, fmt::format("it made no progress for {} s", Seconds(limits.stored)));
   const auto most = limits.stored + limits.given_up;
   if (idle >= most.count())
     seats_.Kill(worker, fmt::format("the capture made no progress for {} s", Seconds(most)));
-  else if (worker.task == Task::kCapture && state_.now - worker.started >= (limits.capture + most).count())
+  else if (worker.task != Task::kRecovery && state_.now - worker.started >= (limits.capture + most).count())
     seats_.Kill(worker, fmt::format("the capture took longer than {} s", Seconds(limits.capture + most)));
   else if (state_.now - worker.started >= (limits.capture + most).count() && !worker.left_behind)
     seats_.LeaveBehind(worker, fmt::format("it took longer than {} s", Seconds(limits.capture + most)));

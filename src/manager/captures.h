@@ -11,6 +11,7 @@
 #include "manager/fair_queue.h"
 #include "manager/seats.h"
 #include "manager/state.h"
+#include "manager/traces.h"
 
 namespace obit {
 
@@ -19,14 +20,17 @@ namespace obit {
 /// released all the same, the seat goes to another, and who is left behind may finish.
 class Captures {
  public:
-  Captures(ManagerState& state, Seats& seats, Endings& endings, Manager::Progress progress)
-      : state_(state), seats_(seats), endings_(endings), progress_(std::move(progress)) {}
+  Captures(ManagerState& state, Seats& seats, Traces& traces, Endings& endings, Manager::Progress progress)
+      : state_(state), seats_(seats), traces_(traces), endings_(endings), progress_(std::move(progress)) {}
 
   void Enqueue(OpenCrash& crash);
+  /// Gives it to a worker for the trace alone, if nobody waits for one. False: there is to be none.
+  [[nodiscard]] bool StartTrace(OpenCrash& crash);
   void EnqueueRecovery(OpenCrash& crash, std::string why);
   /// The crash does not wait here any more.
   void Remove(OpenCrash& crash);
-  void On(const event::HandoverFailed& failed);
+  /// The crash that there will be no trace of, if it was for that.
+  [[nodiscard]] OpenCrash* On(const event::HandoverFailed& failed);
   void On(const event::CaptureReleased& released);
   void On(const event::CaptureEnded& ended);
   void PumpReady(const Seat& pump) { vacant_pumps_.erase(pump.index); }
@@ -57,6 +61,7 @@ class Captures {
 
  private:
   [[nodiscard]] bool StartCapture();
+  [[nodiscard]] Sitter* IdleFor(const OpenCrash& crash);
   using Left = std::set<std::pair<std::int64_t, CrashKey>>;
   [[nodiscard]] bool StartRecovery();
   [[nodiscard]] bool StartRecoveryThatIsDue();
@@ -79,6 +84,7 @@ class Captures {
 
   ManagerState& state_;
   Seats& seats_;
+  Traces& traces_;
   Endings& endings_;
   Manager::Progress progress_;
   FairQueue queue_;

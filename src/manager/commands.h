@@ -25,6 +25,7 @@ struct AskFacts {
   bool only_safe = false;      ///< nothing that can wait for a file system or a lock of the process
   bool for_core = true;        ///< there may be a core of it, unless it wants none (RLIMIT_CORE 0),
   bool even_unwanted = false;  ///< or even then
+  bool for_trace = false;      ///< if there is none, there may be one for the trace alone
 };
 struct AskActivity {
   CrashKey crash = 0;
@@ -52,7 +53,7 @@ struct KillProcess {
 struct StartCapture {
   CrashKey crash = 0;
   Seat seat;
-  Detail detail = Detail::kFull;
+  Detail detail = Detail::kFull;        ///< kEvent: for the trace alone, and nothing of it is stored
   std::uint64_t core_max = UINT64_MAX;  ///< Decision::core_max
   bool direct = true;                   ///< memory from /proc, as far as the inspector got it
   bool verify = false;

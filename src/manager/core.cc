@@ -20,12 +20,13 @@ Manager::Core::Core(Setup setup, Progress progress)
              .sites = CrashSites(state_.setup.site_key),
              .budgets = Budgets(state_.setup.site_key)},
       seats_(state_),
-      inspectors_(state_, seats_),
+      traces_(state_, seats_),
+      inspectors_(state_, seats_, traces_),
       door_(state_, seats_),
       inspection_(state_, inspectors_, door_),
       released_(state_, inspectors_),
       endings_(state_, released_),
-      captures_(state_, seats_, endings_, std::move(progress)) {
+      captures_(state_, seats_, traces_, endings_, std::move(progress)) {
   state_.Configure(std::move(state_.setup.config));
   state_.sites.Restore(std::exchange(state_.setup.sites, {}));
 }
@@ -191,7 +192,18 @@ void Manager::Core::On(const event::OrderDone& done) {
   OpenCrash* crash = state_.Find(done.crash);
   if (crash == nullptr) return;
   crash->order_open = false;
+  traces_.Over(*crash);
   state_.Touch(*crash);
+}
+
+/// An event goes on without its trace.
+void Manager::Core::On(const event::HandoverFailed& failed) {
+  OpenCrash* event = captures_.On(failed);
+  if (event == nullptr) return;
+  if (event->held && !state_.stop_over)
+    AnswerWithoutCore(*event);
+  else
+    endings_.KeepEvent(*event);
 }
 
 void Manager::Core::On(const event::Abandoned& abandoned) {

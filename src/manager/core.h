@@ -14,6 +14,7 @@
 #include "manager/release_watch.h"
 #include "manager/seats.h"
 #include "manager/state.h"
+#include "manager/traces.h"
 
 namespace obit {
 
@@ -39,6 +40,7 @@ class Manager::Core {
   void On(const event::ConnectionLost& lost);
   void DecideAndAnswer(OpenCrash& crash);
   void TakeBudget(OpenCrash& crash);
+  void AnswerWithoutCore(OpenCrash& crash);
   void EndAsDecided(OpenCrash& crash);
   void Fail(OpenCrash& crash, std::string reason);
 
@@ -48,7 +50,7 @@ class Manager::Core {
   void On(const event::ActivityFound& found) { released_.On(found); }
   void On(const event::DoorSeen& seen) { door_.On(seen); }
   void On(const event::DoorLeft& left) { door_.On(left); }
-  void On(const event::HandoverFailed& failed) { captures_.On(failed); }
+  void On(const event::HandoverFailed& failed);
   void On(const event::CaptureReleased& released) { captures_.On(released); }
   void On(const event::CaptureEnded& ended) { captures_.On(ended); }
   void On(const event::SeatReady& ready);
@@ -57,6 +59,7 @@ class Manager::Core {
   void On(const event::OrderDone& done);
   void On(const event::Abandoned& abandoned);
   void On(const event::KeptIsGone& gone);
+  void On(const event::TracesWanted& wanted) { traces_.On(wanted); }
   void On(const event::Configured& configured);
   void On(const event::Stopping& stopping);
   void On(const event::Tick&) {}
@@ -77,6 +80,7 @@ class Manager::Core {
   ManagerState state_;
   PatientClock clock_;
   Seats seats_;
+  Traces traces_;
   Inspectors inspectors_;
   Door door_;
   Inspection inspection_;

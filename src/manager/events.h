@@ -120,6 +120,7 @@ struct HandoverFailed {
     kDead,      ///< it has died meanwhile: its SeatLost is on the way
     kPump,      ///< the worker is ready, but its pump is not there
     kShortage,  ///< of memory, or of descriptors under way: nobody could be given it now
+    kNoTrace,   ///< for a trace alone it lacks what a worker needs, who is ready
   };
   CrashKey crash = 0;
   Seat seat;
@@ -155,6 +156,11 @@ struct KeptIsGone {
   std::string id;
 };
 
+/// The clerk has room for so many cores that are for the trace alone, those included that the manager has.
+struct TracesWanted {
+  std::size_t room = 0;
+};
+
 /// In force from now on, for what is not decided yet. Config::slots is the number of workers' seats.
 struct Configured {
   Config config;
@@ -172,6 +178,6 @@ using Event =
                  event::ProcessExited, event::SiteFound, event::FactsFound, event::ActivityFound,
                  event::DoorSeen, event::DoorLeft, event::SeatReady, event::SeatLost, event::HandoverFailed,
                  event::CaptureReleased, event::CaptureEnded, event::OrderDone, event::Abandoned,
-                 event::KeptIsGone, event::Configured, event::Stopping, event::Tick>;
+                 event::KeptIsGone, event::TracesWanted, event::Configured, event::Stopping, event::Tick>;
 
 }  // namespace obit

@@ -102,6 +102,7 @@ void Inspection::Judge(OpenCrash& crash, const event::SiteFound& found) {
   const SiteState& site = judgement.state;
   door_.Sighted(judgement.at, found.glance);
   crash.ticket = judgement.ticket;
+  crash.site_has_core = judgement.verdict != CrashSites::Verdict::kCore && site.cores > 0;
   switch (judgement.verdict) {
     case CrashSites::Verdict::kCore:
       return;

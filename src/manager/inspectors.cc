@@ -48,6 +48,7 @@ void Inspectors::AskFacts(Sitter& inspector, const OpenCrash& crash, bool only_s
       .only_safe = only_safe,
       .for_core = crash.lowers.empty() && config.detail < Detail::kEvent,
       .even_unwanted = Decide(unwanted, config).detail < Detail::kEvent,
+      .for_trace = traces_.HasRoomFor(crash),
   });
 }
 

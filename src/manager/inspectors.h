@@ -6,6 +6,7 @@
 
 #include "manager/seats.h"
 #include "manager/state.h"
+#include "manager/traces.h"
 
 namespace obit {
 
@@ -13,7 +14,8 @@ namespace obit {
 /// were killed for a question about him and are not dead yet.
 class Inspectors {
  public:
-  Inspectors(ManagerState& state, Seats& seats) : state_(state), seats_(seats) {}
+  Inspectors(ManagerState& state, Seats& seats, const Traces& traces)
+      : state_(state), seats_(seats), traces_(traces) {}
 
   /// One that is free; null: none is.
   [[nodiscard]] Sitter* Free() { return seats_.Idle(Role::kInspector); }
@@ -52,6 +54,7 @@ class Inspectors {
 
   ManagerState& state_;
   Seats& seats_;
+  const Traces& traces_;
   std::vector<Strike> strikes_;
   std::int64_t last_answer_ = 0;
 };

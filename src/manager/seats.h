@@ -19,7 +19,7 @@ struct Sitter {
     kPreparing,  ///< a worker that is done, and not ready for the next
     kKilled,     ///< SIGKILL was sent
   };
-  enum class Task : std::uint8_t { kSite, kFacts, kActivity, kDoor, kCapture, kRecovery };
+  enum class Task : std::uint8_t { kSite, kFacts, kActivity, kDoor, kCapture, kTrace, kRecovery };
 
   Seat seat;
   State state = State::kIdle;

@@ -131,8 +131,10 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
       return event::SeatLost{seat, "died"};
     case What::kHandoverFails: {
       const bool wants_pump =
-          referee_->Find(key)->pipe && referee_->Find(seat)->task == SimulatedSitter::Task::kCapture;
+          referee_->Find(key)->pipe && referee_->Find(seat)->task != SimulatedSitter::Task::kRecovery;
       using Cause = event::HandoverFailed::Cause;
+      if (referee_->Find(seat)->task == SimulatedSitter::Task::kTrace && random_.Chance(30))
+        return event::HandoverFailed{key, seat, Cause::kNoTrace, "it has no memory"};
       const Cause cause = random_.Chance(30)                 ? Cause::kShortage
                           : wants_pump && random_.Chance(50) ? Cause::kPump
                           : random_.Chance(30)               ? Cause::kDead
@@ -155,11 +157,14 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
       return event::Abandoned{last_crash_, std::to_string(last_crash_), "obitd died"};
     case What::kKeptIsGone:
       return event::KeptIsGone{std::to_string(random_.Below(4) + 1)};
+    case What::kTracesWanted:
+      return event::TracesWanted{random_.Of<std::size_t>({0, 1, 2, 16, 16})};
     case What::kConfigured:
       setup_.config.no_core_limit = random_.Of({Detail::kFull, Detail::kEvent, Detail::kReject});
       setup_.config.loop_cores = static_cast<unsigned>(random_.Below(3));
       setup_.config.loop_events = static_cast<unsigned>(random_.Below(3));
       setup_.config.rules = SomeRules();
+      setup_.config.traces = random_.Chance(50);
       setup_.config.user_crashes = random_.Of({3U, 20U, 5000U});
       setup_.limits.held = random_.Of({2s, 6s});
       setup_.limits.queue = random_.Of({1s, 3s});

@@ -72,6 +72,8 @@ void Simulation::Prepare() {
   sometimes(15, What::kAbandoned);
   if (crowded_) sometimes(50, What::kAbandoned);
   sometimes(15, What::kKeptIsGone);
+  if (random_.Chance(70)) At(0, What::kTracesWanted);
+  sometimes(20, What::kTracesWanted);
   if (!fair_) {
     sometimes(10, What::kAbandoned);
     sometimes(10, What::kConfigured);

@@ -75,7 +75,7 @@ void Referee::On(const event::MarkRead& read) {
 
 void Referee::On(const event::ConnectionLost& lost) {
   SimulatedCrash* crash = Find(lost.crash);
-  if (crash != nullptr && crash->captures == 0) crash->lost = true;
+  if (crash != nullptr && crash->captures == 0 && !crash->worker) crash->lost = true;
 }
 
 void Referee::On(const event::ProcessExited& exited) {
@@ -193,7 +193,7 @@ void Referee::LoseWorker(SimulatedSitter& worker) {
   if (worker.crash == 0) return;
   SimulatedCrash& crash = crashes[worker.crash];
   crash.worker.reset();
-  crash.worker_lost = true;
+  crash.worker_lost = worker.task != Task::kTrace;
   crash.left_at = worker.killed ? worker.killed_at : now_;
   crash.handovers = 0;
   moved_ = std::max(moved_, worker.asked);
@@ -205,15 +205,19 @@ void Referee::On(const event::HandoverFailed& failed) {
   SimulatedSitter* worker = Find(failed.seat);
   SimulatedCrash* crash = Find(failed.crash);
   if (worker == nullptr || crash == nullptr || worker->crash != failed.crash) return;
-  --(worker->task == Task::kRecovery ? crash->recoveries : crash->captures);
   crash->worker.reset();
   crash->worker_lost = worker->task == Task::kRecovery;
   using Cause = event::HandoverFailed::Cause;
-  handover_failed_ = true;
-  joined_ = std::max(joined_, crash->tried_at);
-  if (worker->task == Task::kCapture) crash->left_at = now_;
-  ++crash->handovers;
-  if (failed.cause != Cause::kWorker) crash->was_short = true;
+  if (worker->task == Task::kTrace) {
+    crash->traced = crash->trace_open = false;
+  } else {
+    --(worker->task == Task::kRecovery ? crash->recoveries : crash->captures);
+    handover_failed_ = true;
+    joined_ = std::max(joined_, crash->tried_at);
+    if (worker->task == Task::kCapture) crash->left_at = now_;
+    ++crash->handovers;
+    if (failed.cause != Cause::kWorker) crash->was_short = true;
+  }
   if (failed.cause == Cause::kShortage) short_at_ = now_;  // nobody is given anything for a while
   Free(*worker);
   worker->hangs_up = failed.cause == Cause::kWorker || failed.cause == Cause::kDead;
@@ -242,17 +246,20 @@ void Referee::On(const event::CaptureEnded& ended) {
   SimulatedSitter* worker = Find(ended.seat);
   SimulatedCrash* crash = Find(ended.crash);
   if (worker == nullptr || crash == nullptr || worker->crash != ended.crash) return;
-  crash->worker_lost = MayBeGivenUp(*worker);
-  if (crash->worker_lost) crash->left_at = worker->killed ? worker->killed_at : now_;
-  crash->stored = ended.stored;
-  crash->core_bytes = ended.stored ? ended.core_bytes : 0;
+  const bool given_up = MayBeGivenUp(*worker);
+  if (worker->task != Task::kTrace) {
+    crash->worker_lost = given_up;
+    if (crash->worker_lost) crash->left_at = worker->killed ? worker->killed_at : now_;
+    crash->stored = ended.stored;
+    crash->core_bytes = ended.stored ? ended.core_bytes : 0;
+  }
   crash->worker.reset();
   Free(*worker);
-  (crash->worker_lost ? may_have_moved_ : moved_) = now_;
+  (given_up ? may_have_moved_ : moved_) = now_;
 }
 
 void Referee::On(const event::OrderDone& done) {
-  if (SimulatedCrash* crash = Find(done.crash)) crash->order_open = false;
+  if (SimulatedCrash* crash = Find(done.crash)) crash->order_open = crash->trace_open = false;
 }
 
 void Referee::Take(const Config& config) {

@@ -32,6 +32,8 @@ struct SimulatedCrash {
   std::int64_t arrived = 0;
   std::uint64_t core_limit = UINT64_MAX;
   bool request_read = false, has_offer = false, lost = false, repeat = false;
+  bool traced = false;      // a worker had it, for the trace alone
+  bool trace_open = false;  // and its order is not done
 
   bool held = true, exited = false, killed = false, seen_working = false;
   std::int64_t let_go = 0, quiet_since = 0, killed_at = 0;
@@ -59,7 +61,7 @@ struct SimulatedCrash {
 
 /// Who sits somewhere, or sat there and is not dead.
 struct SimulatedSitter {
-  enum class Task { kNone, kSite, kFacts, kActivity, kDoor, kCapture, kRecovery };
+  enum class Task { kNone, kSite, kFacts, kActivity, kDoor, kCapture, kTrace, kRecovery };
   Seat seat;
   bool idle = true, left_behind = false, killed = false;
   bool hangs_up = false;  // a task could not be given to it
@@ -131,6 +133,7 @@ class Referee {
   void On(const event::OrderDone& done);
   void On(const event::Abandoned& abandoned);
   void On(const event::KeptIsGone&) { kept_is_gone_ = true; }
+  void On(const event::TracesWanted& wanted) { traces_wanted_ = wanted.room; }
   void On(const event::Configured& configured);
   void On(const event::Stopping&) { stop_at_ = now_ + setup_.limits.stop.count(); }
   void On(const event::Tick&) {}
@@ -165,6 +168,7 @@ class Referee {
   void Ask(CrashKey crash, const Seat& seat, Task task, const char* command);
   SimulatedSitter* Start(CrashKey crash, const Seat& seat, Task task, const char* command);
   void End(SimulatedCrash& crash, bool by_order, const char* command);
+  void StartTrace(const command::StartCapture& start);
   void LoseQuestion(const SimulatedSitter& inspector);
   void LoseWorker(SimulatedSitter& worker);
   void Free(SimulatedSitter& sitter);
@@ -228,6 +232,7 @@ class Referee {
   };
   std::vector<Strike> strikes_;
   std::uint64_t counted_repeats_ = 0;
+  std::size_t traces_wanted_ = 0;
   std::array<std::uint64_t, kDoorPlaces> door_counted_{};
   std::uint64_t counted_at_door_ = 0;
   std::int64_t door_moved_ = 0, granted_ = 0;

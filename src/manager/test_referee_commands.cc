@@ -197,7 +197,7 @@ bool Referee::MayHaveMore(const User& user) const {
 /// For a worker, and for nothing else.
 bool Referee::SurelyWaits(const SimulatedCrash& crash) const {
   return crash.held && !crash.forgotten && !crash.ended && !crash.lost && !crash.repeat && crash.facts_over &&
-         crash.request_read && !crash.answered && crash.captures == 0;
+         crash.request_read && !crash.answered && crash.captures == 0 && !crash.traced;
 }
 
 bool Referee::WaitsForRecovery(const SimulatedCrash& crash) {
@@ -207,7 +207,8 @@ bool Referee::WaitsForRecovery(const SimulatedCrash& crash) {
 
 /// It may wait for what this worker has, of which its user would get more.
 bool Referee::IsHeldUp(const SimulatedCrash& crash, const SimulatedSitter& by) const {
-  if (!crash.held || crash.forgotten || crash.ended || crash.answered || crash.captures > 0) return false;
+  if (!crash.held || crash.forgotten || crash.ended || crash.answered || crash.captures > 0 || crash.traced)
+    return false;
   const std::size_t own = by.user == std::optional<User>(crash.user()) ? 1 : 0;
   const std::size_t has = WorkersOf(crash.user()) - own;
   return !GetsNoMore(crash.user()) && (has == 0 || has + Recoveries() + 1 < setup_.workers) &&
@@ -228,14 +229,44 @@ SimulatedSitter* Referee::Start(CrashKey key, const Seat& seat, Task task, const
   worker->task = task;
   worker->crash = key;
   worker->asked = worker->progressed = now_;
-  if (crash.tried_at == 0) crash.tried_at = now_;
+  if (crash.tried_at == 0 && task != Task::kTrace) crash.tried_at = now_;
   ++worker->jobs;
   crash.worker = seat;
   crash.worker_lost = false;
   return worker;
 }
 
+/// What is to have no core has one for the trace alone where that costs nobody anything.
+void Referee::StartTrace(const command::StartCapture& start) {
+  SimulatedCrash& crash = Open(start.crash, "StartCapture");
+  ExpectInspected(crash, true);
+  Expect(crash.held && !crash.answered && crash.captures == 0 && !crash.traced, "it is decided", crash.key);
+  Expect(Decided(crash, Detail::kEvent), "an event alone has a trace", crash.key);
+  Expect(std::ranges::any_of(configs_, &Config::traces), "traces are wanted", crash.key);
+  Expect(std::ranges::count_if(crashes, [](const auto& one) { return one.second.trace_open; }) <
+             static_cast<std::ptrdiff_t>(traces_wanted_),
+         "the clerk has room for a trace", crash.key);
+  Expect(stop_at_ == INT64_MAX, "obitd stops", crash.key);
+  Expect(queued_ == 0 && std::ranges::none_of(crashes,
+                                              [&](const auto& other) {
+                                                return other.first != crash.key &&
+                                                       SurelyWaits(other.second) &&
+                                                       MayHaveMore(other.second.user());
+                                              }),
+         "captures go first", crash.key);
+  Expect(!crash.pipe || !vacant_pumps[start.seat.index], "there is a pump", crash.key);
+  const std::size_t used = WorkersOf(crash.user());
+  Expect(!GetsNoMore(crash.user()), "whoever cost workers for good gets no more", crash.key);
+  Expect(used == 0 || used + 1 < setup_.workers, "a worker stays free for others", crash.key);
+  if (SimulatedSitter* worker = Start(start.crash, start.seat, Task::kTrace, "StartCapture"))
+    worker->user = crash.user();
+  Expect(Count(Role::kWorker, [](const auto& sitter) { return sitter.idle; }) > 0, "one more is free",
+         crash.key);
+  crash.traced = crash.trace_open = true;
+}
+
 void Referee::On(const command::StartCapture& start) {
+  if (start.detail == Detail::kEvent) return StartTrace(start);
   const SimulatedCrash& crash = Open(start.crash, "StartCapture");
   ExpectInspected(crash, false);
   Expect(crash.held && !crash.answered && crash.captures == 0, "it waits for a worker", crash.key);
@@ -295,13 +326,13 @@ void Referee::On(const command::Kill& kill) {
   } else {
     const SimulatedCrash* crash = Find(sitter->crash);
     const bool reads_what_is_gone =
-        sitter->task == Task::kCapture && !sitter->has_read && crash != nullptr && !crash->held;
+        sitter->task != Task::kRecovery && !sitter->has_read && crash != nullptr && !crash->held;
     const auto patience = reads_what_is_gone   ? tightest_.die
                           : sitter->crash == 0 ? tightest_.stored
                                                : tightest_.stored + tightest_.given_up;
     Expect((StopOver() && sitter->crash != 0) || (sitter->left_behind && sitter->crash == 0) ||
                std::exchange(sitter->hangs_up, false) || Past(now_, sitter->progressed, patience) ||
-               (sitter->task == Task::kCapture &&
+               (sitter->task != Task::kRecovery &&
                 Past(now_, sitter->asked, tightest_.capture + tightest_.stored + tightest_.given_up)),
            "a worker has time", sitter->crash);
   }

@@ -22,12 +22,18 @@ void Referee::On(const command::Record& record) {
     ExpectInspected(crash, false);
     const bool by_site = IsLoopReason(record.reason);
     Expect(by_site ? crash.site.has_value() : Decided(crash, Detail::kEvent), "only an event", crash.key);
-    Expect(!crash.has_offer || crash.mark == CoredumpMark::kAccepted, "it was answered", crash.key);
+    if (crash.worker && Find(*crash.worker)->killed &&
+        Past(now_, Find(*crash.worker)->killed_at, tightest_.die))
+      LoseWorker(*Find(*crash.worker));
+    Expect(crash.traced || !crash.has_offer || crash.mark == CoredumpMark::kAccepted, "it was answered",
+           crash.key);
+    Expect(!crash.worker, "nobody has it", crash.key);
     Expect(!record.reason.empty(), "it says why", crash.key);
     return End(crash, true, "Record");
   }
   const auto says = [&](const char* text) { return record.reason.starts_with(text); };
   Expect(record.outcome == CrashOutcome::kFailed, "it has failed", crash.key);
+  Expect(!crash.traced, "a trace costs no event its outcome", crash.key);
   std::int64_t worked = 0;  // as the manager can see
   for (const SimulatedSitter& sitter : sitters)
     if (sitter.seat.role == Role::kWorker && sitter.crash != 0 && !sitter.killed)
@@ -89,6 +95,7 @@ void Referee::On(const command::Count& count) {
   else
     Expect(count.cause == CountCause::kBudget || Decided(crash, Detail::kReject), "it is rejected",
            crash.key);
+  if (!crash.repeat && crash.site) kept_is_gone_ = true;  // others may have been counted after it
   if (!crash.repeat && !crash.lost && crash.has_offer)
     Expect(crash.answered == Detail::kReject, "it was answered", crash.key);
   End(crash, false, "Count");

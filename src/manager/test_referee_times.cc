@@ -96,9 +96,9 @@ void Referee::JudgeTimes(const SimulatedCrash& crash) {
     if (fair && crash.uid != 0u) by(crash.arrived, std::chrono::seconds(1), "others hold it up");
     if (!crash.request_read) by(crash.arrived, most.exchange, "its request does not come");
     if (crash.answered) by(crash.answered_at, most.exchange, "its mark does not come");
-    if (crash.captures == 0 && !crash.answered && queued_ == 0)
+    if (crash.captures == 0 && !crash.traced && !crash.answered && queued_ == 0)
       by(crash.arrived, arriving, "it is not decided");
-    if (crash.facts_over && crash.request_read && crash.captures == 0 && !crash.answered)
+    if (crash.facts_over && crash.request_read && crash.captures == 0 && !crash.traced && !crash.answered)
       by(crash.known_at, most.capture, "it is queued too long");
     Expect(!crash.lost, "its connection is lost", crash.key);
     if (stop_at_ != INT64_MAX) ExpectBy(stop_at_, "obitd stops", crash.key);

@@ -82,6 +82,7 @@ class Simulation {
     kOrderDone,
     kAbandoned,
     kKeptIsGone,
+    kTracesWanted,
     kConfigured,
     kStops,
     kPumpDies,

@@ -28,10 +28,11 @@ inline std::string TextOf(const Seat& seat) {
 /// "SeatLost worker 0", "MarkRead 1".
 inline std::string TextOf(const Event& event) {
   static constexpr std::array<const char*, std::variant_size_v<Event>> kNames{
-      "Arrived",        "RequestRead",     "MarkRead",     "ConnectionLost", "ProcessExited", "SiteFound",
-      "FactsFound",     "ActivityFound",   "DoorSeen",     "DoorLeft",       "SeatReady",     "SeatLost",
-      "HandoverFailed", "CaptureReleased", "CaptureEnded", "OrderDone",      "Abandoned",     "KeptIsGone",
-      "Configured",     "Stopping",        "Tick"};
+      "Arrived",   "RequestRead", "MarkRead",       "ConnectionLost",  "ProcessExited",
+      "SiteFound", "FactsFound",  "ActivityFound",  "DoorSeen",        "DoorLeft",
+      "SeatReady", "SeatLost",    "HandoverFailed", "CaptureReleased", "CaptureEnded",
+      "OrderDone", "Abandoned",   "KeptIsGone",     "TracesWanted",    "Configured",
+      "Stopping",  "Tick"};
   std::string text = kNames.at(event.index());
   std::visit(
       [&](const auto& kind) {
@@ -47,7 +48,8 @@ struct TextOfCommand {
   std::string operator()(const command::AskSite& c) const { return About("AskSite", c.crash, c.seat); }
   std::string operator()(const command::AskFacts& c) const {
     return About(c.only_safe ? "AskSafeFacts" : "AskFacts", c.crash, c.seat) +
-           (c.for_core ? "" : " of an event") + (c.even_unwanted ? " even if unwanted" : "");
+           (c.for_core ? "" : " of an event") + (c.even_unwanted ? " even if unwanted" : "") +
+           (c.for_trace ? " with a trace" : "");
   }
   std::string operator()(const command::AskActivity& c) const {
     return About("AskActivity", c.crash, c.seat);
@@ -61,6 +63,7 @@ struct TextOfCommand {
   }
   std::string operator()(const command::StartCapture& c) const {
     return About("StartCapture", c.crash, c.seat) + (c.detail == Detail::kMinimal ? " minimal" : "") +
+           (c.detail == Detail::kEvent ? " for a trace" : "") +
            (c.core_max != UINT64_MAX ? fmt::format(" core_max {}", c.core_max) : "") +
            (c.direct ? "" : " by stream") + (c.verify ? " verify" : "");
   }
