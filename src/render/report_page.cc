@@ -258,7 +258,8 @@ class ReportPage {
           module.problem.empty() ? name : fmt::format("{} ({})", name, EscapeForTerminal(module.problem)));
     }
     if (parts.empty()) return "";
-    return "none for " + Join(parts, ", ") + (WasDenied() ? ": an analysis by root may have them" : "");
+    return "none for " + Join(parts, ", ") +
+           (WasDenied() && HasCore() ? ": an analysis by root may have them" : "");
   }
 
   /// There are programs or libraries in folders that are closed to obitd, as the homes of most users are.
@@ -268,11 +269,13 @@ class ReportPage {
     });
   }
 
+  [[nodiscard]] bool HasCore() const { return !record_.files.core.empty(); }
+
   std::vector<std::string> NextCommands(const ReportSections& sections) const {
     const std::string id = record_.id.substr(0, 8);
     std::vector<std::string> commands;
-    if (WasDenied()) commands.push_back(fmt::format("sudo {} analyze {}", context_.command, id));
-    if (!record_.files.core.empty()) commands.push_back(fmt::format("{} gdb {}", context_.command, id));
+    if (WasDenied() && HasCore()) commands.push_back(fmt::format("sudo {} analyze {}", context_.command, id));
+    if (HasCore()) commands.push_back(fmt::format("{} gdb {}", context_.command, id));
     if (!sections.all_threads && report_.stacks.size() > 1)
       commands.push_back(fmt::format("{} show {} --all-threads", context_.command, id));
     else if (!sections.registers && !report_.registers.empty())

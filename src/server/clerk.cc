@@ -11,7 +11,6 @@
 #include "manager/count_cause.h"
 #include "server/clerk_announce.h"
 #include "server/facts_record.h"
-#include "server/patient_messages.h"
 
 namespace obit {
 namespace {
@@ -46,11 +45,12 @@ Clerk::Clerk(EventLoop& loop, ClerkSetup setup)
       metrics_(loop, setup_.store, setup_.counts, [this](Metrics& metrics) { FillMetrics(metrics); }),
       repeats_(loop, setup_.store, setup_.ledger,
                [this](const std::string& id) { Say({.kind = ClerkWord::Kind::kKeptIsGone}, id); }),
-      books_(loop, setup_.store, numbers_, index_,
-             {.committed = [this](const CrashSummary& crash, const CrashRecord& record,
-                                  Fd mapped) { OnCommitted(crash, record, std::move(mapped)); },
-              .done = [this](CrashKey crash, bool kept) { OnDone(crash, kept); },
-              .lost = [this](const CrashRecord& record, const std::string& why) { OnLost(record, why); }}),
+      books_(
+          loop, setup_.store, numbers_, index_,
+          {.committed = [this](const CrashSummary& crash, const CrashRecord& record, Fd mapped,
+                               Fd trace) { OnCommitted(crash, record, std::move(mapped), std::move(trace)); },
+           .done = [this](CrashKey crash, bool kept) { OnDone(crash, kept); },
+           .lost = [this](const CrashRecord& record, const std::string& why) { OnLost(record, why); }}),
       recovery_(
           loop, setup_.store, setup_.ledger, setup_.manager_generation,
           {.take = [this](BookOrder order) { books_.Take(std::move(order)); },
@@ -73,6 +73,7 @@ Result<void> Clerk::Start() {
   repeats_.Start();
   books_.Sync();
   numbers_.Start();
+  TellTraces();
   Say({.kind = ClerkWord::Kind::kReady});
   analyses_.AddUnanalysed();
   TellWantsMapped();
@@ -88,6 +89,7 @@ Result<void> Clerk::Start() {
 void Clerk::TakeOrders() {
   if (!TakeSome(kAtOnce)) return End();
   TellWantsMapped();
+  TellTraces();
 }
 
 bool Clerk::TakeSome(int most) {
@@ -117,16 +119,15 @@ void Clerk::OnMessage(Message message) {
   std::memcpy(&order, message.bytes.data(), sizeof order);
   if (!IsKnown(order)) return Log(Severity::kError, "an order of the manager is of no known kind");
   const auto text = std::span(message.bytes).subspan(sizeof order);
-  OnOrder(order, {reinterpret_cast<const char*>(text.data()), text.size()},
-          message.fds.empty() ? Fd() : std::move(message.fds.front()));
+  OnOrder(order, {reinterpret_cast<const char*>(text.data()), text.size()}, std::move(message.fds));
 }
 
-void Clerk::OnOrder(const Order& order, std::string_view text, Fd fd) {
+void Clerk::OnOrder(const Order& order, std::string_view text, std::vector<Fd> fds) {
   switch (order.kind) {
     case Order::Kind::kRecord:
     case Order::Kind::kCommit:
     case Order::Kind::kKeepWithoutCore:
-      return OnBookOrder(order, text, std::move(fd));
+      return OnBookOrder(order, text, std::move(fds));
     case Order::Kind::kRepeats:
       return OnRepeats(order);
     case Order::Kind::kCount:
@@ -137,7 +138,7 @@ void Clerk::OnOrder(const Order& order, std::string_view text, Fd fd) {
     case Order::Kind::kLoad:
       return OnLoad(order.load);
     case Order::Kind::kDiscard:
-      fd.Reset();
+      fds.clear();
       return Say({.kind = ClerkWord::Kind::kDiscarded});
     case Order::Kind::kHoldJobs:
       analyses_.Hold(order.held != 0);
@@ -149,8 +150,12 @@ void Clerk::OnOrder(const Order& order, std::string_view text, Fd fd) {
   }
 }
 
-void Clerk::OnBookOrder(const Order& order, std::string_view text, Fd mapped) {
-  BookOrder taken{.kind = order.kind, .crash = order.crash, .head = order.head, .mapped = std::move(mapped)};
+void Clerk::OnBookOrder(const Order& order, std::string_view text, std::vector<Fd> fds) {
+  BookOrder taken{.kind = order.kind, .crash = order.crash, .head = order.head};
+  if (fds.size() == (order.has_mapped != 0 ? 1U : 0U) + (order.has_trace != 0 ? 1U : 0U)) {
+    if (order.has_mapped != 0) taken.mapped = std::move(fds.front());
+    if (order.has_trace != 0) taken.trace = std::move(fds.back());
+  }
   const std::string id = TextIn(order.head.id);
   if (!IsCrashId(id) || order.reason_bytes > text.size()) {
     Log(Severity::kError, "an order of the manager makes no sense: it is of crash \"{}\"", id);
@@ -222,7 +227,7 @@ void Clerk::OnConfigure(std::string_view text) {
 
 // What comes of them.
 
-void Clerk::OnCommitted(const CrashSummary& summary, const CrashRecord& record, Fd mapped) {
+void Clerk::OnCommitted(const CrashSummary& summary, const CrashRecord& record, Fd mapped, Fd trace) {
   const CrashLocation& crash = summary.location;
   metrics_.counts().CountCrash(record);
   metrics_.Changed();
@@ -231,8 +236,13 @@ void Clerk::OnCommitted(const CrashSummary& summary, const CrashRecord& record, 
   if (handling.hooks.value_or(true)) hooks_.Add(HookEvent::kCrash, crash, record.process.uid);
   repeats_.OnCommitted(crash.id);
   retention_.Added(KeptOf(summary));
-  if (!record.files.core.empty())
+  if (!record.files.core.empty()) {
     analyses_.Add(crash, OwnerOf(record), record.process.uid, std::move(mapped), handling);
+  } else if (trace) {
+    analyses_.AddTrace(crash, OwnerOf(record), record.process.uid, std::move(mapped), std::move(trace),
+                       handling);
+    TellTraces();  // before the order is done: what is open is known all the while
+  }
 }
 
 void Clerk::OnDone(CrashKey crash, bool kept) {
@@ -258,6 +268,7 @@ void Clerk::OnReport(const CrashLocation& crash, CrashOwner owner, JobUser user,
                      const CrashHandling& handling, const Report& report) {
   metrics_.counts().CountReport(report);
   metrics_.Changed();
+  TellTraces();
   AnnounceReport(setup_.store, crash, owner, report, setup_.config.journal);
   if (handling.hooks.value_or(true)) hooks_.Add(HookEvent::kReport, crash, user);
   index_.Add(std::span(&crash, 1));
@@ -280,21 +291,7 @@ void Clerk::FillMetrics(Metrics& metrics) {
   if (const auto use = index_.Use()) metrics.store = *use;
   metrics.store_limit_bytes = retention_.limit_bytes();
   TellWantsMapped();  // analyses have ended since
-}
-
-void Clerk::TellWantsMapped() {
-  const bool wants = analyses_.WantsMappedFiles();
-  if (wants_mapped_ == wants) return;
-  wants_mapped_ = wants;
-  Say({.kind = ClerkWord::Kind::kWantsMapped, .count = wants ? 1U : 0U});
-}
-
-/// The manager never waits, so this waits for it at most until it dies.
-void Clerk::Say(ClerkWord word, std::string_view id, std::string_view text) {
-  SetText(word.id, id);
-  std::string message(reinterpret_cast<const char*>(&word), sizeof word);
-  message += text.substr(0, kReasonMax);
-  (void)SendPatiently(setup_.manager, std::as_bytes(std::span(message)));  // if it is gone, its orders end
+  TellTraces();
 }
 
 }  // namespace obit

@@ -40,8 +40,8 @@ class Clerk {
   /// The orders that can be read now. False: there will be no more.
   [[nodiscard]] bool TakeSome(int most);
   void OnMessage(Message message);
-  void OnOrder(const Order& order, std::string_view text, Fd fd);
-  void OnBookOrder(const Order& order, std::string_view text, Fd mapped);
+  void OnOrder(const Order& order, std::string_view text, std::vector<Fd> fds);
+  void OnBookOrder(const Order& order, std::string_view text, std::vector<Fd> fds);
   void OnRepeats(const Order& order);
   void OnCount(const Order& order, std::string_view text);
   void OnLoad(const Order::Load& load);
@@ -49,7 +49,7 @@ class Clerk {
   void TellLost(std::uint64_t lost);
   void OnConfigure(std::string_view text);
 
-  void OnCommitted(const CrashSummary& summary, const CrashRecord& record, Fd mapped);
+  void OnCommitted(const CrashSummary& summary, const CrashRecord& record, Fd mapped, Fd trace);
   void OnDone(CrashKey crash, bool kept);
   void OnRemoved(RetentionReason why, bool whole, std::uint64_t bytes);
   void OnLost(const CrashRecord& record, const std::string& why);
@@ -58,6 +58,7 @@ class Clerk {
   void OnPattern(const PatternWatch::State& now);
   void FillMetrics(Metrics& metrics);
   void TellWantsMapped();
+  void TellTraces();
 
   void Stop();
   void StopIfDone();
@@ -81,6 +82,7 @@ class Clerk {
   PatternWatch pattern_;
   EventSource orders_, stop_;
   std::optional<bool> wants_mapped_;
+  std::optional<std::size_t> traces_room_;
   bool stopping_ = false, ended_ = false, said_lost_fds_ = false;
 };
 

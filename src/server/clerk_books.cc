@@ -137,7 +137,7 @@ Result<void> ClerkBooks::Commit(BookOrder& order) {
   AddProgram(store_, record, summary);
   if (done.unnumbered) numbers_.NumberLater(done.location, *done.unnumbered);
   ScheduleSync();
-  handler_.committed(summary, record, std::move(order.mapped));
+  handler_.committed(summary, record, std::move(order.mapped), std::move(order.trace));
   return {};
 }
 
@@ -197,6 +197,7 @@ void ClerkBooks::TakeFailed(BookOrder order, bool safe, const Error& why) {
   if (safe) {  // it is known by what is on the disk
     order.facts.clear();
     order.mapped.Reset();
+    order.trace.Reset();
   }
   failed_.push_back({std::move(order), safe});
   ScheduleRetry();

@@ -26,7 +26,7 @@ struct BookOrder {
   CrashKey crash = 0;
   RecordHead head;
   std::string facts, reason;
-  Fd mapped;           ///< for the analysis; may be empty
+  Fd mapped, trace;    ///< for the analysis; may be empty
   int unreadable = 0;  ///< so often its record could not be read, for a fault of the disk
 };
 
@@ -37,7 +37,7 @@ class ClerkBooks {
  public:
   struct Handler {
     /// A crash was committed.
-    std::function<void(const CrashSummary&, const CrashRecord&, Fd mapped)> committed;
+    std::function<void(const CrashSummary&, const CrashRecord&, Fd mapped, Fd trace)> committed;
     /// The order is over; `kept`: the crash has a record, or will have one by what is on the disk.
     std::function<void(CrashKey, bool kept)> done;
     /// The crash has no record and will have none.

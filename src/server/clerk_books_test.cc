@@ -62,7 +62,7 @@ class ClerkBooksTest : public testing::ClerkStoreTest {
                     store_,
                     numbers_,
                     index_,
-                    {.committed = [this](const CrashSummary& crash, const CrashRecord&,
+                    {.committed = [this](const CrashSummary& crash, const CrashRecord&, Fd,
                                          Fd) { committed_.push_back(crash.location); },
                      .done = [this](CrashKey crash, bool kept) { done_.emplace_back(crash, kept); },
                      .lost = [this](const CrashRecord&, const std::string&) { ++lost_; }}};

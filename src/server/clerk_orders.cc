@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/unix_socket.h"
 #include "server/facts_record.h"
+#include "server/message_bytes.h"
 
 namespace obit {
 namespace {
@@ -23,9 +24,8 @@ std::string ClerkOrders::Encode(const Order& order, std::string_view text) {
   return message;
 }
 
-ClerkOrders::Flushed ClerkOrders::Send(const std::string& bytes, const Fd& fd) const {
-  const int number = fd.get();
-  const auto sent = SendMessage(*socket_, std::as_bytes(std::span(bytes)), {&number, fd ? 1U : 0U});
+ClerkOrders::Flushed ClerkOrders::Send(const std::string& bytes, std::initializer_list<const Fd*> fds) const {
+  const auto sent = SendMessage(*socket_, std::as_bytes(std::span(bytes)), NumbersOf(fds));
   if (sent) return Flushed::kAll;
   return IsShortage(sent.error()) ? Flushed::kShort : Flushed::kFull;
 }
@@ -41,9 +41,9 @@ void ClerkOrders::Connect(const Fd* socket) {
 }
 
 void ClerkOrders::Give(const Order& order, std::string_view facts, std::string_view reason, Fd mapped,
-                       FactsBudget::Room room) {
-  orders_.push_back(
-      {order.crash, Encode(order, std::string(facts).append(reason)), std::move(mapped), std::move(room)});
+                       FactsBudget::Room room, Fd trace) {
+  orders_.push_back({order.crash, Encode(order, std::string(facts).append(reason)), std::move(mapped),
+                     std::move(trace), std::move(room)});
 }
 
 /// The clerk answers in the order in which it was told; but a new one may answer what the old one was told
@@ -99,12 +99,12 @@ void ClerkOrders::Configure(std::string text) {
 /// What changes how the clerk goes on.
 ClerkOrders::Flushed ClerkOrders::SendControl() {
   if (configuration_due_) {
-    const auto sent = Send(Encode({.kind = Order::Kind::kConfigure}, configuration_), Fd());
+    const auto sent = Send(Encode({.kind = Order::Kind::kConfigure}, configuration_));
     if (sent != Flushed::kAll) return sent;
     configuration_due_ = false;
   }
   if (held_ != held_told_) {
-    const auto sent = Send(Encode({.kind = Order::Kind::kHoldJobs, .held = held_ ? 1U : 0U}, {}), Fd());
+    const auto sent = Send(Encode({.kind = Order::Kind::kHoldJobs, .held = held_ ? 1U : 0U}, {}));
     if (sent != Flushed::kAll) return sent;
     held_told_ = held_;
   }
@@ -113,7 +113,7 @@ ClerkOrders::Flushed ClerkOrders::SendControl() {
 
 ClerkOrders::Flushed ClerkOrders::SendBags() {
   while (!discarded_.empty()) {
-    const auto sent = Send(Encode({.kind = Order::Kind::kDiscard}, {}), discarded_.front());
+    const auto sent = Send(Encode({.kind = Order::Kind::kDiscard}, {}), {&discarded_.front()});
     if (sent != Flushed::kAll) return sent;
     discarded_.pop_front();
     ++discards_told_;
@@ -121,21 +121,23 @@ ClerkOrders::Flushed ClerkOrders::SendBags() {
   return Flushed::kAll;
 }
 
-/// One whose bag cannot be sent goes without it.
+/// One whose bags cannot be sent goes without them.
 ClerkOrders::Flushed ClerkOrders::SendOrders() {
   while (sent_ < orders_.size()) {
     Message& next = orders_[sent_];
-    auto sent = Send(next.bytes, next.mapped);
-    if (sent == Flushed::kShort && next.mapped) {
+    auto sent = Send(next.bytes, {&next.mapped, &next.trace});
+    if (sent == Flushed::kShort && (next.mapped || next.trace)) {
       Discard(std::move(next.mapped));
+      Discard(std::move(next.trace));
       Order order;
       std::memcpy(&order, next.bytes.data(), sizeof order);
-      order.has_mapped = 0;
+      order.has_mapped = order.has_trace = 0;
       std::memcpy(next.bytes.data(), &order, sizeof order);
-      sent = Send(next.bytes, next.mapped);
+      sent = Send(next.bytes);
     }
     if (sent != Flushed::kAll) return sent;
     next.mapped.Reset();
+    next.trace.Reset();
     ++sent_;
   }
   return Flushed::kAll;
@@ -144,13 +146,13 @@ ClerkOrders::Flushed ClerkOrders::SendOrders() {
 /// The load is the last: by then the clerk has all lines that it will get of what is lost.
 ClerkOrders::Flushed ClerkOrders::SendNumbers() {
   while (!lost_lines_.empty()) {
-    const auto sent = Send(Encode({.kind = Order::Kind::kLost}, lost_lines_.front()), Fd());
+    const auto sent = Send(Encode({.kind = Order::Kind::kLost}, lost_lines_.front()));
     if (sent != Flushed::kAll) return sent;
     lost_lines_.pop_front();
   }
   while (!counted_.empty()) {
     const auto& [kind, order] = *counted_.begin();
-    const auto sent = Send(Encode(order, std::get<std::string>(kind)), Fd());
+    const auto sent = Send(Encode(order, std::get<std::string>(kind)));
     if (sent != Flushed::kAll) return sent;
     counted_.erase(counted_.begin());
   }
@@ -161,12 +163,12 @@ ClerkOrders::Flushed ClerkOrders::SendNumbers() {
     order.head.time = count.kept_time;
     order.first = count.repeats.first;
     order.last = count.repeats.last;
-    const auto sent = Send(Encode(order, {}), Fd());
+    const auto sent = Send(Encode(order, {}));
     if (sent != Flushed::kAll) return sent;
     repeats_.erase(repeats_.begin());
   }
   if (load_changed_) {
-    const auto sent = Send(Encode({.kind = Order::Kind::kLoad, .load = load_}, {}), Fd());
+    const auto sent = Send(Encode({.kind = Order::Kind::kLoad, .load = load_}, {}));
     if (sent != Flushed::kAll) return sent;
     load_changed_ = false;
   }
@@ -184,7 +186,7 @@ ClerkOrders::Flushed ClerkOrders::Flush() {
     numbers_due_ = false;
   }
   if (stop_) {
-    const auto sent = Send(Encode({.kind = Order::Kind::kStop}, {}), Fd());
+    const auto sent = Send(Encode({.kind = Order::Kind::kStop}, {}));
     if (sent != Flushed::kAll) return sent;
     stop_sent_ = true;
   }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <initializer_list>
 #include <map>
 #include <set>
 #include <string>
@@ -28,9 +29,9 @@ class ClerkOrders {
   void Connect(const Fd* socket);
 
   /// For kRecord, kCommit and kKeepWithoutCore. `mapped` may be empty; it is for the clerk of now alone.
-  /// `room` is what the facts take, until the clerk has done the order.
+  /// `room` is what the facts take, until the clerk has done the order. `trace` as `mapped`.
   void Give(const Order& order, std::string_view facts, std::string_view reason, Fd mapped,
-            FactsBudget::Room room = {});
+            FactsBudget::Room room = {}, Fd trace = {});
   void OnDone(CrashKey crash);
 
   // Numbers: told together, at most one message of a kind at a time.
@@ -69,10 +70,10 @@ class ClerkOrders {
   struct Message {
     CrashKey crash = 0;
     std::string bytes;
-    Fd mapped;
+    Fd mapped, trace;
     FactsBudget::Room room;
   };
-  [[nodiscard]] Flushed Send(const std::string& bytes, const Fd& fd) const;
+  [[nodiscard]] Flushed Send(const std::string& bytes, std::initializer_list<const Fd*> fds = {}) const;
   [[nodiscard]] Flushed SendControl();
   [[nodiscard]] Flushed SendBags();
   [[nodiscard]] Flushed SendOrders();

@@ -99,6 +99,17 @@ TEST_F(ClerkOrdersTest, ComeInOrderWithTheirTextAndBag) {
   EXPECT_THAT(CrashesOf(second.ReadAll()), IsEmpty());
 }
 
+TEST_F(ClerkOrdersTest, CarryATraceBehindWhatWasMapped) {
+  const StandInClerk clerk(orders_);
+  orders_.Give({.kind = Kind::kRecord, .has_mapped = 1, .crash = 1, .has_trace = 1}, "facts", {}, File(), {},
+               File());
+  EXPECT_TRUE(Flush());
+  EXPECT_EQ(clerk.Read()->fds, 2U);
+  const StandInClerk next(orders_);
+  EXPECT_TRUE(Flush());
+  EXPECT_EQ(next.Read()->fds, 0U) << "they were for the clerk of then";
+}
+
 TEST_F(ClerkOrdersTest, WaitForAClerk) {
   Give(1);
   EXPECT_TRUE(Flush());

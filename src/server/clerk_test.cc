@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -15,6 +16,7 @@
 #include "catalog/index.h"
 #include "catalog/list.h"
 #include "jobs/fake_analyzer.h"
+#include "kernel/bag.h"
 #include "server/role_process.h"
 #include "server/test_clerk.h"
 
@@ -279,6 +281,54 @@ TEST_F(ClerkTest, HasAnalysedWhatItCommittedWithWhatWasMapped) {
   const CrashLocation crash{"2026-11-23", kId};
   RunThrough({{[&] { return store_.LoadReport(crash).has_value(); }}});
   EXPECT_THAT(TextOf("analyzer.arguments"), HasSubstr("--mapped="));
+}
+
+TEST_F(ClerkTest, HasTheTraceOfAnEventAnalysedAndKeepsNoCore) {
+  analyzer_ = MakeFakeAnalyzer(folder_ / "analyzer", kWriteReport);
+  Start();
+  EXPECT_EQ(Await(ClerkWord::Kind::kWantsTraces).count, AnalysisQueue::kTracesMax);
+  SocketPair bag = *MakeSocketPair(SOCK_SEQPACKET);
+  const Fd core(::memfd_create("trace", MFD_CLOEXEC));
+  ASSERT_THAT(WriteAll(core, std::string_view("core")), Succeeds());
+  BagSender sender(std::move(bag.second));
+  sender.PutTrace(core);
+  sender.End();
+  Tell({.kind = Order::Kind::kRecord, .crash = 1, .head = Head(), .has_trace = 1}, Facts(), bag.first);
+  EXPECT_EQ(Await(ClerkWord::Kind::kWantsTraces).count, AnalysisQueue::kTracesMax - 1);
+  EXPECT_EQ(Await(ClerkWord::Kind::kDone).kept, 1U) << "only then";
+  EXPECT_EQ(Await(ClerkWord::Kind::kWantsTraces).count, AnalysisQueue::kTracesMax);
+  const CrashLocation crash{"2026-11-23", kId};
+  EXPECT_THAT(store_.LoadReport(crash), Succeeds());
+  const auto record = Committed();
+  ASSERT_THAT(record, Succeeds());
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kEvent);
+  EXPECT_EQ(record->capture.stored_bytes, 0U);
+  EXPECT_EQ(record->files.core, "");
+  EXPECT_THAT(store_.OpenFile(crash, kCoreFile), FailsWith(ENOENT));
+}
+
+TEST_F(ClerkTest, OfATraceThatWaitedNothingIsLeftByADeath) {
+  analyzer_ = MakeFakeAnalyzer(folder_ / "analyzer", kWriteReport);
+  Start();
+  Await(ClerkWord::Kind::kReady);
+  Tell({.kind = Order::Kind::kHoldJobs, .held = 1});
+  SocketPair bag = *MakeSocketPair(SOCK_SEQPACKET);
+  BagSender sender(std::move(bag.second));
+  const Fd core(::memfd_create("trace", MFD_CLOEXEC));
+  ASSERT_THAT(WriteAll(core, std::string_view("core")), Succeeds());
+  sender.PutTrace(core);
+  sender.End();
+  Tell({.kind = Order::Kind::kRecord, .crash = 1, .head = Head(), .has_trace = 1}, Facts(), bag.first);
+  Await(ClerkWord::Kind::kDone);
+  ::kill(clerk_, SIGKILL);
+  ExitStatus();
+  Start();
+  EXPECT_EQ(Await(ClerkWord::Kind::kWantsTraces).count, AnalysisQueue::kTracesMax);
+  const CrashLocation crash{"2026-11-23", kId};
+  EXPECT_THAT(*ListDirectory(*Open(store_.PathOf(crash), O_RDONLY | O_DIRECTORY)),
+              ::testing::UnorderedElementsAre(kRecordFile, kCommitFile));
+  EXPECT_THAT(*ListDirectory(*Open(folder_ / "store/incoming", O_RDONLY | O_DIRECTORY)),
+              ::testing::IsEmpty());
 }
 
 TEST_F(ClerkTest, ReadsARecordOnceAndItsAnalysisOnce) {

@@ -36,6 +36,9 @@ constexpr int kOfCrashFiles[] = {
     SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(fsync),      SCMP_SYS(fdatasync),  SCMP_SYS(fchmod),
 };
 
+/// A core that is in memory alone.
+constexpr int kOfTraces[] = {SCMP_SYS(memfd_create)};
+
 /// What only the clerk does: the store as a whole, its children, events.
 constexpr int kOfClerk[] = {
     // Files by path: the index, the configuration.
@@ -127,6 +130,7 @@ Result<void> ConfineWorker(const Fd& incoming) {
   filter.Allow(CallsOfSockets());
   filter.Allow(kOfThreads);
   filter.Allow(kOfCrashFiles);
+  filter.Allow(kOfTraces);
   filter.AllowMemoryWithoutCode();
   filter.AllowDescriptorControl();
   filter.AllowOfItself();

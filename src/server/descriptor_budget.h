@@ -19,10 +19,10 @@ class DescriptorBudget {
   static constexpr std::size_t kPerCrash =
       6;  ///< connection, pidfd, pipe or its socket, two bags; one on its way
   static constexpr std::size_t kPerMember = 2;
-  static constexpr std::size_t kOthers =
-      112;  ///< sockets that listen, visitors, what a message brings, mapped files that wait for the clerk
-  static constexpr std::size_t kMost = 4096;  ///< whatever the limit is: each has memory too
-  static constexpr std::size_t kPerBag = 6;   ///< memory, program; the bag itself, on its way to the clerk
+  static constexpr std::size_t kOthers = 160;  ///< sockets that listen, visitors, what a message brings,
+                                               ///< mapped files that wait for the clerk, traces
+  static constexpr std::size_t kMost = 4096;   ///< whatever the limit is: each has memory too
+  static constexpr std::size_t kPerBag = 6;    ///< memory, program; the bag itself, on its way to the clerk
   /// Crashes that are open while files that they had mapped are fetched for their analyses.
   static constexpr std::size_t kMappedMax = 64;
   static constexpr std::size_t kMappedOfClerk = 16;  ///< bags of such files that wait for an analysis

@@ -95,8 +95,17 @@ void ManagerProcess::HandoverFailed(CrashKey crash, const Seat& seat, Cause caus
 void ManagerProcess::Do(const command::StartCapture& command) {
   OpenCrash& crash = crashes_.at(command.crash);
   Member* worker = Find(command.seat);
+  const bool is_trace = command.detail == Detail::kEvent;
   if (IsGone(worker)) return HandoverFailed(command.crash, command.seat, Cause::kDead, "it is dead");
+  if (is_trace && !crash.bag)
+    return HandoverFailed(command.crash, command.seat, Cause::kNoTrace, "its memory could not be had");
   crash.head.detail = static_cast<std::uint32_t>(command.detail);
+  SocketPair trace;
+  if (is_trace) {
+    auto pair = MakeSocketPair(SOCK_SEQPACKET);
+    if (!pair) return HandoverFailed(command.crash, command.seat, CauseOf(pair.error()), pair.error().what);
+    trace = std::move(*pair);
+  }
   if (crash.pipe) {
     // Its successor says that it is ready; until then no pipe comes here.
     if (IsGone(Pump(command.seat.index)))
@@ -105,7 +114,7 @@ void ManagerProcess::Do(const command::StartCapture& command) {
       return HandoverFailed(command.crash, command.seat, CauseOf(made.error()), made.error().what);
   }
   if (!command.direct) DropBag(crash);
-  Job job{.kind = Job::Kind::kCapture,
+  Job job{.kind = is_trace ? Job::Kind::kTrace : Job::Kind::kCapture,
           .has_offer = crash.exchange && crash.exchange->state() == Handshake::State::kAnswer ? 1U : 0U,
           .has_bag = crash.bag ? 1U : 0U,
           .verify = command.verify ? 1U : 0U,
@@ -120,11 +129,11 @@ void ManagerProcess::Do(const command::StartCapture& command) {
     const auto bytes = BytesOf(job);
     std::vector<std::byte> message(bytes.begin(), bytes.end());
     const auto facts = std::as_bytes(std::span(crash.facts));
-    message.insert(message.end(), facts.begin(), facts.end());
-    return SendMessage(worker->socket, message, NumbersOf({&crash.connection, &crash.bag}));
+    if (!is_trace) message.insert(message.end(), facts.begin(), facts.end());
+    return SendMessage(worker->socket, message, NumbersOf({&crash.connection, &crash.bag, &trace.second}));
   };
   auto sent = send();
-  if (!sent && IsShortage(sent.error()) && crash.bag) {  // its core comes by the stream then
+  if (!sent && IsShortage(sent.error()) && crash.bag && !is_trace) {  // its core comes by the stream then
     DropBag(crash);
     job.has_bag = 0;
     sent = send();
@@ -139,6 +148,7 @@ void ManagerProcess::Do(const command::StartCapture& command) {
     GivePipe(command.crash, crash);
   }
   DropBag(crash);
+  crash.trace = std::move(trace.first);
   crash.hold_told = true;
   Tell({.kind = ManagerWord::Kind::kHold, .crash = command.crash}, crash.connection);
 }
@@ -165,13 +175,15 @@ void ManagerProcess::Do(const command::StartRecovery& command) {
 
 // To the clerk.
 
-void ManagerProcess::GiveOrder(OpenCrash& crash, Order order, std::string_view reason, Fd mapped) {
+void ManagerProcess::GiveOrder(OpenCrash& crash, Order order, std::string_view reason, Fd mapped, Fd trace) {
   reason = reason.substr(0, kReasonMax);
   order.has_mapped = mapped ? 1 : 0;
+  order.has_trace = trace ? 1 : 0;
   order.reason_bytes = static_cast<std::uint32_t>(reason.size());
   if (!crash.released) crash.head.held = MonotonicNow() - crash.accepted;
   order.head = crash.head;
-  orders_.Give(order, std::exchange(crash.facts, {}), reason, std::move(mapped), std::move(crash.facts_room));
+  orders_.Give(order, std::exchange(crash.facts, {}), reason, std::move(mapped), std::move(crash.facts_room),
+               std::move(trace));
   crash.ordered = true;
 }
 
@@ -180,7 +192,9 @@ void ManagerProcess::Do(const command::Record& command) {
   if (crash.head.number == 0) crash.head.number = NextNumber();
   crash.head.detail = static_cast<std::uint32_t>(command.detail);
   crash.head.outcome = static_cast<std::uint32_t>(command.outcome);
-  GiveOrder(crash, {.kind = Order::Kind::kRecord, .crash = command.crash}, command.reason, Fd());
+  Fd mapped = crash.trace ? std::move(crash.mapped) : Fd();
+  GiveOrder(crash, {.kind = Order::Kind::kRecord, .crash = command.crash}, command.reason, std::move(mapped),
+            std::move(crash.trace));
 }
 
 void ManagerProcess::Do(const command::Commit& command) {
@@ -252,6 +266,7 @@ void ManagerProcess::Do(const command::Forget& command) {
   else
     shares_.ForgetLeft();
   orders_.Discard(std::move(crash.mapped));
+  orders_.Discard(std::move(crash.trace));
   if (!leaving_.empty() && leaving_.back().first == command.crash)
     leaving_.pop_back();  // nobody waits for it
   for (auto& [seat, member] : members_)

@@ -279,6 +279,8 @@ void ManagerProcess::OnClerkWord(const Message& message) {
     case ClerkWord::Kind::kWantsMapped:
       wants_mapped_ = word->count != 0;
       return;
+    case ClerkWord::Kind::kWantsTraces:
+      return Feed(event::TracesWanted{static_cast<std::size_t>(word->count)});
     case ClerkWord::Kind::kStopped:
       if (stopped_) Tell({.kind = ManagerWord::Kind::kStopped}, Fd());
       return;

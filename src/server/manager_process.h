@@ -46,7 +46,7 @@ class ManagerProcess {
     std::string facts;
     FactsBudget::Room facts_room;
     char comm[16] = {};
-    Fd bag, mapped;                     ///< ends that are handed on
+    Fd bag, mapped, trace;              ///< ends that are handed on
     std::optional<std::uint32_t> pump;  ///< the seat that has its pipe
     std::optional<std::size_t> ledger_slot;
     std::optional<uid_t> user;  ///< whose share of what can be open it takes
@@ -173,6 +173,7 @@ class ManagerProcess {
   [[nodiscard]] bool Ask(const Seat& seat, const Question& question, const std::vector<int>& fds);
   [[nodiscard]] Question QuestionOf(CrashKey key, Question::Kind kind) const;
   [[nodiscard]] bool TellRules(Member& member);
+  [[nodiscard]] Detail Expected(const OpenCrash& crash) const;
 
   // manager_door.cc
   void Do(const command::KeepDoor& command);
@@ -206,7 +207,7 @@ class ManagerProcess {
   void Do(const command::Say& command);
   void Do(const command::Stopped& command);
   void HandoverFailed(CrashKey crash, const Seat& seat, event::HandoverFailed::Cause cause, std::string why);
-  void GiveOrder(OpenCrash& crash, Order order, std::string_view reason, Fd mapped);
+  void GiveOrder(OpenCrash& crash, Order order, std::string_view reason, Fd mapped, Fd trace = {});
   void NoteReleased(CrashKey key, OpenCrash& crash);
   void NoteOwnerKilled(CrashKey key, OpenCrash& crash) const;
   void LookAtLeaving(std::int64_t until);

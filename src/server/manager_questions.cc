@@ -61,8 +61,13 @@ void ManagerProcess::Do(const command::AskSite& command) {
     Feed(event::SiteFound{.crash = command.crash, .seat = command.seat});
 }
 
-/// An event needs no bag: nobody would empty it but the clerk. Should the facts say that there is to be a
-/// core after all, its memory comes by the stream.
+/// What its RLIMIT_CORE makes of it, as far as that is known.
+Detail ManagerProcess::Expected(const OpenCrash& crash) const {
+  CrashRecord record;
+  if (!crash.wants_core) record.process.core_limit = 0;
+  return Decide(record, setup_.config).detail;
+}
+
 void ManagerProcess::Do(const command::AskFacts& command) {
   OpenCrash& crash = crashes_.at(command.crash);
   if (crash.head.number == 0) crash.head.number = NextNumber();
@@ -71,7 +76,11 @@ void ManagerProcess::Do(const command::AskFacts& command) {
   DropBag(crash);
   orders_.Discard(std::move(crash.mapped));
   SocketPair bag, mapped;
-  if (!command.only_safe && command.for_core && crash.pidfd && (crash.wants_core || command.even_unwanted)) {
+  // An event without a trace needs no bag: nobody would empty it but the clerk. Should the facts say that
+  // there is to be a core after all, its memory comes by the stream.
+  const bool may_have_core = command.for_core && (crash.wants_core || command.even_unwanted);
+  const bool may_have_trace = command.for_trace && Expected(crash) <= Detail::kEvent;
+  if (!command.only_safe && (may_have_core || may_have_trace) && crash.pidfd) {
     if (budget_.HasRoomForBag(bags_ + orders_.not_closed()))
       if (auto pair = MakeSocketPair(SOCK_SEQPACKET)) bag = std::move(*pair);
     if (bag.first && wants_mapped_ && budget_.HasRoomForMapped(crashes_.size()))

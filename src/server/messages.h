@@ -154,9 +154,10 @@ static_assert(std::has_unique_object_representations_v<RecordHead> &&
               sizeof(RecordHead::rule) > kRuleNameMax);
 
 /// To a worker. kCapture: with the connection and, if has_bag, the receiving end of a bag; text: facts.
+/// kTrace: the same, with a bag, and behind it the sending end of one for the core, which is in memory.
 /// kRecover: no descriptor; text: the reason.
 struct Job {
-  enum class Kind : std::uint32_t { kCapture, kRecover };
+  enum class Kind : std::uint32_t { kCapture, kTrace, kRecover };
   Kind kind = Kind::kCapture;
   std::uint32_t has_offer = 0;  ///< a "@@" connection: answer `offer` first
   std::uint32_t has_bag = 0;
@@ -175,8 +176,8 @@ struct JobReport {
   enum class Kind : std::uint32_t {
     kReady,     ///< it takes a job: its next folder is prepared
     kReleased,  ///< the crashed process may exit; the job goes on
-    kStored,    ///< done: incoming/ID can be committed
-    kFailed,    ///< done: there is nothing to commit; text: why
+    kStored,    ///< done: incoming/ID can be committed; or the bag for a trace has a core
+    kFailed,    ///< done: there is nothing to commit, or no trace; text: why
   };
   Kind kind = Kind::kReady;
   std::uint32_t padding = 0;
@@ -205,7 +206,8 @@ struct Tallies {
 /// known of the crash is on the disk, for the clerk to go on with. kDiscard is answered when it is done.
 struct Order {
   enum class Kind : std::uint32_t {
-    kRecord,           ///< text: facts, then the reason (`reason_bytes` of it): a record without a core
+    kRecord,           ///< text: facts, then the reason (`reason_bytes` of it): a record without a core;
+                       ///< with a bag if has_trace, and one as kCommit has it before that
     kCommit,           ///< text: facts; with a descriptor if has_mapped: a bag of kMapped for the analysis
     kKeepWithoutCore,  ///< text as kRecord: nobody completes incoming/ID, what is stored of the core stays
     kRepeats,          ///< `count`, `first`, `last`: of the kept crash `head.id`, which came at `head.time`
@@ -226,8 +228,8 @@ struct Order {
   CrashKey crash = 0;
   RecordHead head;
   std::uint64_t count = 0;
-  std::uint32_t cause = 0;  ///< CountCause
-  std::uint32_t padding = 0;
+  std::uint32_t cause = 0;           ///< CountCause
+  std::uint32_t has_trace = 0;       ///< a bag for kTrace, which may be empty
   std::int64_t first = 0, last = 0;  ///< ns since 1970
   struct Load {
     std::uint64_t queued = 0, captures = 0, left_behind = 0, refused = 0, replaced = 0;
@@ -247,6 +249,7 @@ struct ClerkWord {
     kKeptIsGone,   ///< crash `id`, after which others are counted, is not there any more
     kPattern,      ///< the kernel's core pattern leads here (`count` != 0), or elsewhere; text: for people
     kWantsMapped,  ///< `count` != 0: bags of mapped files are of use for analyses
+    kWantsTraces,  ///< there is room for `count` traces, those included that are not recorded yet
     kStopped,
   };
   Kind kind = Kind::kReady;

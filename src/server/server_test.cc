@@ -5,6 +5,7 @@
 
 #include <sys/resource.h>
 
+#include "jobs/fake_analyzer.h"
 #include "server/test_server.h"
 
 namespace obit {
@@ -84,6 +85,34 @@ TEST_F(ServerTest, KeepsOnlyTheEventOfAProcessThatWantsNoCore) {
   EXPECT_EQ(records.at(0).capture.detail, Detail::kEvent);
   EXPECT_EQ(records.at(0).files.core, "");
   EXPECT_EQ(AnswerTo(0), kCoredumpUserspace | kCoredumpWait);
+}
+
+TEST_F(ServerTest, AnEventOfEachTransportHasATraceAndNoCore) {
+  inspector_.facts.core_limit = 0;
+  inspector_.has_memory = true;
+  config_.slots = 4;
+  analyzer_ = testing::MakeFakeAnalyzer(path_ + "/analyzer", testing::kWriteReport);
+  Start();
+  const auto core = SmallCore(100'000);
+  const auto has_report = [&](const CrashRecord& record) {
+    const Store store = *Store::Open(path_ + "/store");
+    return store.LoadReport({FormatDay(record.time), record.id}).has_value();
+  };
+  Crash(Dumping(core));
+  EXPECT_EQ(AnswerTo(0), kCoredumpKernel | kCoredumpWait);
+  EXPECT_TRUE(Until([&] { return has_report(Records(1).at(0)); }));
+  Crash(Sending(core));
+  EXPECT_TRUE(Until([&] { return has_report(Records(2).at(1)); }));
+  pipe_patience_ = std::chrono::minutes(1);
+  CrashByPipe(Piping(core));
+  EXPECT_TRUE(Until([&] { return has_report(Records(3).at(2)); }));
+  for (const CrashRecord& record : AllRecords(3)) {
+    EXPECT_EQ(record.capture.outcome, CrashOutcome::kEvent);
+    EXPECT_EQ(record.capture.reason, "the process has RLIMIT_CORE 0: it asked for no core");
+    const auto files = ListDirectory(
+        *Open(path_ + "/store/crashes/" + FormatDay(record.time) + "/" + record.id, O_RDONLY | O_DIRECTORY));
+    EXPECT_THAT(*files, ::testing::UnorderedElementsAre(kRecordFile, kCommitFile, kReportFile));
+  }
 }
 
 TEST_F(ServerTest, RejectsWhenThePolicySaysSo) {

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "capture/capture.h"
+#include "capture/trace.h"
 #include "kernel/bag.h"
 #include "server/confine.h"
 #include "server/facts_record.h"
@@ -81,6 +82,8 @@ class Worker {
   Result<CoreBytes> TryToRecover(const RecoveryJob& job, bool owner_killed);
   Result<PreparedCrash> PlaceFor(const Job& job, std::size_t fds);
   Result<CoreBytes> DoCapture(const Job& job, std::string_view facts, std::vector<Fd> fds);
+  Result<CoreBytes> DoTrace(const Job& job, std::vector<Fd> fds);
+  void Refused(const Job& job, std::vector<Fd>& fds) const;
 
   const Fd& manager_;
   const Fd& incoming_;
@@ -137,6 +140,7 @@ bool Worker::DoNext() {
 
 Result<CoreBytes> Worker::Do(const Job& job, std::string_view text, std::vector<Fd> fds) {
   if (job.kind == Job::Kind::kCapture) return DoCapture(job, text, std::move(fds));
+  if (job.kind == Job::Kind::kTrace) return DoTrace(job, std::move(fds));
   const std::string id = TextIn(job.head.id);
   if (job.kind != Job::Kind::kRecover || !IsCrashId(id)) return Refuse(EBADMSG, "a job that is none");
   const RecoveryJob recovery{id, std::string(text), host_.boot_id, &progress_};
@@ -164,12 +168,41 @@ Result<PreparedCrash> Worker::PlaceFor(const Job& job, std::size_t fds) {
   return *std::exchange(prepared_, std::nullopt);
 }
 
+/// Its process is let go.
+void Worker::Refused(const Job& job, std::vector<Fd>& fds) const {
+  for (Fd& fd : fds) ReleaseConnection(fd);
+  Report({.kind = JobReport::Kind::kReleased, .crash = job.crash});
+}
+
+/// Nothing of it is in any file that has a name: whoever dies, it is gone.
+Result<CoreBytes> Worker::DoTrace(const Job& job, std::vector<Fd> fds) {
+  if (fds.size() != 3) {
+    Refused(job, fds);
+    return Refuse(EBADMSG, "a job that is none");
+  }
+  CaptureJob given;
+  TakeFrom(std::move(fds[1]), given);
+  TraceJob trace{.connection = std::move(fds[0]),
+                 .memory = std::move(given.memory),
+                 .no_memory = std::move(given.stream_reason),
+                 .core_max = job.core_max,
+                 .writer = WriterOptions()};
+  ::fcntl(trace.connection.get(), F_SETFL, O_NONBLOCK);
+  if (job.has_offer != 0) trace.offer = job.offer;
+  const Fd core = OBIT_TRY(CaptureTrace(std::move(trace), progress_, [&] {
+    Report({.kind = JobReport::Kind::kReleased, .crash = job.crash});
+  }));
+  BagSender bag(std::move(fds[2]));
+  bag.PutTrace(core);
+  bag.End();
+  return 0;
+}
+
 /// Until the release it opens nothing, and makes, renames or removes nothing: only what is open is written.
 Result<CoreBytes> Worker::DoCapture(const Job& job, std::string_view facts, std::vector<Fd> fds) {
   auto place = PlaceFor(job, fds.size());
   if (!place) {
-    for (Fd& fd : fds) ReleaseConnection(fd);
-    Report({.kind = JobReport::Kind::kReleased, .crash = job.crash});
+    Refused(job, fds);
     return std::unexpected(std::move(place).error());
   }
   CaptureJob capture;

@@ -96,6 +96,81 @@ TEST_F(WorkerTest, TakesProgramAndMemoryFromABag) {
   EXPECT_TRUE(StoredCore() == core);
 }
 
+/// A job for a trace alone; its bag holds this process' memory.
+struct TraceJobs {
+  SocketPair bag = *MakeSocketPair(SOCK_SEQPACKET), trace = *MakeSocketPair(SOCK_SEQPACKET);
+
+  explicit TraceJobs(bool has_memory = true) {
+    const Fd self = *Open("/proc/self", O_RDONLY | O_DIRECTORY);
+    BagSender sender(std::move(bag.second));
+    if (has_memory) sender.PutMemory(*OpenProcessMemory(self));
+    sender.End();
+  }
+  [[nodiscard]] static Job For(Job job) {
+    job.kind = Job::Kind::kTrace;
+    job.has_bag = 1;
+    job.core_max = 4 << 20;
+    return job;
+  }
+  /// What the worker put into it.
+  Fd Taken() {
+    trace.second.Reset();
+    return std::move(EmptyBag(std::move(trace.first), MonotonicNow())->trace);
+  }
+};
+
+TEST_F(WorkerTest, CapturesATraceAndStoresNothing) {
+  ASSERT_EQ(Next().kind, Kind::kReady);
+  const auto before = Incoming();
+  const auto core = SmallCore(300'000);
+  FakeKernel kernel([&](Fd& server) { (void)SendCore(server, core); });
+  const Fd connection = kernel.TakeServer();
+  TraceJobs jobs;
+  Give(TraceJobs::For(CaptureOf()), "", {&connection, &jobs.bag.first, &jobs.trace.second});
+  EXPECT_EQ(Next().kind, Kind::kReleased);
+  EXPECT_EQ(Next().kind, Kind::kStored);
+  EXPECT_EQ(Next().kind, Kind::kReady);
+  CoreReader reader = *CoreReader::Open(jobs.Taken());
+  testing::Bytes taken(reader.size());
+  EXPECT_THAT(reader.ReadAt(0, taken), Succeeds());
+  EXPECT_TRUE(taken == core) << "a small one is taken whole";
+  EXPECT_EQ(Incoming(), before) << "the folder is still for the next core";
+  for (const char* name : {kCoreFile, kBegunFile})
+    EXPECT_EQ(std::filesystem::file_size(folder_ / ("store/incoming/" + before.at(0) + "/" + name)), 0U);
+}
+
+TEST_F(WorkerTest, WithoutMemoryThereIsNoTrace) {
+  ASSERT_EQ(Next().kind, Kind::kReady);
+  FakeKernel kernel([&](Fd& server) { AwaitRelease(server); });
+  const Fd connection = kernel.TakeServer();
+  TraceJobs jobs(/*has_memory=*/false);
+  Give(TraceJobs::For(CaptureOf()), "", {&connection, &jobs.bag.first, &jobs.trace.second});
+  EXPECT_EQ(Next().kind, Kind::kReleased);
+  const Told told = Next();
+  EXPECT_EQ(told.kind, Kind::kFailed);
+  EXPECT_THAT(told.text, HasSubstr("its memory could not be had"));
+  EXPECT_EQ(Next().kind, Kind::kReady);
+  EXPECT_FALSE(jobs.Taken());
+  Give(TraceJobs::For(CaptureOf()), "", {&connection});
+  EXPECT_EQ(Next().kind, Kind::kReleased);
+  EXPECT_EQ(Next().kind, Kind::kFailed) << "that is no job";
+}
+
+TEST_F(WorkerTest, ThatIsKilledOverATraceLeavesNothingOfIt) {
+  ASSERT_EQ(Next().kind, Kind::kReady);
+  FakeKernel kernel([&](Fd& server) { AwaitRelease(server); });
+  Fd connection = kernel.TakeServer();
+  TraceJobs jobs;
+  Give(TraceJobs::For(CaptureOf()), "", {&connection, &jobs.bag.first, &jobs.trace.second});
+  ::kill(worker_->pid(), SIGKILL);
+  worker_->Wait();
+  ::shutdown(connection.get(), SHUT_RDWR);
+  EXPECT_FALSE(jobs.Taken());
+  for (const std::string& name : Incoming())
+    for (const char* file : {kCoreFile, kBegunFile})
+      EXPECT_EQ(std::filesystem::file_size(folder_ / ("store/incoming/" + name + "/" + file)), 0U);
+}
+
 TEST_F(WorkerTest, GoesOnWithoutTheEndOfABag) {
   ASSERT_EQ(Next().kind, Kind::kReady);
   const auto core = SmallCore(300'000);
