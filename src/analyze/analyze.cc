@@ -36,6 +36,16 @@ std::string AccessOf(std::uint32_t flags) {
   return {(flags & 4) != 0 ? 'r' : '-', (flags & 2) != 0 ? 'w' : '-', (flags & 1) != 0 ? 'x' : '-'};
 }
 
+/// The record of an event was made before there was any core.
+void TakeSignal(const CoreNotes& notes, CrashRecord& record) {
+  if (record.capture.outcome != CrashOutcome::kEvent || !notes.signal || notes.signal->number == 0) return;
+  record.signal = {.number = notes.signal->number,
+                   .code = notes.signal->code,
+                   .address = notes.signal->address,
+                   .sender_pid = notes.signal->sender_pid,
+                   .sender_uid = notes.signal->sender_uid};
+}
+
 }  // namespace
 
 struct Analysis::State {
@@ -54,6 +64,7 @@ Result<Analysis> Analysis::Prepare(AnalysisJob job) {
   state->job = std::move(job);
   OBIT_TRY(CheckNotShifted(state->job.record.capture));
   state->image = OBIT_TRY_IN(CoreImage::Open(std::move(state->job.core)), "read the core");
+  TakeSignal(state->image->notes(), state->job.record);
   state->files = FindModuleFiles(*state->image, state->job);
   FindPackages(state->files);
   return Analysis(std::move(state));
