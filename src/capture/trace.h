@@ -26,7 +26,7 @@ struct TraceJob {
   CoreWriter::Options writer;
 
   static constexpr std::chrono::milliseconds kTimeMax{500};
-  /// Of a process with more private memory, bytes, in use or not, there is no trace. The kernel walks through
+  /// There is no trace of a process with more private memory, bytes, in use or not. The kernel walks through
   /// all of it before it notices that nobody reads: without a core it would not.
   static constexpr std::uint64_t kMemoryMax = std::uint64_t{16} << 30;
 };

@@ -21,7 +21,7 @@ using testing::Succeeds;
 
 class TraceTest : public ::testing::Test {
  protected:
-  /// Of a kernel that sends this and then waits, without a word ("@"); or with an offer.
+  /// A trace, where the kernel sends this and then waits, without a word ("@"); or with an offer.
   Result<Fd> Run(const std::function<void(Fd&)>& kernel, std::optional<ProcessMemory> memory,
                  bool has_offer = false, std::chrono::nanoseconds time = 60s) {
     FakeKernel crash([&](Fd& server) {

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/unix_socket.h"
+#include "policy/decide.h"
 #include "server/manager_process.h"
 #include "server/message_bytes.h"
 

@@ -98,14 +98,6 @@ class Analysis(AnalysedCase):
         self.assertEqual(done.stdout, "", "nothing is due")
         self.assertEqual(self.report(record), second)
 
-    def test_event_gets_none(self):
-        self.crash(programs.CRASHER, "segv", core_limit=0)
-        self.crash(programs.CRASHER, "segv")
-        event, full = store.records(self.server.store, 2)
-        self.report(full)
-        files = sorted(path.name for path in store.directory_of(self.server.store, event).iterdir())
-        self.assertEqual(files, ["commit.json", "crash.json"])
-
     def test_deleted_program(self):
         copy = self.copy_of_crasher()
         self.crash(copy, "delete-exe")

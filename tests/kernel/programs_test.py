@@ -144,8 +144,8 @@ class Programs:
         self.assertEqual(record["capture"]["reason"], "the process has RLIMIT_CORE 0: it asked for no core")
         self.assertEqual(record["capture"]["transport"], self.transport)
         self.assertNotIn("core", record["files"])
-        files = sorted(path.name for path in store.directory_of(self.server.store, record).iterdir())
-        self.assertEqual(files, ["commit.json", "crash.json"])
+        files = {path.name for path in store.directory_of(self.server.store, record).iterdir()}
+        self.assertEqual(files - {"report.json"}, {"commit.json", "crash.json"})
         if self.transport == "socket-request":  # by the others the kernel is not asked, and may have dumped or not
             self.assertTrue(death.dumped)
 
