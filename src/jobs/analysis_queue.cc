@@ -212,9 +212,9 @@ void AnalysisQueue::Start(Waiting waiting) {
     traces_ -= is_trace ? 1 : 0;
     return;
   }
-  const auto running =
-      running_.insert(running_.end(), {waiting.crash, waiting.owner, waiting.user, waiting.handling, nullptr,
-                                       waiting.fetched, is_trace});
+  const auto running = running_.insert(
+      running_.end(),
+      {waiting.crash, waiting.owner, waiting.user, waiting.handling, nullptr, waiting.fetched, is_trace});
   const auto started = [&]() -> Result<void> {
     if (!files) return std::unexpected(files.error());
     if (undead_.count() < UndeadChildren::kFew) files->mapped = std::move(waiting.mapped);
@@ -224,8 +224,8 @@ void AnalysisQueue::Start(Waiting waiting) {
          .timeout = config_.analysis_timeout,
          .niceness = kJobNiceness,
          .debuginfod_cache = config_.debuginfod_urls.empty() ? "" : config_.debuginfod_cache,
-          .environment = is_trace ? EnvironmentKept::kNone
-                                  : waiting.handling.environment.value_or(config_.environment),
+         .environment =
+             is_trace ? EnvironmentKept::kNone : waiting.handling.environment.value_or(config_.environment),
          .undead = &undead_},
         *files, [this, running](Report report) { OnDone(running, std::move(report)); }));
     return {};

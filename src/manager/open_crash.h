@@ -48,8 +48,8 @@ struct OpenCrash {
   bool rejected = false;     // by its rule
   std::string lowers;  // why it may have no core: its site, user or unit has had its cores; empty: it may
   std::shared_ptr<const Config> ruled;  // of the rule that won; null: none did
-  bool site_has_core = false;  // of another crash, which tells the same
-  bool trace = false;          // a worker had it, for the trace alone, and its order is not done
+  bool site_has_core = false;           // of another crash, which tells the same
+  bool trace = false;                   // a worker had it, for the trace alone, and its order is not done
   CrashSites::Ticket ticket;
   std::uint64_t resident = 0;
   Budgets::Whose whose;
