@@ -370,7 +370,7 @@ TEST_F(AnalysisQueueTest, WhatIsNoTraceIsNotAnalysed) {
   const CrashLocation crash = Crash(1, 0, /*has_core=*/false);
   queue.AddTrace(crash, {}, {}, {}, TraceBag(""));
   queue.AddTrace(crash, {}, {}, {}, TraceBag(std::string(AnalysisQueue::kTraceBytesMax + 1, 'x')));
-  queue.AddTrace(crash, {}, {}, {}, BagWith(*Open("/dev/null", O_RDONLY)));
+  queue.AddTrace(crash, {}, {}, {}, BagWith(*Open("/etc/passwd", O_RDONLY)));  // of a disk
   queue.AddTrace(crash, {}, {}, {}, std::move(MakeSocketPair(SOCK_SEQPACKET)->first));
   queue.AddTrace(crash, {}, {}, {}, Fd());
   EXPECT_EQ(queue.RoomForTraces(), AnalysisQueue::kTracesMax);

@@ -71,6 +71,13 @@ TEST_F(TracesTest, OneThatNobodyTakesIsAnsweredAsAlways) {
   }
 }
 
+TEST_F(TracesTest, OneThatNobodyTakesLeavesItsRoomToAnother) {
+  Start(1);
+  (void)Event(1);
+  (void)On(event::HandoverFailed{1, Worker(0), Cause::kNoTrace, "it has no memory"});
+  EXPECT_THAT(Event(2, 1001), ElementsAre(HasSubstr("StartCapture 2")));
+}
+
 TEST_F(TracesTest, NobodyWaitsForOneAndNoneWaits) {
   setup_.workers = 2;
   Start();
@@ -137,6 +144,14 @@ TEST_F(TracesTest, OfAPipeOneNeedsAPump) {
   (void)On(event::SeatLost{{Role::kPump, 0, 1}, "died"});
   (void)Arrives(1, 1000, Transport::kPipe);
   EXPECT_THAT(Facts(1, 0, 0), ElementsAre("StartCapture 1 worker 1 for a trace core_max 4194304"));
+}
+
+TEST_F(TracesTest, WhileACrashIsQueuedThereIsNone) {
+  Start();
+  for (std::uint32_t i = 0; i < setup_.workers; ++i) (void)On(event::SeatLost{{Role::kPump, i, 1}, "died"});
+  (void)Arrives(1, 1000, Transport::kPipe);
+  EXPECT_THAT(Facts(1), ElementsAre("HoldJobs")) << "workers are free, and no pump";
+  EXPECT_THAT(Event(2, 1001), ElementsAre("Answer 2 event"));
 }
 
 TEST_F(TracesTest, WhenObitdStopsThereIsNone) {
