@@ -353,6 +353,18 @@ void CoreWriter::StopThreads() {
   threads_.clear();  // joins
 }
 
+void CoreWriter::Rest() {
+  if (current_ && current_->plain_bytes > 0) (void)Submit();  // a failed write is told by the next call
+  {
+    std::unique_lock lock(mutex_);
+    Await(lock, [&] { return order_.empty() && !appending_; });
+  }
+  StopThreads();
+  stopping_ = false;
+  free_.clear();
+  chunks_made_ = current_ ? 1 : 0;
+}
+
 Result<StoredCore> CoreWriter::Finish() {
   if (current_ && current_->plain_bytes > 0) (void)Submit();  // a failure is looked at below
   if (helper_) {                                              // it may be the only one

@@ -65,6 +65,9 @@ class CoreWriter {
   /// was before it and returns how much of the core that is; the caller goes on from there.
   [[nodiscard]] std::uint64_t ResumeAfterFetch();
 
+  /// Waits until all so far is in the file, and gives back its threads and their memory until there is more.
+  void Rest();
+
   /// Compresses what is left and appends the seek table. After a failed write: cuts the file back to whole
   /// frames, for want of room (LacksRoom) to as many as leave some for the table and a record, and says in
   /// `plain` how much of the core that left. What the cut frees others may take first: then it cuts again,

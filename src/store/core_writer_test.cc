@@ -48,6 +48,30 @@ TEST(CoreWriter, AnEmptyCoreIsAFileWithAnEmptyTable) {
   EXPECT_TRUE(UnpackedByZstd(file).empty());
 }
 
+TEST(CoreWriter, RestsInTheMiddleOfACore) {
+  const Bytes plain = Noise(4 * kFrameBytes + 77, 3);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {.threads = 2});
+  std::size_t done = 0;
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{100}, 3 * kFrameBytes, kFrameBytes - 23}) {
+    ASSERT_THAT(writer.Append(std::span(plain).subspan(done, bytes)), Succeeds());
+    done += bytes;
+    writer.Rest();
+    EXPECT_GE(Content(file).size(), done) << "noise does not get shorter";
+  }
+  ASSERT_THAT(writer.Skip(kFrameBytes), Succeeds());
+  writer.Rest();
+  ASSERT_THAT(writer.Defer(100,
+                           [&](std::span<std::byte> room) -> Result<void> {
+                             std::ranges::copy(std::span(plain).first(100), room.begin());
+                             return {};
+                           }),
+              Succeeds());
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_EQ(Unpacked(file), Bytes(plain.begin(), plain.begin() + static_cast<long>(done)) +
+                                Bytes(kFrameBytes) + Bytes(plain.begin(), plain.begin() + 100));
+}
+
 class CoreWriterWith : public ::testing::TestWithParam<std::uint64_t> {};
 INSTANTIATE_TEST_SUITE_P(, CoreWriterWith,
                          ::testing::Values(0, 1, 4096, kFrameBytes - 1, kFrameBytes, kFrameBytes + 1,
