@@ -1,6 +1,7 @@
 #include "capture/capture.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include "base/file_time.h"
 #include "base/inside.h"
 #include "base/io.h"
+#include "base/limits.h"
 #include "base/processors.h"
 #include "base/try_twice.h"
 #include "capture/answer.h"
@@ -16,12 +18,14 @@
 #include "capture/executable.h"
 #include "capture/facts.h"
 #include "capture/minimal.h"
+#include "capture/minimal_beside.h"
 #include "capture/stored_head.h"
 #include "capture/verify.h"
 #include "capture/write_record.h"
 #include "crash/record_json.h"
 #include "elf/core_head.h"
 #include "elf/core_notes.h"
+#include "store/prepared.h"
 #include "store/recover.h"
 #include "store/store.h"
 
@@ -43,11 +47,11 @@ Result<void> CopyStream(std::uint64_t end, CoreStream& stream, CoreWriter& write
   return stream.Copy(end, writer);
 }
 
-CoreHead HeadFor(Detail detail) { return detail == Detail::kMinimal ? HeadForMinimal() : CoreHead(); }
-
-/// Gets the core into `writer`, by the best way there is. An error says why it ends early.
+/// Gets the core into `writer`, by the best way there is. `take_minimal` comes before all that takes long, if
+/// it does. An error says why the core ends early.
 Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
-                     std::optional<DirectCapture>& direct, std::uint64_t max, CrashRecord::Capture& capture) {
+                     std::optional<DirectCapture>& direct, std::uint64_t max, CrashRecord::Capture& capture,
+                     const std::function<void()>& take_minimal) {
   capture.method = CaptureMethod::kStream;
   const auto read = stream.ReadHead(head, writer, max);
   capture.promised_bytes = head.core_bytes();
@@ -62,6 +66,7 @@ Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
     return CopyStream(end, stream, writer);
   }
   capture.method = CaptureMethod::kDirect;
+  if (end >= kMinimalBesideMin && direct->HasMemoryOf(kMinimalBesideMin).value_or(false)) take_minimal();
   auto captured = direct->Run();
   direct->Describe(capture);
   return captured;
@@ -82,6 +87,24 @@ Error IsLimited(std::uint64_t core_max) { return Refuse(EFBIG, "RLIMIT_CORE is {
 /// core of a small crash is on the disk as soon as its record is, and one more flush would make that later.
 constexpr std::uint64_t kSyncBegunMin = 16 << 20;
 
+/// Puts the minimal core in the place of the first `plain` bytes of a full one. False: there is none, or it
+/// has no more than those.
+bool KeepMinimal(CaptureJob& job, CoreHead& head, std::uint64_t plain, const Error& why,
+                 CrashRecord& record) {
+  // The memory of a process that was killed may have been taken before it was read: then it reads as zeros.
+  EndedCore full{std::move(head), why.code == ESRCH ? 0 : plain};
+  std::string of_full = std::exchange(record.capture.reason, why.what);
+  const auto kept = FallBackToMinimal(job.dir, std::move(job.minimal), full, FrameCheck::kShape, record,
+                                      /*progress=*/nullptr);
+  head = std::move(full.head);
+  if (kept && *kept) {
+    job.core.Reset();  // its room is free
+    return true;
+  }
+  record.capture.reason = std::move(of_full);
+  return false;
+}
+
 /// Gets the core into core.zst, and lets the process go. The record gets sizes, outcome and reason.
 Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
                          std::atomic<std::uint64_t>& progress, const std::function<void()>& released) {
@@ -92,9 +115,16 @@ Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
   if (job.memory) direct.emplace(*job.memory, head, stream, writer, progress, job.core_max);
   capture.stream_reason = job.stream_reason;
   const bool minimal = capture.detail == Detail::kMinimal;
+  const auto take_minimal = [&] {
+    if (!job.minimal) return;
+    writer.Rest();  // there is memory for one writer
+    TakeMinimalBeside(job.minimal, head, stream, job.writer, *job.memory, job.core_max, progress);
+  };
   auto acquired = minimal ? CaptureMinimal(head, stream, writer, job.memory ? &*job.memory : nullptr,
                                            job.core_max, progress, capture)
-                          : Acquire(head, stream, writer, direct, job.core_max, capture);
+                          : Acquire(head, stream, writer, direct, job.core_max, capture, take_minimal);
+  std::optional<Error> ended;  // early
+  if (!acquired) ended = acquired.error();
   if (acquired && capture.promised_bytes.value_or(0) > job.core_max)
     acquired = std::unexpected(IsLimited(job.core_max));
   const auto release = [&] {
@@ -107,14 +137,15 @@ Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
 
   const StoredCore core = OBIT_TRY(writer.Finish());
   if (!acquired) capture.reason = acquired.error().what;
-  if (capture.reason.empty())
-    if (const auto failure = writer.failure()) capture.reason = failure->what;
+  if (!ended) ended = writer.failure();
+  if (capture.reason.empty() && ended) capture.reason = ended->what;
   if (verify) {
     // Whatever comes of that, the core is what it is.
     if (const auto verified = Verify(job.core, head, stream, *direct, capture); !verified)
       capture.verify_reason = verified.error().what;
     release();
   }
+  if (ended && job.minimal && KeepMinimal(job, head, core.plain, *ended, record)) return {};
   if (core.plain == 0 || !head.invalid().empty()) {
     ::unlinkat(job.dir.get(), kCoreFile, 0);
     capture.method = CaptureMethod::kNone;
@@ -153,21 +184,22 @@ bool IsUnreadable(const Error& error) {
   return error.code == EBADMSG || error.code == EPROTONOSUPPORT || error.code == EPERM || IsAbsence(error);
 }
 
-Result<CoreHead> HeadOf(const Fd& file, Detail detail) {
+Result<CoreHead> HeadOf(const Fd& file) {
   OpenedCore opened = OBIT_TRY(OpenStoredCore(OBIT_TRY(Duplicate(file))));
-  return ReadStoredHead(opened.reader, HeadFor(detail));
+  return ReadStoredHead(opened.reader, HeadForMinimal());
 }
 
 /// Makes core.zst good and learns from its head. It may even be whole: only the record was still to be
-/// written. A damaged one is kept: what is behind the damage can be read by other means.
-Result<void> RecoverStoredCore(const Fd& dir, FrameCheck check, CrashRecord& record,
-                               std::atomic<std::uint64_t>* progress) {
+/// written. A damaged one is kept: what is behind the damage can be read by other means. Returns what there
+/// is of one that ended early; none: it did not.
+Result<std::optional<EndedCore>> RecoverStoredCore(const Fd& dir, FrameCheck check, CrashRecord& record,
+                                                   std::atomic<std::uint64_t>* progress) {
   const Fd file = OBIT_TRY(OpenInside(dir, kCoreFile, O_RDWR));
   const RecoveredCore core = OBIT_TRY(RecoverCore(file, check, progress));
   if (core.plain == 0) return Refuse(ENODATA, "no part of the core had been stored");
-  const auto read = HeadOf(file, record.capture.detail);
+  const auto read = HeadOf(file);
   if (!read && read.error().code != EBADMSG) return std::unexpected(read.error());
-  const CoreHead head = read.value_or(CoreHead());
+  CoreHead head = read.value_or(CoreHead());
   const CoreNotes notes = ParseCoreNotes(head.notes(), head.elf_class(), head.machine());
   ApplyCoreNotes(notes, record);
   CrashRecord::Capture& capture = record.capture;
@@ -175,12 +207,13 @@ Result<void> RecoverStoredCore(const Fd& dir, FrameCheck check, CrashRecord& rec
   capture.promised_bytes = head.core_bytes();
   const bool whole = head.complete() && core.plain >= capture.promised_bytes;
   const bool sound = read && !core.damaged;
-  const CrashOutcome complete =
-      capture.detail == Detail::kMinimal && notes.mappings ? CrashOutcome::kMinimal : CrashOutcome::kFull;
+  const CrashOutcome complete = notes.mappings ? CrashOutcome::kMinimal : CrashOutcome::kFull;
   capture.outcome = whole && sound && core.has_table ? complete : CrashOutcome::kTruncated;
-  if (whole)
+  const bool is_limited = !whole && capture.core_max && core.plain >= *capture.core_max;
+  const bool fell_back = notes.mappings && capture.detail == Detail::kFull;
+  if (whole && !fell_back)
     capture.reason.clear();
-  else if (capture.core_max && core.plain >= *capture.core_max)
+  else if (is_limited)
     capture.reason = IsLimited(*capture.core_max).what;
   if (!sound)
     AddReason(capture, fmt::format("its core is damaged, and is kept: {}",
@@ -198,6 +231,32 @@ Result<void> RecoverStoredCore(const Fd& dir, FrameCheck check, CrashRecord& rec
   }
   record.files.core = kCoreFile;
   if (const auto synced = Sync(file); !synced) NoteUnsynced(capture, "the core", synced.error());
+  const bool is_all = (whole && sound && core.has_table) || is_limited;
+  if (is_all || core.damaged || core.unreadable) return std::nullopt;
+  return EndedCore{std::move(head), core.plain};
+}
+
+/// The core of a capture that did not come to its end: core.zst, or, where that ended early, minimal.zst.
+Result<void> RecoverEitherCore(const Fd& dir, FrameCheck check, CrashRecord& record,
+                               std::atomic<std::uint64_t>* progress) {
+  auto full = RecoverStoredCore(dir, check, record, progress);
+  if (!full && !SaysThereIsNoCore(full.error())) return std::unexpected(std::move(full).error());
+  Fd file;
+  if (!full || *full) {
+    auto opened = TryTwice([&] { return OpenInside(dir, kMinimalFile, O_RDONLY); });
+    if (!opened && IsShortage(opened.error())) return std::unexpected(std::move(opened).error());
+    if (opened) file = std::move(*opened);
+  }
+  if (file) {
+    const EndedCore ended = full ? std::move(**full) : EndedCore();
+    const auto head = OBIT_TRY(FallBackToMinimal(dir, std::move(file), ended, check, record, progress));
+    if (head) {
+      ApplyCoreNotes(ParseCoreNotes(head->notes(), head->elf_class(), head->machine()), record);
+      return {};
+    }
+  }
+  ::unlinkat(dir.get(), kMinimalFile, 0);
+  if (!full) return std::unexpected(std::move(full).error());
   return {};
 }
 
@@ -211,13 +270,14 @@ Result<bool> HasCore(const Fd& dir) {
 }
 
 /// The record so far. A power cut may have left nothing in begun.json, and a full disk may have taken none:
-/// then the core is all there is, and its last change the time. ENOENT: there is none.
+/// then a core is all there is, and its last change the time. ENOENT: there is none.
 Result<CrashRecord> LoadBegun(const Fd& dir, const std::string& id) {
   auto begun = LoadRecord(dir, kBegunFile);
   if (begun || !IsUnreadable(begun.error())) return begun;
   struct stat status{};
-  if (::fstatat(dir.get(), kCoreFile, &status, AT_SYMLINK_NOFOLLOW) < 0)
+  if (::fstatat(dir.get(), kCoreFile, &status, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
     return Fail(errno, "look at {}", kCoreFile);
+  if (status.st_size == 0) (void)::fstatat(dir.get(), kMinimalFile, &status, AT_SYMLINK_NOFOLLOW);
   if (status.st_size == 0) return Refuse(ENOENT, "nothing of it was stored: {}", begun.error().what);
   CrashRecord record;
   record.id = id;
@@ -242,7 +302,7 @@ Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress
   // Only Recover needs it: a capture that is not killed does without, and so can Recover.
   const std::string begun = RecordToJson(record);
   (void)TryTwice([&] { return WriteAllAt(job.begun, std::as_bytes(std::span(begun)), 0); });
-  CoreHead head = HeadFor(record.capture.detail);
+  CoreHead head = HeadForMinimal();
   Result<void> captured;
   if (job.offer)
     captured = AskFor(record.capture.detail, job.connection, *job.offer,
@@ -253,6 +313,7 @@ Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress
     record.capture.held_seconds = static_cast<double>(MonotonicNow() - job.accepted) / 1e9;
     released();
   }
+  ::unlinkat(job.dir.get(), kMinimalFile, 0);
   if (!captured) GiveUpCore(job.dir, record, captured.error());
   ApplyCoreNotes(ParseCoreNotes(head.notes(), head.elf_class(), head.machine()), record);
   if (job.exe) KeepExecutable(job.exe, job.exe_reachable, job.dir, job.writer, record);
@@ -270,6 +331,7 @@ Result<CrashRecord> Recover(const Fd& dir, const RecoveryJob& job) {
       OBIT_TRY(StoreRecord(dir, *complete));
     }
     ::unlinkat(dir.get(), kBegunFile, 0);
+    ::unlinkat(dir.get(), kMinimalFile, 0);
     return complete;
   }
   CrashRecord record = OBIT_TRY(LoadBegun(dir, job.id));
@@ -277,7 +339,7 @@ Result<CrashRecord> Recover(const Fd& dir, const RecoveryJob& job) {
   // It was not synced, and the machine may have lost its power.
   const bool same_boot = !job.boot_id.empty() && record.host.boot_id == job.boot_id;
   const auto check = same_boot ? FrameCheck::kShape : FrameCheck::kContent;
-  if (auto recovered = RecoverStoredCore(dir, check, record, job.progress); !recovered) {
+  if (auto recovered = RecoverEitherCore(dir, check, record, job.progress); !recovered) {
     if (!SaysThereIsNoCore(recovered.error())) return std::unexpected(std::move(recovered).error());
     GiveUpCore(dir, record, recovered.error());
     record.capture.reason = job.reason;

@@ -21,6 +21,7 @@ struct CaptureJob {
   // What Capture() needs until the release is open before: opening a file may wait.
   Fd dir;                      ///< the crash folder
   Fd core;                     ///< core.zst in it: empty, for reading and writing
+  Fd minimal;                  ///< minimal.zst in it, likewise; none: a core that ends early is truncated
   Fd begun;                    ///< begun.json in it: empty, for writing
   Fd connection;               ///< to the kernel, non-blocking: a coredump socket, or what a pump fills
   Fd exe;                      ///< the program, for reading; may be empty
@@ -43,7 +44,8 @@ struct CaptureJob {
 /// on this host, crash.json. On success the folder is complete, ready for Store::Commit, and synced as far as
 /// the disk does that, whatever came of the core: the record says. A frame that was written stays, with two
 /// exceptions: a full disk may take no table unless frames make room for it (CoreWriter::Finish), and what
-/// came may be no core. `released` is called once, as soon as the process may exit; until then nothing is
+/// came may be no core. A full core of some size that ends early is replaced by a minimal one, made before
+/// (minimal_beside.h). `released` is called once, as soon as the process may exit; until then nothing is
 /// opened, made, renamed or removed, only what is open is written. `progress` grows by what is read and by
 /// what is written. Fails only if not even a record can be written; what there is of the core then stays, for
 /// Recover.
@@ -60,12 +62,12 @@ struct RecoveryJob {
 };
 
 /// Completes incoming/ID that a killed capture left behind: the core as far as its frames are whole. Outcome
-/// full, or minimal if that was wanted, if that is all that its head promises, else truncated, or failed
-/// without any; then the reason says why. One whose crash.json was already written stays as it is. Where
-/// begun.json says nothing, as after a power cut, the core tells what it can, and nobody is its owner.
-/// ENOENT: there is neither record nor core. Other errors are of the disk, or of what obitd may have. What is
-/// stored is there then as before, but for what is no whole frame; so it can be tried again, and whoever
-/// gives up keeps it.
+/// full, or minimal if that was wanted, if that is all that its head promises; else minimal, if such a core
+/// had been made before, or truncated, or failed without any: then the reason says why. One whose crash.json
+/// was already written stays as it is. Where begun.json says nothing, as after a power cut, the core tells
+/// what it can, and nobody is its owner. ENOENT: there is neither record nor core. Other errors are of the
+/// disk, or of what obitd may have. What is stored is there then as before, but for what is no whole frame;
+/// so it can be tried again, and whoever gives up keeps it.
 [[nodiscard]] Result<CrashRecord> Recover(const Fd& dir, const RecoveryJob& job);
 
 /// Writes the record as crash.json and syncs it and `dir`: the last step before Store::Commit. Where the disk

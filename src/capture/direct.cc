@@ -40,6 +40,26 @@ void DirectCapture::CutSegments() {
   for (PlannedSegment& segment : segments_) segment.bytes = std::min(segment.bytes, max_ - segment.offset);
 }
 
+/// What is found at once need not be scanned on; over nothing the windows grow.
+Result<bool> DirectCapture::HasMemoryOf(std::uint64_t least) const {
+  std::uint64_t found = 0;
+  for (const PlannedSegment& segment : segments_) {
+    if (segment.source == SegmentSource::kAllPages) found += segment.bytes;
+    const bool is_scanned = segment.source == SegmentSource::kPresentPages;
+    const std::uint64_t end = segment.address + (is_scanned ? segment.bytes : 0);
+    std::uint64_t window = std::min(least, kWindow);
+    for (std::uint64_t at = segment.address; at < end && found < least;) {
+      OBIT_TRY(stream_.CheckDeadline());
+      const PageScan scan = OBIT_TRY(ScanSegment(at, at + std::min(end - at, window)));
+      for (const MemoryRun& run : scan.runs) found += run.end - run.begin;
+      if (scan.runs.empty()) window = std::min(2 * window, kWindow);
+      at = scan.end;
+    }
+    if (found >= least) return true;
+  }
+  return false;
+}
+
 Result<void> DirectCapture::Run() {
   at_ = stream_.position();
   if (OBIT_TRY(HasManyHoles())) writer_.KeepHolesByLength();
@@ -91,7 +111,7 @@ Result<bool> DirectCapture::HasManyHoles() {
 }
 
 /// Scanned by whole pages; the head may have ended within one.
-Result<PageScan> DirectCapture::ScanSegment(std::uint64_t begin, std::uint64_t end) {
+Result<PageScan> DirectCapture::ScanSegment(std::uint64_t begin, std::uint64_t end) const {
   const std::uint64_t page = PageBytes();
   progress_.fetch_add(1, std::memory_order_relaxed);  // many windows without a page are progress, too
   return ScanPages(memory_.pagemap, PageKind::kFilled, begin / page * page, (end + page - 1) / page * page);

@@ -29,6 +29,8 @@ class DirectCapture {
 
   /// Learns what the segments are. Fails if this core has to come by stream; nothing was done then.
   [[nodiscard]] Result<void> Plan();
+  /// True if the core has so much memory in it, bytes, that is no hole. It looks no further than that.
+  [[nodiscard]] Result<bool> HasMemoryOf(std::uint64_t least) const;
   /// Captures all that is left of the core. On return nothing of the process is needed any more. An error
   /// says why the core ends early.
   [[nodiscard]] Result<void> Run();
@@ -44,7 +46,7 @@ class DirectCapture {
   Result<bool> HasManyHoles();
   Result<void> CaptureSegments(std::size_t first);
   Result<void> CaptureSegment(const PlannedSegment& segment);
-  Result<PageScan> ScanSegment(std::uint64_t begin, std::uint64_t end);
+  Result<PageScan> ScanSegment(std::uint64_t begin, std::uint64_t end) const;
   /// Plans the pages from `address` on, `limit` at most; returns how far that is.
   Result<std::uint64_t> PlanPresentPages(const PlannedSegment& segment, std::uint64_t address,
                                          std::uint64_t limit);

@@ -117,7 +117,6 @@ Result<void> CaptureMinimal(CoreHead& head, CoreStream& stream, CoreWriter& writ
     OBIT_TRY(writer.Append(come));
     return stream.Copy(full, writer);
   }
-  const CoreNotes notes = ParseCoreNotes(head.notes(), head.elf_class(), head.machine());
   std::optional<std::vector<Mapping>> maps;
   // The kernel may have sent the little that is left, and the process may be gone.
   const bool is_sent = full - std::min(full, stream.position()) < kWholeCoreMax;
@@ -127,6 +126,14 @@ Result<void> CaptureMinimal(CoreHead& head, CoreStream& stream, CoreWriter& writ
     else
       capture.stream_reason = std::move(read).error().what;
   }
+  return CaptureMinimalBehind(head, stream, writer, memory, std::move(maps), core_max, progress, capture);
+}
+
+Result<void> CaptureMinimalBehind(const CoreHead& head, CoreStream& stream, CoreWriter& writer,
+                                  const ProcessMemory* memory, std::optional<std::vector<Mapping>> maps,
+                                  std::uint64_t core_max, std::atomic<std::uint64_t>& progress,
+                                  CrashRecord::Capture& capture) {
+  const CoreNotes notes = ParseCoreNotes(head.notes(), head.elf_class(), head.machine());
   const ProcessMap map(head, notes, maps ? &*maps : nullptr);
   std::optional<ProcessView> process;
   if (maps) process.emplace(*memory);
@@ -140,7 +147,7 @@ Result<void> CaptureMinimal(CoreHead& head, CoreStream& stream, CoreWriter& writ
   const CoreLayout layout = Plan(view, head, map, notes, core_max, go_on);
   if (layout.core_bytes() > core_max)
     return Refuse(EFBIG, "RLIMIT_CORE is {} bytes, and a minimal core has {}", core_max, layout.core_bytes());
-  capture.full_bytes = full;
+  capture.full_bytes = head.core_bytes();
   capture.promised_bytes = layout.core_bytes();
   OBIT_TRY(writer.Append(layout.Head()));
   if (process) {

@@ -2,10 +2,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "capture/minimal_plan.h"
 #include "capture/stream.h"
 #include "crash/record.h"
+#include "kernel/mappings.h"
 #include "kernel/process_memory.h"
 #include "store/core_writer.h"
 
@@ -25,5 +28,13 @@ inline constexpr std::uint64_t kWholeCoreMax = 1 << 20;
                                           const ProcessMemory* memory, std::uint64_t core_max,
                                           std::atomic<std::uint64_t>& progress,
                                           CrashRecord::Capture& capture);
+
+/// The same behind a head that has come, with what /proc/PID/maps says: all is read from the process then;
+/// without that it comes by the stream.
+[[nodiscard]] Result<void> CaptureMinimalBehind(const CoreHead& head, CoreStream& stream, CoreWriter& writer,
+                                                const ProcessMemory* memory,
+                                                std::optional<std::vector<Mapping>> maps,
+                                                std::uint64_t core_max, std::atomic<std::uint64_t>& progress,
+                                                CrashRecord::Capture& capture);
 
 }  // namespace obit

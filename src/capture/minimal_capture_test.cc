@@ -1,5 +1,6 @@
 #include <optional>
 
+#include "base/io.h"
 #include "capture/minimal.h"
 #include "capture/test_parked.h"
 #include "store/core_reader.h"

@@ -1,8 +1,9 @@
 #pragma once
 
-// For tests: a process whose memory is captured, and what a kernel sends of it. Included by them only.
+// For tests: a process that stands still as one does that dumps core, and the core that a kernel sends of it.
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <functional>
 #include <optional>
@@ -13,8 +14,9 @@
 
 #include "base/io.h"
 #include "capture/fake_kernel.h"
-#include "capture/minimal.h"
 #include "elf/core_layout.h"
+#include "kernel/mappings.h"
+#include "kernel/process_memory.h"
 #include "store/test_support.h"
 
 namespace obit::testing {
@@ -27,12 +29,12 @@ inline constexpr std::size_t kExcludedBytes = 64 << 10;
 class Parked {
  public:
   /// `reserved`: bytes that it has and does not use.
-  explicit Parked(std::size_t reserved = 0)
+  explicit Parked(std::size_t heap = kHeap, std::size_t reserved = 0)
       : sp_(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) / 16 * 16) {
-    heap_ = static_cast<char*>(
-        ::mmap(nullptr, kHeap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    EXPECT_EQ(::madvise(heap_, kHeap, MADV_NOHUGEPAGE), 0);
-    std::memset(heap_, 'h', kHeap);
+    heap_ =
+        static_cast<char*>(::mmap(nullptr, heap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    EXPECT_EQ(::madvise(heap_, heap, MADV_NOHUGEPAGE), 0);
+    std::memset(heap_, 'h', heap);
     std::memcpy(heap_ + kMarked, "marked", 7);
     EXPECT_EQ(::madvise(heap_ + kExcluded, kExcludedBytes, MADV_DONTDUMP), 0);
     void* unused = reserved == 0 ? nullptr
@@ -42,24 +44,26 @@ class Parked {
     process_.emplace(::fork());
     if (process_->pid() == 0)
       for (;;) ::pause();
-    ::munmap(heap_, kHeap);
+    ::munmap(heap_, heap);
     if (unused != nullptr) ::munmap(unused, reserved);
-    const Fd dir = *Open(fmt::format("/proc/{}", process_->pid()), O_RDONLY | O_DIRECTORY);
-    memory_ = *OpenProcessMemory(dir);
+    memory_ = Open();
     mappings_ = *ReadMappings(memory_.maps);
   }
   Parked(Parked&&) = delete;
+  [[nodiscard]] ProcessMemory Open() const {
+    return *OpenProcessMemory(*obit::Open(fmt::format("/proc/{}", pid()), O_RDONLY | O_DIRECTORY));
+  }
   void End() {
-    ::kill(process_->pid(), SIGKILL);
+    if (process_->pid() > 0) ::kill(process_->pid(), SIGKILL);
     process_->Wait();
   }
   [[nodiscard]] const ProcessMemory& memory() const { return memory_; }
   [[nodiscard]] ProcessMemory TakeMemory() { return std::move(memory_); }
+  [[nodiscard]] pid_t pid() const { return process_->pid(); }
   [[nodiscard]] std::uint64_t heap() const { return reinterpret_cast<std::uintptr_t>(heap_); }
   [[nodiscard]] std::uint64_t sp() const { return sp_; }
 
-  /// The core that a kernel would send of it: what its files hold, that has not.
-  [[nodiscard]] CoreLayout Core(bool sorted = true, bool of_stack_only = false) const {
+  [[nodiscard]] Bytes Notes(bool of_stack_only = false) const {
     prstatus_t status{};
     status.pr_pid = process_->pid();
     user_regs_struct registers{};
@@ -72,6 +76,10 @@ class Parked {
     if (of_stack_only) notes.AddNote("LINUX", NT_X86_XSTATE, Bytes(2 << 20));
     CoreHead head(NoteKeeper(4 << 20, 4 << 20));
     head.Feed(notes.Build());
+    return {head.notes().begin(), head.notes().end()};
+  }
+  /// The core that a kernel would send of it: what its files hold, that has not.
+  [[nodiscard]] CoreLayout Core(bool sorted = true, bool of_stack_only = false) const {
     std::vector<CoreRun> runs;
     for (const Mapping& one : mappings_) {
       const bool dumped =
@@ -83,13 +91,13 @@ class Parked {
                       static_cast<std::uint32_t>(one.executable ? PF_R | PF_X : PF_R | PF_W)});
     }
     if (!sorted) std::ranges::reverse(runs);
-    return {ElfClass::k64, EM_X86_64, {head.notes().begin(), head.notes().end()}, std::move(runs)};
+    return {ElfClass::k64, EM_X86_64, Notes(of_stack_only), std::move(runs)};
   }
 
  private:
   std::uint64_t sp_;
   char* heap_ = nullptr;
-  std::optional<testing::Child> process_;
+  std::optional<Child> process_;
   ProcessMemory memory_;
   std::vector<Mapping> mappings_;
 };

@@ -84,7 +84,7 @@ TEST_F(TraceTest, WithoutMemoryTheKernelIsToldThatItIsAnEvent) {
 }
 
 TEST_F(TraceTest, AHugeProcessHasNone) {
-  Parked process(TraceJob::kMemoryMax);
+  Parked process(testing::kHeap, TraceJob::kMemoryMax);
   const CoreLayout sent = process.Core();
   EXPECT_THAT(Run(Sending(sent, std::byte{'s'}), process.TakeMemory(), true), FailsWith(EFBIG));
   EXPECT_EQ(mask_, kCoredumpUserspace | kCoredumpWait);

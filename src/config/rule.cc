@@ -167,7 +167,7 @@ Result<Rule> ReadRule(const toml::table& table, const std::string& name) {
 
 }  // namespace
 
-/// Of a long path the end tells more.
+/// The end of a long path tells more.
 std::string Rule::NameForPeople() const {
   if (!title.empty()) return title;
   constexpr std::string_view kDots = "...";

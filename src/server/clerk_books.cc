@@ -16,6 +16,7 @@
 #include "store/access.h"
 #include "store/commit.h"
 #include "store/folder.h"
+#include "store/prepared.h"
 
 namespace obit {
 namespace {
@@ -175,7 +176,7 @@ Result<CrashRecord> ClerkBooks::LoadForCommit(const Fd& dir, const BookOrder& or
   const bool changed =
       ApplyHead(order.head, record, [&](std::uint64_t number) { return numbers_.WasGiven(number); });
   if (changed || renamed) OBIT_TRY(WriteRecord(dir, record));
-  ::unlinkat(dir.get(), kBegunFile, 0);
+  for (const char* name : {kBegunFile, kMinimalFile}) ::unlinkat(dir.get(), name, 0);
   return record;
 }
 

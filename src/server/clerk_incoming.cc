@@ -11,6 +11,7 @@
 #include "base/try_twice.h"
 #include "capture/capture.h"
 #include "capture/executable.h"
+#include "capture/minimal_beside.h"
 #include "capture/write_record.h"
 #include "server/facts_record.h"
 #include "store/access.h"
@@ -103,7 +104,9 @@ Result<LeftCrash> LookAtLeft(const Fd& dir) {
   }
   const bool is_recorded = complete || complete.error().code != ENOENT;
   // A power cut may have taken what begun.json said, and a full disk may have had no room for it.
-  if (!is_recorded && core == 0 && OBIT_TRY(SizeOf(dir, kBegunFile)) == 0) return left;
+  if (!is_recorded && core == 0 && OBIT_TRY(SizeOf(dir, kMinimalFile)) == 0 &&
+      OBIT_TRY(SizeOf(dir, kBegunFile)) == 0)
+    return left;
   left.state = LeftCrash::State::kBegun;
   const auto begun = TryTwice([&] { return LoadRecord(dir, kBegunFile); });
   if (!begun && IsShortage(begun.error())) return std::unexpected(begun.error());
@@ -156,11 +159,13 @@ Result<void> WriteWithoutCore(const Fd& dir, const CrashRecord& record) {
   written.files = {};
   written.capture.outcome = record.capture.outcome;
   written.capture.reason = record.capture.reason;
+  const bool is_minimal = OBIT_TRY(TakeStoredMinimal(dir));
   std::int64_t changed = RealtimeNow();
   const std::uint64_t stored = OBIT_TRY(SizeOf(dir, kCoreFile, &changed));
   if (written.time == 0) written.time = changed;  // nobody knows when it came
   if (stored > 0) {
     OBIT_TRY(TakeStoredCore(dir, written, stored));
+    if (is_minimal) AddReason(written.capture, "it is a minimal one");
   } else {
     ::unlinkat(dir.get(), kCoreFile, 0);
     written.capture.method = CaptureMethod::kNone;

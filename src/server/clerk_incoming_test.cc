@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "server/facts_record.h"
 #include "server/test_clerk.h"
+#include "store/prepared.h"
 #include "store/recover.h"
 #include "store/test_disk.h"
 
@@ -93,6 +94,29 @@ TEST_F(ClerkIncomingTest, TakesNothingForGoneThatCannotBeLookedAt) {
   }
   EXPECT_EQ(Content(*OpenAt(crash_.dir, kCoreFile, O_RDONLY)), whole);
   EXPECT_EQ(LookAtLeft(crash_.dir)->state, LeftCrash::State::kBegun) << "it has a core";
+}
+
+TEST_F(ClerkIncomingTest, AMinimalCoreTakesThePlaceOfOneThatNobodyCompleted) {
+  const Bytes whole = Content(StoredFile(Noise(1000, 1))), minimal = Content(StoredFile(Noise(500, 2)));
+  const Bytes part(whole.begin(), whole.end() - 1), half(minimal.begin(), minimal.end() - 1);
+  for (const auto& [core, beside, kept] :
+       {std::tuple(&part, &minimal, &minimal), {&part, &half, &part}, {&whole, &minimal, &whole}}) {
+    Put(kCoreFile, *core);
+    Put(kMinimalFile, *beside);
+    ASSERT_THAT(WriteWithoutCore(crash_.dir, known_), Succeeds());
+    EXPECT_EQ(Content(*OpenAt(crash_.dir, kCoreFile, O_RDONLY)), *kept);
+    EXPECT_EQ(Written().capture.stored_bytes, kept->size());
+    EXPECT_EQ(Written().capture.reason.ends_with("; it is a minimal one"), kept == &minimal)
+        << Written().capture.reason;
+    EXPECT_FALSE(OpenAt(crash_.dir, kMinimalFile, O_RDONLY));
+  }
+}
+
+TEST_F(ClerkIncomingTest, AMinimalCoreAloneIsACrash) {
+  for (const char* name : {kCoreFile, kMinimalFile, kBegunFile}) Put(name, {});
+  EXPECT_EQ(LookAtLeft(crash_.dir)->state, LeftCrash::State::kNothing);
+  Put(kMinimalFile, Bytes(1));
+  EXPECT_EQ(LookAtLeft(crash_.dir)->state, LeftCrash::State::kBegun);
 }
 
 TEST_F(ClerkIncomingTest, ARecordThatTheDiskDoesNotGiveIsNotTakenForNone) {

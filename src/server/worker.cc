@@ -210,6 +210,7 @@ Result<CoreBytes> Worker::DoCapture(const Job& job, std::string_view facts, std:
   capture.record.host = host_;
   capture.dir = std::move(place->dir);
   capture.core = std::move(place->core);
+  capture.minimal = std::move(place->minimal);
   capture.begun = std::move(place->begun);
   capture.connection = std::move(fds[0]);
   ::fcntl(capture.connection.get(), F_SETFL, O_NONBLOCK);

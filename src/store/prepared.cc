@@ -25,6 +25,8 @@ Result<PreparedCrash> TryPrepare(const Fd& incoming) {
     OBIT_TRY(GiveToOwner(incoming, prepared.dir));
     prepared.core =
         OBIT_TRY_IN(MakePrivateFile(prepared.dir, kCoreFile, O_RDWR | O_EXCL), "make {}", kCoreFile);
+    prepared.minimal =
+        OBIT_TRY_IN(MakePrivateFile(prepared.dir, kMinimalFile, O_RDWR | O_EXCL), "make {}", kMinimalFile);
     prepared.begun =
         OBIT_TRY_IN(MakePrivateFile(prepared.dir, kBegunFile, O_WRONLY | O_EXCL), "make {}", kBegunFile);
     return {};
@@ -61,7 +63,7 @@ Result<void> NamePrepared(const Fd& incoming, const PreparedCrash& prepared, con
 
 void DropPrepared(const Fd& incoming, const PreparedCrash& prepared) {
   if (prepared.dir)
-    for (const char* name : {kCoreFile, kBegunFile}) ::unlinkat(prepared.dir.get(), name, 0);
+    for (const char* name : {kCoreFile, kMinimalFile, kBegunFile}) ::unlinkat(prepared.dir.get(), name, 0);
   ::unlinkat(incoming.get(), prepared.name.c_str(), AT_REMOVEDIR);
 }
 

@@ -7,14 +7,18 @@
 
 namespace obit {
 
+/// For a core that ends early; only in incoming/. Empty, or not there: there is none.
+inline constexpr const char* kMinimalFile = "minimal.zst";
+
 /// A crash folder that was made before its crash came: incoming/NAME, locked (flock) by whoever holds `dir`
 /// open. Its first files are open, so that a capture has nothing to open while a process waits. What is in
 /// begun.json tells which crash it became, whatever the folder is called by then.
 struct PreparedCrash {
   std::string name;  ///< 16 random hex digits
   Fd dir;
-  Fd core;   ///< core.zst: empty, for reading and writing
-  Fd begun;  ///< begun.json: empty, for writing
+  Fd core;     ///< core.zst: empty, for reading and writing
+  Fd minimal;  ///< minimal.zst: as core.zst
+  Fd begun;    ///< begun.json: empty, for writing
 };
 
 /// Makes one. `incoming` is the folder of a store.

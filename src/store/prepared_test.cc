@@ -37,9 +37,11 @@ TEST_F(PreparedTest, IsAFolderForNobodyElse) {
   const auto prepared = PrepareCrash(incoming_);
   ASSERT_THAT(prepared, Succeeds());
   EXPECT_TRUE(IsCrashId(prepared->name));
-  EXPECT_THAT(*ListDirectory(prepared->dir), UnorderedElementsAre(kCoreFile, kBegunFile));
-  for (const auto& [fd, mode] :
-       {std::pair{&prepared->dir, 0700U}, {&prepared->core, 0600U}, {&prepared->begun, 0600U}}) {
+  EXPECT_THAT(*ListDirectory(prepared->dir), UnorderedElementsAre(kCoreFile, kMinimalFile, kBegunFile));
+  for (const auto& [fd, mode] : {std::pair{&prepared->dir, 0700U},
+                                 {&prepared->core, 0600U},
+                                 {&prepared->minimal, 0600U},
+                                 {&prepared->begun, 0600U}}) {
     struct stat status{};
     ASSERT_EQ(::fstat(fd->get(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777, mode);

@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "crash/record.h"
 #include "store/folder.h"
+#include "store/prepared.h"
 #include "store/store.h"
 
 namespace obit {
@@ -27,8 +28,8 @@ constexpr std::size_t kNamed = 3;       // leftovers that a message names
 constexpr std::size_t kLookedAt = 500;  // entries, for one of obit's among them
 
 /// What obit writes, the largest first.
-constexpr std::array kOwn{kCoreFile,    kExeFile,    kRecordFile,  kReportFile, kBegunFile,
-                          kRepeatsFile, kCommitFile, kRemovedFile, kPinnedFile};
+constexpr std::array kOwn{kCoreFile,  kExeFile,     kMinimalFile, kRecordFile,  kReportFile,
+                          kBegunFile, kRepeatsFile, kCommitFile,  kRemovedFile, kPinnedFile};
 
 /// Calls `visit` for each name, of which there may be more than memory for them: it may take them away.
 Result<void> ForEachName(const Fd& dir, const std::function<bool(const std::string&)>& visit) {

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <string_view>
 
 namespace obit::testing {
@@ -18,9 +19,11 @@ struct Disk {
   int bad_reads = -1;                        ///< so often; -1: always
   bool lacks_memory = false;                 ///< to unpack anything (zstd)
   std::string_view unseen;                   ///< a name of which stat(2) says EIO
+  std::string_view unmoved;                  ///< a name of which renameat(2) says EIO
   std::string_view unopened;                 ///< the path of openat2(2) that fails with `open_error`
   int open_error = EIO;
-  std::string_view unread;  ///< the end of a path; read(2) of such files says EIO
+  std::function<int()> before_write;  ///< called by pwrite(2): the error that it has, 0: none
+  std::string_view unread;            ///< the end of a path; read(2) of such files says EIO
 };
 inline Disk disk;
 

@@ -41,6 +41,12 @@ extern "C" ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset)
     errno = obit::testing::disk.table_error;
     return -1;
   }
+  if (obit::testing::disk.before_write) {
+    if (const int error = obit::testing::disk.before_write(); error != 0) {
+      errno = error;
+      return -1;
+    }
+  }
   return ::syscall(SYS_pwrite64, fd, bytes, count, offset);
 }
 
@@ -75,6 +81,14 @@ extern "C" int fstatat(int dir, const char* name, struct stat* status, int flags
     return -1;
   }
   return static_cast<int>(::syscall(SYS_newfstatat, dir, name, status, flags));
+}
+
+extern "C" int renameat(int from, const char* old_name, int to, const char* new_name) noexcept {
+  if (!obit::testing::disk.unmoved.empty() && obit::testing::disk.unmoved == old_name) {
+    errno = EIO;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_renameat, from, old_name, to, new_name));
 }
 
 extern "C" ZSTD_DCtx* ZSTD_createDCtx() {

@@ -248,14 +248,14 @@ class CommandLine {
     const auto fact = [&](const char* name, std::string& value, const char* about, const char* type) {
       return test->add_option(name, value, about)->type_name(type)->excludes("SEL");
     };
-    fact("--exe", rule_.exe, "Of the program at this path", "PATH");
-    fact("--name", rule_.name, "Of a process of this name (comm)", "NAME");
-    fact("--unit", rule_.unit, "Of this unit of the system", "UNIT");
-    fact("--slice", rule_.slice, "Of this slice of the system", "SLICE");
-    fact("--container", rule_.container, "Of this container", "ID");
-    fact("--pod", rule_.pod, "Of the Kubernetes pod with this uid", "UID");
-    fact("--cgroup", rule_.cgroup, "Of this cgroup, which tells unit, slice, container and pod", "PATH");
-    fact("--user", rule_.user, "Of this user, by name or uid", "USER");
+    fact("--exe", rule_.exe, "As of the program at this path", "PATH");
+    fact("--name", rule_.name, "As of a process of this name (comm)", "NAME");
+    fact("--unit", rule_.unit, "As of this unit of the system", "UNIT");
+    fact("--slice", rule_.slice, "As of this slice of the system", "SLICE");
+    fact("--container", rule_.container, "As of this container", "ID");
+    fact("--pod", rule_.pod, "As of the Kubernetes pod with this uid", "UID");
+    fact("--cgroup", rule_.cgroup, "As of this cgroup, which tells unit, slice, container and pod", "PATH");
+    fact("--user", rule_.user, "As of this user, by name or uid", "USER");
     fact("--signal", rule_.signal, "By this signal: SIGSEGV, 11", "SIGNAL");
     fact("--size", rule_.size, "Of a process with so much memory: 1.5G", "SIZE");
     fact("--dump-mode", rule_.dump_mode, "Of a process with this dump mode: user or root", "MODE")
