@@ -6,6 +6,7 @@
 //   named NAME             the same under another name
 //   abort                  abort(3) in crash_here_abort
 //   threads N              N threads; one that is not the leader writes to null, the others wait
+//   threads N MIB          the same with MIB of random memory
 //   leave                  the first thread exits, and another one, "late", which has 8 MiB, dies of segv
 //   leave delete-exe       the same without a program file
 //   vfork                  a child of vfork(2) dies of segv; exits with 0 if it dumped core, without harm
@@ -283,7 +284,10 @@ int main(int argc, char** argv) {
     return Loop(number, strtol(more, NULL, 10), argc > 4 && strcmp(argv[4], "abort") == 0);
   }
   if (strcmp(way, "abort") == 0) crash_here_abort();
-  if (strcmp(way, "threads") == 0) CrashAmongThreads(number);
+  if (strcmp(way, "threads") == 0) {
+    if (strtol(more, NULL, 10) > 0) FillMemory(strtol(more, NULL, 10), "random");
+    CrashAmongThreads(number);
+  }
 
   if (strcmp(way, "vfork") == 0) return CrashInVfork();
   if (strcmp(way, "leave") == 0) {

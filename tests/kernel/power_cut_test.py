@@ -59,7 +59,7 @@ class PowerCut(case.KernelCase):
         self.server.start(log_to=recording.log_to)
         where = self.server.store
         self.crash(programs.CRASHER, "segv")
-        self.crash(programs.CRASHER, "memory", 3, "random")
+        self.crash(programs.CRASHER, "memory", 40, "mixed")  # so large that a minimal core is made first
         self.crash(programs.CRASHER, "abort", core_limit=0)
         if programs.kernel_finds(self.directory):  # else the kernel cannot start it
             kernel.CORE_PATTERN.write_text(self.server.core_pattern("pipe"))
