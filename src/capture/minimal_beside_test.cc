@@ -3,7 +3,6 @@
 #include "capture/minimal_beside.h"
 
 #include <optional>
-#include <thread>
 
 #include <sys/socket.h>
 
