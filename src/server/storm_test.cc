@@ -5,7 +5,6 @@
 
 #include <sys/wait.h>
 
-#include "jobs/fake_analyzer.h"
 #include "manager/test_simulator.h"
 #include "server/test_server.h"
 #include "server/test_storm.h"
@@ -27,7 +26,6 @@ class StormTest : public testing::ServerTest {
     config_.slots = 3;
     config_.queue_timeout = config_.stop_timeout = 1s;
     config_.progress_timeout = 5s;  // of workers: the manager's is earlier
-    analyzer_ = testing::MakeFakeAnalyzer(path_ + "/analyzer", testing::kWriteReport);  // events have traces
     config_.loop_cores = 2;
     config_.loop_events = 1;
     limits_ = [](ManagerLimits& limits) {

@@ -257,8 +257,8 @@ class CommandLine {
     fact("--cgroup", rule_.cgroup, "As of this cgroup, which tells unit, slice, container and pod", "PATH");
     fact("--user", rule_.user, "As of this user, by name or uid", "USER");
     fact("--signal", rule_.signal, "By this signal: SIGSEGV, 11", "SIGNAL");
-    fact("--size", rule_.size, "Of a process with so much memory: 1.5G", "SIZE");
-    fact("--dump-mode", rule_.dump_mode, "Of a process with this dump mode: user or root", "MODE")
+    fact("--size", rule_.size, "As of a process with so much memory: 1.5G", "SIZE");
+    fact("--dump-mode", rule_.dump_mode, "As of a process with this dump mode: user or root", "MODE")
         ->check(OneOf({"user", "root"}));
     test->footer("What is not given is not known, and matches no key.");
   }
