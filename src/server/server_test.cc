@@ -369,7 +369,9 @@ TEST_F(ServerTest, RulesChangeWithTheConfiguration) {
   Start();
   Crash(DumpNothing);
   EXPECT_EQ(Records(1).at(0).capture.rule, "minimal");
-  config_.rules = {{.title = "rejected", .name = {"img*"}, .detail = Detail::kReject}};
+  // The number of the one that won before is now that of one that does not match.
+  config_.rules = {{.name = {"other"}, .detail = Detail::kEvent},
+                   {.name = {"img*"}, .detail = Detail::kReject}};
   Configure(config_);
   // Inspectors are told when they are asked next.
   ASSERT_TRUE(Until([&] {
