@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "base/clock.h"
+#include "capture/minimal_plan.h"
 #include "capture/test_parked.h"
 #include "store/core_reader.h"
 
