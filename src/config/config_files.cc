@@ -65,6 +65,9 @@ Result<LoadedConfig> LoadConfig(const ConfigPlaces& places) {
   const auto drop_ins = OBIT_TRY(DropIns(places.drop_ins, loaded.closed));
   for (const auto& [name, path] : drop_ins) OBIT_TRY(ReadInto(path, loaded));
   LookUpUsers(loaded);
+  // Numbers may be longer than the names that they are of.
+  if (RulesText(loaded.config.rules).size() > Rule::kTextMax)
+    return Refuse(EINVAL, "the rules have more than {} KiB in all", Rule::kTextMax >> 10);
   return loaded;
 }
 

@@ -200,11 +200,13 @@ Result<void> ReadRules(const toml::node& node, const std::string& name, const st
   const auto is_table = [](const toml::node& one) { return one.is_table(); };
   if (list == nullptr || !std::ranges::all_of(*list, is_table))
     return Refuse(EINVAL, "{}: {} must be a table of its own, [[{}]]", line, kRule, kRule);
+  std::size_t bytes = RulesText(rules).size();
   for (const toml::node& one : *list) {
     rules.push_back(OBIT_TRY(ReadRule(*one.as_table(), name)));
     if (rules.size() > Rule::kMax)
       return Refuse(EINVAL, "{}: there are more than {} rules", rules.back().from, Rule::kMax);
-    if (RulesText(rules).size() > Rule::kTextMax)
+    bytes += RulesText({rules.back()}).size();
+    if (bytes > Rule::kTextMax)
       return Refuse(EINVAL, "{}: the rules have more than {} KiB in all", rules.back().from,
                     Rule::kTextMax >> 10);
   }

@@ -140,10 +140,15 @@ HostPlace HostPlaceOf(std::string_view cgroup) {
   TakeSuffix(cgroup, " (deleted)");
   std::string_view before;
   for (const std::string_view component : Split(cgroup, '/')) {
-    if (ContainerOf(before, component)) break;
-    if (component.ends_with(".slice")) place.slices.push_back(UnitName(component));
+    if (component.empty()) continue;
+    const bool is_slice = component.ends_with(".slice");
+    // Before a unit, systemd makes nothing but slices.
+    if (ContainerOf(before, component) || (!is_slice && !IsUnit(component))) break;
     before = component;
-    if (!IsUnit(component)) continue;
+    if (is_slice) {
+      place.slices.push_back(UnitName(component));
+      continue;
+    }
     place.unit = UnitName(component);
     break;
   }

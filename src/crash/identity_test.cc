@@ -110,6 +110,8 @@ TEST(HostPlaceOf, EndsWhereOthersChooseNames) {
        {"user.slice", "user-1000.slice"}},
       {"/system.slice/docker-0123456789abcdef.scope/system.slice/postgresql.service", "", {"system.slice"}},
       {"/lxc.payload.web/system.slice/postgresql.service", "", {}},
+      {"/foo/0123456789abcdef/system.slice/postgresql.service", "", {}},
+      {"/default/web/system.slice/postgresql.service", "", {}},
       {"/kubepods.slice/kubepods-burstable.slice/"
        "kubepods-burstable-pod6f8d3c0e_5b1a_4c8e_9d2f_0a1b2c3d4e5f.slice/"
        "cri-containerd-0123456789abcdef.scope",

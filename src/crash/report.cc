@@ -60,6 +60,13 @@ void ForgetMemory(Report& report) {
   report.registers.clear();
   report.memory.clear();
   report.environment.clear();
+  for (Stack& stack : report.stacks)
+    for (Frame& frame : stack.frames)
+      if (!frame.module) frame.pc = 0;  // it may be any word of the stack
+  // Outside of files code is memory.
+  const bool in_file = !report.stacks.empty() && !report.stacks.front().frames.empty() &&
+                       report.stacks.front().frames.front().module;
+  if (!in_file) report.instruction.reset();
 }
 
 }  // namespace obit

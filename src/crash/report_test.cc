@@ -40,14 +40,21 @@ TEST(Report, EveryOriginHasANameOfItsOwn) {
 
 TEST(Report, OfATraceHasNothingThatWasInMemory) {
   Report report;
-  report.stacks = {{.tids = {1}, .frames = {{.pc = 1, .function = "f"}}}};
+  report.stacks = {{.tids = {1}, .frames = {{.pc = 1, .function = "f", .module = 0}, {.pc = 0}}}};
   report.cause.sentence = "null pointer read";
   Report all = report;
   all.registers = {{"rax", 42, ""}};
   all.memory = {{"sp", 7, "secret"}};
   all.environment = {"TOKEN=secret"};
+  all.stacks[0].frames[1].pc = 0x7465726365730000;
   ForgetMemory(all);
   EXPECT_EQ(all, report);
+  all.instruction.emplace();
+  ForgetMemory(all);
+  EXPECT_TRUE(all.instruction) << "it is in a file";
+  all.stacks[0].frames[0].module.reset();
+  ForgetMemory(all);
+  EXPECT_FALSE(all.instruction);
 }
 
 }  // namespace

@@ -22,10 +22,10 @@ struct AskSite {
 struct AskFacts {
   CrashKey crash = 0;
   Seat seat;
-  bool only_safe = false;      ///< nothing that can wait for a file system or a lock of the process
-  bool for_core = true;        ///< there may be a core of it, unless it wants none (RLIMIT_CORE 0),
-  bool even_unwanted = false;  ///< or even then
-  bool for_trace = false;      ///< if there is none, there may be one for the trace alone
+  bool only_safe = false;               ///< nothing that can wait for a file system or a lock of the process
+  bool for_core = true;                 ///< there may be a core of it, unless it wants none (RLIMIT_CORE 0)
+  Detail if_unwanted = Detail::kEvent;  ///< then this
+  bool for_trace = false;               ///< if there is none, there may be one for the trace alone
 };
 struct AskActivity {
   CrashKey crash = 0;

@@ -1,6 +1,7 @@
 #include "manager/inspection.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/signal_name.h"
 #include "crash/loop_reason.h"
@@ -58,7 +59,9 @@ void Inspection::On(const event::SiteFound& found) {
   if (!inspectors_.Answered(found.seat, found.crash, Sitter::Task::kSite, true)) return;
   OpenCrash* crash = state_.Find(found.crash);
   if (crash == nullptr || !crash->asked) return;  // it has ended meanwhile
-  if (found.other_rules) return Want(*crash, Wanted::kSite);
+  // Once more: whoever says so each time is not to be believed.
+  if (found.other_rules)
+    return Want(*crash, std::exchange(crash->asked_again, true) ? Wanted::kFacts : Wanted::kSite);
   TakeRule(*crash, found.rule);
   if (found.site && !crash->rejected) Judge(*crash, found);
   if (crash->only_counted())
@@ -113,7 +116,7 @@ void Inspection::Judge(OpenCrash& crash, const event::SiteFound& found) {
     case CrashSites::Verdict::kCount:
       crash.repeat = true;
       state_.Do(command::NoteRepeats{crash.key});
-      door_.Counted(judgement.at, found.glance, found.boottime);
+      if (!state_.ByMemory()) door_.Counted(judgement.at, found.glance, found.boottime);
       if (judgement.verdict == CrashSites::Verdict::kCount) return;
       state_.Say(Severity::kNotice,
                  "{}[{}] {}: a crash loop: {} of them are kept, the others are counted, for {} s at most",

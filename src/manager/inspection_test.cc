@@ -450,6 +450,13 @@ TEST_F(RulesTest, ThoseOfAnotherConfigurationAreAskedForAgain) {
   EXPECT_THAT(Ruled(1, 2), ElementsAre("AskFacts 1 inspector 0 of an event"));
 }
 
+TEST_F(RulesTest, WhoAlwaysHasOthersIsNotAskedForEver) {
+  Begin({.detail = Detail::kEvent});
+  const event::SiteFound other{.crash = 1, .seat = Inspector(0), .other_rules = true};
+  EXPECT_THAT(On(other), ElementsAre("AskSite 1 inspector 0"));
+  EXPECT_THAT(On(other), ElementsAre("AskFacts 1 inspector 0"));
+}
+
 TEST_F(RulesTest, TheyHoldToTheEndOfACrashWhateverIsConfigured) {
   Begin({.detail = Detail::kMinimal});
   (void)Ruled(1, 2);

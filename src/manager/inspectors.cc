@@ -47,7 +47,7 @@ void Inspectors::AskFacts(Sitter& inspector, const OpenCrash& crash, bool only_s
       .seat = inspector.seat,
       .only_safe = only_safe,
       .for_core = crash.lowers.empty() && config.detail < Detail::kEvent,
-      .even_unwanted = Decide(unwanted, config).detail < Detail::kEvent,
+      .if_unwanted = Decide(unwanted, config).detail,
       .for_trace = traces_.HasRoomFor(crash),
   });
 }

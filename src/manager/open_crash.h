@@ -43,6 +43,7 @@ struct OpenCrash {
   bool has_offer = false;
   Wanted wanted = Wanted::kNothing;
   bool asked = false;        // an inspector has the question
+  bool asked_again = false;  // for its site, by who had other rules before
   bool repeat = false;       // one more of a crash loop
   bool over_budget = false;  // its user or unit has had its crashes
   bool rejected = false;     // by its rule

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -43,6 +44,12 @@ struct ManagerState {
   /// What holds for this crash.
   [[nodiscard]] const Config& ConfigOf(const OpenCrash& crash) const {
     return crash.ruled ? *crash.ruled : setup.config;
+  }
+
+  /// Some rule looks at the memory of a process, which no glance shows.
+  [[nodiscard]] bool ByMemory() const {
+    return std::ranges::any_of(setup.config.rules,
+                               [](const Rule& rule) { return rule.larger_than || rule.smaller_than; });
   }
 
   [[nodiscard]] const ManagerLimits& limits() const { return setup.limits; }

@@ -113,7 +113,7 @@ void Referee::On(const event::SiteFound& found) {
   last_answer_ = now_;
   SimulatedCrash& crash = crashes[found.crash];
   if (found.other_rules) {
-    crash.asked_site = false;  // once more
+    crash.asked_site = std::exchange(crash.asked_again, true);  // once more
     return;
   }
   site_found_ = found.crash;

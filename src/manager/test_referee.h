@@ -43,7 +43,7 @@ struct SimulatedCrash {
   std::optional<CoredumpMark> mark;
   std::int64_t answered_at = 0;
 
-  bool asked_site = false, site_lost = false, asked_facts = false, facts_over = false;
+  bool asked_site = false, asked_again = false, site_lost = false, asked_facts = false, facts_over = false;
   std::optional<CrashSite> site;
   std::optional<Config> ruled;  // by the rule that won
   [[nodiscard]] bool rejected() const { return ruled && ruled->detail == Detail::kReject; }

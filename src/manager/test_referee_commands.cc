@@ -111,7 +111,7 @@ void Referee::On(const command::AskFacts& ask) {
   if (crash.ruled) {
     Expect(!crash.rejected() && (!ask.for_core || crash.ruled->detail < Detail::kEvent),
            "its rule wants that", ask.crash);
-    Expect(ask.even_unwanted || crash.ruled->no_core_limit != Detail::kFull ||
+    Expect(ask.if_unwanted < Detail::kEvent || crash.ruled->no_core_limit != Detail::kFull ||
                crash.ruled->detail >= Detail::kEvent,
            "its rule wants a core whatever its limit", ask.crash);
   }

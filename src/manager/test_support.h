@@ -48,7 +48,7 @@ struct TextOfCommand {
   std::string operator()(const command::AskSite& c) const { return About("AskSite", c.crash, c.seat); }
   std::string operator()(const command::AskFacts& c) const {
     return About(c.only_safe ? "AskSafeFacts" : "AskFacts", c.crash, c.seat) +
-           (c.for_core ? "" : " of an event") + (c.even_unwanted ? " even if unwanted" : "") +
+           (c.for_core ? "" : " of an event") + (c.if_unwanted < Detail::kEvent ? " even if unwanted" : "") +
            (c.for_trace ? " with a trace" : "");
   }
   std::string operator()(const command::AskActivity& c) const {

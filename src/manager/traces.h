@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 
 #include "manager/seats.h"
 #include "manager/state.h"
@@ -25,6 +26,7 @@ class Traces {
   ManagerState& state_;
   const Seats& seats_;
   std::size_t room_ = 0;  // of the clerk, for those that are open here, too
+  std::map<User, std::size_t> open_of_;
   std::size_t open_ = 0;
 };
 

@@ -123,6 +123,10 @@ class Planner {
     return users_.at(crashes_[i].user) > user_max_ ||
            (crashes_[i].unit != 0 && units_.at(crashes_[i].unit) > unit_max_);
   }
+  /// Whoever has more than his share keeps nothing longer than others do.
+  [[nodiscard]] bool IsSpared(std::size_t i) const {
+    return crashes_[i].retention == RetentionClass::kKeep && !IsAboveShare(i);
+  }
   /// Without it no other of its user, or unit, had to go.
   [[nodiscard]] bool IsAboveShareAlone(std::size_t i) const {
     return left_[i].core > user_max_ || (crashes_[i].unit != 0 && left_[i].core > unit_max_);
@@ -149,7 +153,7 @@ class Planner {
     const Arrivals arrivals(crashes_, by_order_, now_);
     for (const std::size_t i : by_order_) {
       const RetentionClass retention = crashes_[i].retention;
-      if (!may_go_[i] || retention == RetentionClass::kKeep) continue;
+      if (!may_go_[i] || IsSpared(i)) continue;
       const std::int64_t age = now_ - arrivals.Of(i);
       if (age > limits_.record_age)
         Take(i, true, RetentionReason::kAge);
@@ -231,8 +235,7 @@ class Planner {
 
   void TakeRecords(bool kept) {
     for (const std::size_t i : by_order_)
-      if (IsOver() && may_go_[i] && (crashes_[i].retention == RetentionClass::kKeep) == kept)
-        Take(i, true, Why());
+      if (IsOver() && may_go_[i] && IsSpared(i) == kept) Take(i, true, Why());
   }
 
   std::span<const KeptCrash> crashes_;

@@ -173,7 +173,6 @@ class ManagerProcess {
   [[nodiscard]] bool Ask(const Seat& seat, const Question& question, const std::vector<int>& fds);
   [[nodiscard]] Question QuestionOf(CrashKey key, Question::Kind kind) const;
   [[nodiscard]] bool TellRules(Member& member);
-  [[nodiscard]] Detail Expected(const OpenCrash& crash) const;
 
   // manager_door.cc
   void Do(const command::KeepDoor& command);

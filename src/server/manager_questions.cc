@@ -8,7 +8,6 @@
 
 #include "base/limits.h"
 #include "base/unix_socket.h"
-#include "policy/decide.h"
 #include "server/manager_process.h"
 #include "server/message_bytes.h"
 
@@ -62,13 +61,6 @@ void ManagerProcess::Do(const command::AskSite& command) {
     Feed(event::SiteFound{.crash = command.crash, .seat = command.seat});
 }
 
-/// What its RLIMIT_CORE makes of it, as far as that is known.
-Detail ManagerProcess::Expected(const OpenCrash& crash) const {
-  CrashRecord record;
-  if (!crash.wants_core) record.process.core_limit = 0;
-  return Decide(record, setup_.config).detail;
-}
-
 void ManagerProcess::Do(const command::AskFacts& command) {
   OpenCrash& crash = crashes_.at(command.crash);
   if (crash.head.number == 0) crash.head.number = NextNumber();
@@ -79,8 +71,9 @@ void ManagerProcess::Do(const command::AskFacts& command) {
   SocketPair bag, mapped;
   // An event without a trace needs no bag: nobody would empty it but the clerk. Should the facts say that
   // there is to be a core after all, its memory comes by the stream.
-  const bool may_have_core = command.for_core && (crash.wants_core || command.even_unwanted);
-  const bool may_have_trace = command.for_trace && Expected(crash) <= Detail::kEvent;
+  const Detail most = crash.wants_core ? Detail::kFull : command.if_unwanted;
+  const bool may_have_core = command.for_core && most < Detail::kEvent;
+  const bool may_have_trace = command.for_trace && most <= Detail::kEvent;
   if (!command.only_safe && (may_have_core || may_have_trace) && crash.pidfd) {
     if (budget_.HasRoomForBag(bags_ + orders_.not_closed()))
       if (auto pair = MakeSocketPair(SOCK_SEQPACKET)) bag = std::move(*pair);

@@ -23,7 +23,7 @@ DEFAULT_KINDS = "15"
 ALL_SECONDS = 3600
 CHOSEN = os.environ.get("OBIT_DAMAGE", DEFAULT_KINDS)
 SEED = int(os.environ.get("OBIT_SEED", "1"))
-LIMITS = "[crash_loop]\ncores = 1\nevents = 0\n"
+LIMITS = "[crash_loop]\ncores = 1\nevents = 0\n[capture]\ntraces = false\n"
 VERBS = {
     "list": ("list",),
     "groups": ("groups",),
