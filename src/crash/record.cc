@@ -24,12 +24,18 @@ constexpr EnumNames<CrashOutcome, 5> kOutcomes{{{CrashOutcome::kFull, "full"},
                                                 {CrashOutcome::kEvent, "event"},
                                                 {CrashOutcome::kTruncated, "truncated"},
                                                 {CrashOutcome::kFailed, "failed"}}};
+constexpr EnumNames<Shortage, kShortages> kShortageNames{{{Shortage::kNone, "none"},
+                                                          {Shortage::kDisk, "disk"},
+                                                          {Shortage::kQueue, "queue"},
+                                                          {Shortage::kMemory, "memory"}}};
 
 }  // namespace
 
 std::string_view NameOf(Detail detail) { return NameIn(kDetails, detail); }
 std::string_view NameOf(CaptureMethod method) { return NameIn(kMethods, method); }
 std::string_view NameOf(CrashOutcome outcome) { return NameIn(kOutcomes, outcome); }
+std::string_view NameOf(Shortage shortage) { return NameIn(kShortageNames, shortage); }
+std::optional<Shortage> ShortageNamed(std::string_view name) { return ValueIn(kShortageNames, name); }
 std::optional<CrashOutcome> OutcomeNamed(std::string_view name) { return ValueIn(kOutcomes, name); }
 std::optional<Detail> DetailNamed(std::string_view name) { return ValueIn(kDetails, name); }
 std::optional<CaptureMethod> MethodNamed(std::string_view name) { return ValueIn(kMethods, name); }

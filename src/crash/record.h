@@ -41,6 +41,15 @@ enum class CrashOutcome {
   kFailed,     ///< a core was wanted and there is none; the reason says why
 };
 
+/// What was short when a crash came, so that less of it is kept than the configuration says.
+enum class Shortage {
+  kNone,
+  kDisk,    ///< room where the store lies
+  kQueue,   ///< time: more waits for a worker than can be captured soon
+  kMemory,  ///< memory of the host
+};
+inline constexpr std::size_t kShortages = 4;
+
 /// Some memory of the crashed process.
 struct NamedMemory {
   std::uint64_t address = 0, bytes = 0;
@@ -126,8 +135,10 @@ struct CrashRecord {
     CaptureMethod method = CaptureMethod::kNone;
     Detail detail = Detail::kFull;
     CrashOutcome outcome = CrashOutcome::kFailed;
-    std::string reason;            ///< why it is less than was asked for, or why only an event was asked for
-    std::uint64_t core_bytes = 0;  ///< of the plain core as stored
+    std::string reason;  ///< why it is less than was asked for, or why only an event was asked for
+    Shortage lowered = Shortage::kNone;           ///< why `detail` is less than the configuration keeps
+    std::string lowered_reason;                   ///< the same for people
+    std::uint64_t core_bytes = 0;                 ///< of the plain core as stored
     std::optional<std::uint64_t> promised_bytes;  ///< what its program headers say
     /// What the kernel's core would have been, bytes, where a smaller one was made instead: a minimal one.
     std::optional<std::uint64_t> full_bytes;
@@ -158,6 +169,8 @@ struct CrashRecord {
 [[nodiscard]] std::string_view NameOf(Detail detail);
 [[nodiscard]] std::string_view NameOf(CaptureMethod method);
 [[nodiscard]] std::string_view NameOf(CrashOutcome outcome);
+[[nodiscard]] std::string_view NameOf(Shortage shortage);
+[[nodiscard]] std::optional<Shortage> ShortageNamed(std::string_view name);
 [[nodiscard]] std::optional<CrashOutcome> OutcomeNamed(std::string_view name);
 [[nodiscard]] std::optional<Detail> DetailNamed(std::string_view name);
 [[nodiscard]] std::optional<CaptureMethod> MethodNamed(std::string_view name);

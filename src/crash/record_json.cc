@@ -96,6 +96,8 @@ Json CaptureJson(const CrashRecord::Capture& capture) {
   out["detail"] = NameOf(capture.detail);
   out["outcome"] = NameOf(capture.outcome);
   Put(out, "reason", capture.reason);
+  if (capture.lowered != Shortage::kNone) out["lowered"] = NameOf(capture.lowered);
+  Put(out, "lowered_reason", capture.lowered_reason);
   out["core_bytes"] = capture.core_bytes;
   Put(out, "promised_bytes", capture.promised_bytes);
   Put(out, "full_bytes", capture.full_bytes);
@@ -201,6 +203,10 @@ void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
   in.GetEnum("detail", DetailNamed, capture.detail);
   in.GetEnum("outcome", OutcomeNamed, capture.outcome);
   in.Get("reason", capture.reason);
+  std::string lowered;
+  in.Get("lowered", lowered);
+  capture.lowered = ShortageNamed(lowered).value_or(Shortage::kNone);  // a later obit may know more of them
+  in.Get("lowered_reason", capture.lowered_reason);
   in.Get("core_bytes", capture.core_bytes);
   in.Get("promised_bytes", capture.promised_bytes);
   in.Get("full_bytes", capture.full_bytes);

@@ -77,6 +77,8 @@ class Generator : testing::RandomValues {
     capture.detail = static_cast<Detail>(random_() % 4);
     capture.outcome = static_cast<CrashOutcome>(random_() % 5);
     capture.reason = Text();
+    capture.lowered = static_cast<Shortage>(random_() % kShortages);
+    capture.lowered_reason = Text();
     capture.core_bytes = Number<std::uint64_t>();
     Fill(capture.promised_bytes);
     Fill(capture.core_max);

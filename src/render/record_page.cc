@@ -161,6 +161,10 @@ std::string RepeatsText(const PageContext& context) {
                      FormatMomentInProse(repeats.last, context.now), repeats.crashes == 1 ? "was" : "were");
 }
 
+std::string LoweredText(const CrashRecord::Capture& capture) {
+  return capture.lowered_reason == capture.reason ? "" : EscapeControls(capture.lowered_reason);
+}
+
 std::string RemovedText(const PageContext& context) {
   if (!context.removed) return "";
   const RemovedCore& removed = *context.removed;
@@ -201,6 +205,7 @@ void AddRecordFields(Page& page, const CrashRecord& record, const PageContext& c
   page.Field("Holes", DescribeHoles(record.capture));
   page.Field("Reason", EscapeControls(record.capture.reason), ToneOf(record.capture.outcome));
   page.Field("Rule", EscapeControls(record.capture.rule));
+  page.Field("Lowered", LoweredText(record.capture), Tone::kWarning);
   page.Field("Repeats", RepeatsText(context), Tone::kWarning);
   page.Field("Stream", EscapeControls(record.capture.stream_reason));
   page.Field("Unread", UnreadText(record.capture));

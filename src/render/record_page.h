@@ -51,6 +51,8 @@ void AddRecordFields(Page& page, const CrashRecord& record, const PageContext& c
 [[nodiscard]] std::string CommandText(const CrashRecord::Process& process);
 /// "31 more until today at 14:05:00 were counted, not kept (crash loop)"; empty if there were none.
 [[nodiscard]] std::string RepeatsText(const PageContext& context);
+/// Why less was kept than the configuration says; empty if the reason says it, as that of an event does.
+[[nodiscard]] std::string LoweredText(const CrashRecord::Capture& capture);
 /// "today at 14:05:00, 12 MiB: it was older than 30 days"; empty if the core was not removed.
 [[nodiscard]] std::string RemovedText(const PageContext& context);
 /// The folder of the crash and the files in it.

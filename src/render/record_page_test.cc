@@ -104,6 +104,16 @@ TEST(RecordPage, SaysWhyThereIsNoReport) {
               HasSubstr("\n  Analysis    none yet: obit analyze 3f9c2a71\n"));
 }
 
+TEST(RecordPage, SaysWhyLessWasKept) {
+  CrashRecord record = Sample();
+  EXPECT_THAT(RenderRecordPage(record, Context()), Not(HasSubstr("Lowered")));
+  record.capture.lowered_reason = "the disk has room for 1 MiB\x1b of cores";
+  EXPECT_THAT(RenderRecordPage(record, Context()),
+              HasSubstr("\n  Lowered     the disk has room for 1 MiB\\x1b of cores\n"));
+  record.capture.reason = record.capture.lowered_reason;
+  EXPECT_THAT(RenderRecordPage(record, Context()), Not(HasSubstr("Lowered"))) << "once is enough";
+}
+
 TEST(RecordPage, WhatIsNotKnownHasNoLine) {
   CrashRecord record;
   record.id = "3f9c2a71b04d6e58";

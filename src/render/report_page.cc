@@ -174,6 +174,7 @@ class ReportPage {
     page_.Field("Removed", RemovedText(context_), Tone::kWarning);
     page_.Field("Holes", DescribeHoles(record_.capture));
     page_.Field("Reason", EscapeControls(record_.capture.reason), ToneOf(record_.capture.outcome));
+    page_.Field("Lowered", LoweredText(record_.capture), Tone::kWarning);
     page_.Field("Repeats", RepeatsText(context_), Tone::kWarning);
     page_.Field("Symbols", SymbolsText(), Tone::kWarning);
     page_.Field("Analysis",
