@@ -102,6 +102,7 @@ constexpr Setting kSettings[] = {
     Kept<&Config::unit_crashes, Whole<0, 1'000'000>>("budget", "unit_crashes"),
     Kept<&Config::unit_bytes, Bytes>("budget", "unit_bytes"),
     Kept<&Config::budget_window, Seconds<1, kDay>>("budget", "window"),
+    Kept<&Config::memory_pressure, Whole<0, 100>>("load", "memory_pressure"),
     Kept<&Config::retention, Boolean>("retention", "enabled"),
     Kept<&Config::retention_size, PartOfDisk>("retention", "size"),
     Kept<&Config::retention_free, PartOfDisk>("retention", "free"),

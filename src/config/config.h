@@ -53,6 +53,9 @@ struct Config {
   unsigned user_crashes = 5000, unit_crashes = 2000;
   std::uint64_t user_bytes = std::uint64_t{20} << 30, unit_bytes = std::uint64_t{10} << 30;
   std::chrono::seconds budget_window{3600};
+  /// Percent of the last ten seconds that somebody waited for memory: from there on full cores become
+  /// minimal. 0: never.
+  unsigned memory_pressure = 20;
   /// Old crashes are removed, as the limits below say.
   bool retention = true;
   /// The store holds no more than this.

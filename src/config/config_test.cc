@@ -100,6 +100,12 @@ TEST(ParseConfig, TakesLimitsOfTheStore) {
               "obit.toml:1: retention.free is less than 1 MiB; \"off\" is no limit");
 }
 
+TEST(ParseConfig, TakesALimitOfMemoryPressure) {
+  EXPECT_EQ(ParseConfig("[load]\nmemory_pressure = 0\n", "obit.toml")->memory_pressure, 0u);
+  EXPECT_EQ(Refusal("load.memory_pressure = 101\n"),
+            "obit.toml:1: load.memory_pressure must be a whole number from 0 to 100");
+}
+
 TEST(ParseConfig, TakesAFolderByItsWholePathOnly) {
   for (const char* path : {"", "relative", "/srv/\xc3\xbc", "/srv/?", "/srv/\\u0000x"})
     EXPECT_THAT(Refusal(fmt::format("server.store = \"{}\"\n", path)),

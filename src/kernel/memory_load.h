@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/memory_load.h"
+
+namespace obit {
+
+/// The line "some" of /proc/pressure/memory and what /proc/meminfo says; what is not there is not known. Both
+/// are the kernel's own counts: reading them waits for nobody. `proc`: a descriptor of /proc.
+[[nodiscard]] MemoryLoad ReadMemoryLoad(const Fd& proc);
+/// The same of their texts.
+[[nodiscard]] MemoryLoad ParseMemoryLoad(std::string_view pressure, std::string_view meminfo);
+
+}  // namespace obit
