@@ -57,10 +57,22 @@ void Manager::Core::DecideAndAnswer(OpenCrash& crash) {
     record.process.core_limit = crash.core_limit;
     crash.decision = Decide(record, state_.ConfigOf(crash));
     if (!crash.lowers.empty()) Lower(crash.decision, Detail::kEvent, crash.lowers);
+    CountIfThereIsNoRoom(crash);
     TakeBudget(crash);
   }
   if (crash.decision.detail == Detail::kFull || crash.decision.detail == Detail::kMinimal)
     return captures_.Enqueue(crash);
+  GoOnWithoutCore(crash);
+}
+
+void Manager::Core::CountIfThereIsNoRoom(OpenCrash& crash) {
+  if (crash.decision.detail == Detail::kReject || state_.disk.has_records()) return;
+  crash.no_room = true;
+  crash.decision.detail = Detail::kReject;
+}
+
+/// It is to have no core. An event may have its trace before its answer.
+void Manager::Core::GoOnWithoutCore(OpenCrash& crash) {
   if (crash.decision.detail == Detail::kEvent && captures_.StartTrace(crash)) return;
   AnswerWithoutCore(crash);
 }

@@ -15,6 +15,10 @@ constexpr unsigned kHandoversMax = 3;
 /// Until the next handover, where something is short.
 constexpr std::int64_t kShortagePause = 100'000'000;  // ns
 
+CoreBytes FullCoreOf(const OpenCrash& crash) {
+  return FullCore(std::min(crash.resident, crash.decision.core_max));
+}
+
 /// So much of a core is enough for its stacks, bytes. It is in memory until it was analysed.
 constexpr std::uint64_t kTraceCoreMax = 4 << 20;
 
@@ -29,7 +33,14 @@ std::string AllThatFailed(const OpenCrash& crash, const std::string& last) {
 void Captures::Enqueue(OpenCrash& crash) {
   crash.stage = Stage::kQueued;
   crash.since = state_.now;
+  Join(crash);
+}
+
+void Captures::Join(OpenCrash& crash) {
   queue_.Add(crash.user(), crash.key);
+  Waiting& waiting = waiting_[crash.user()];
+  ++waiting.crashes;
+  waiting.resident += crash.resident;
   state_.Touch(crash);
 }
 
@@ -43,7 +54,11 @@ void Captures::EnqueueRecovery(OpenCrash& crash, std::string why) {
 }
 
 void Captures::Remove(OpenCrash& crash) {
-  (void)queue_.Remove(crash.user(), crash.key);
+  if (queue_.Remove(crash.user(), crash.key)) {
+    const auto waiting = waiting_.find(crash.user());
+    waiting->second.resident -= crash.resident;
+    if (--waiting->second.crashes == 0) waiting_.erase(waiting);
+  }
   left_.erase({crash.since, crash.key});
 }
 
@@ -72,7 +87,8 @@ void Captures::StartNext() {
   if (seats_.Recoveries() > 0) last_recovery_ = state_.now;
   if (state_.now < short_until_) return;
   short_until_ = 0;
-  while (seats_.Idle(Role::kWorker) != nullptr)
+  unqueued_ = false;
+  while (seats_.Idle(Role::kWorker) != nullptr && !unqueued_)
     if (!StartRecoveryThatIsDue() && !StartCapture() && !StartRecovery()) return;
 }
 
@@ -82,14 +98,24 @@ bool Captures::StartCapture() {
   OpenCrash& crash = *state_.Find(*next);
   Sitter* worker = IdleFor(crash);
   if (worker == nullptr) return false;
+  const Turn turn = TurnOf(crash);
+  if (turn.detail == Detail::kEvent) {
+    TakeNoCore(crash, turn);
+    return true;
+  }
   Begin(*worker, Task::kCapture, crash);
+  crash.begun = turn.detail;
+  crash.lowered = turn.why;
+  state_.disk.Begin(crash.key,
+                    turn.detail == Detail::kFull ? FullCoreOf(crash) : MinimalCore(crash.resident));
   const Config& config = state_.setup.config;
   state_.Do(command::StartCapture{.crash = crash.key,
                                   .seat = worker->seat,
-                                  .detail = crash.decision.detail,
+                                  .detail = turn.detail,
                                   .core_max = crash.decision.core_max,
                                   .direct = config.direct,
-                                  .verify = config.verify});
+                                  .verify = config.verify,
+                                  .lowered = turn.why});
   return true;
 }
 
@@ -106,9 +132,44 @@ bool Captures::StartTrace(OpenCrash& crash) {
   if (worker == nullptr) return false;
   traces_.Begun(crash);
   Begin(*worker, Task::kTrace, crash);
-  state_.Do(command::StartCapture{
-      .crash = crash.key, .seat = worker->seat, .detail = Detail::kEvent, .core_max = kTraceCoreMax});
+  state_.Do(command::StartCapture{.crash = crash.key,
+                                  .seat = worker->seat,
+                                  .detail = Detail::kEvent,
+                                  .core_max = kTraceCoreMax,
+                                  .lowered = crash.lowered});
   return true;
+}
+
+WaitingCrashes Captures::WaitingWith(const OpenCrash& crash) const {
+  const Waiting& waiting = waiting_.at(crash.user());
+  return {.waited = state_.now - crash.since, .others = waiting.crashes > 1, .resident = waiting.resident};
+}
+
+/// As much of what was decided as there is room, memory and time for now.
+Captures::Turn Captures::TurnOf(const OpenCrash& crash) const {
+  Turn turn{.detail = crash.decision.detail};
+  if (turn.detail == Detail::kFull) {
+    turn.why = state_.disk.Judge(FullCoreOf(crash));
+    if (!turn.why) turn.why = state_.ShortOfMemory();
+    if (!turn.why)
+      turn.why = JudgeQueue(WaitingWith(crash), pace_, state_.setup.workers, state_.limits().queue.count());
+    if (turn.why) turn.detail = Detail::kMinimal;
+  }
+  if (const Lowered why = state_.disk.Judge(MinimalCore(crash.resident));
+      why && turn.detail == Detail::kMinimal)
+    turn = {Detail::kEvent, why};
+  return turn;
+}
+
+/// There is no room even for a minimal core.
+void Captures::TakeNoCore(OpenCrash& crash, const Turn& turn) {
+  Remove(crash);
+  unqueued_ = true;
+  crash.stage = Stage::kUnqueued;
+  crash.lowered = turn.why;
+  crash.decision.detail = turn.detail;
+  crash.decision.reason = Describe(turn.why, turn.detail);
+  state_.Touch(crash);
 }
 
 /// No process waits for it: a few at once, while no capture waits that may have a worker, and never with the
@@ -184,6 +245,7 @@ OpenCrash* Captures::On(const event::HandoverFailed& failed) {
   Sitter& worker = *seats_.Find(failed.seat);
   const Task task = worker.task;
   seats_.NotBegun(worker);
+  if (task == Task::kCapture) state_.disk.Drop(crash->key);
   for (auto& [key, queued] : state_.crashes)  // they may have waited longer by what was taken for a start
     if (queued.stage == Stage::kQueued) state_.Touch(queued);
   switch (failed.cause) {
@@ -217,8 +279,7 @@ OpenCrash* Captures::On(const event::HandoverFailed& failed) {
     endings_.Fail(*crash, "no worker could be given it: " + failed.why);
   } else {
     crash->stage = Stage::kQueued;
-    queue_.Add(crash->user(), crash->key);
-    state_.Touch(*crash);
+    Join(*crash);
   }
   return nullptr;
 }
@@ -251,6 +312,8 @@ void Captures::On(const event::CaptureEnded& ended) {
   last_progress_ = state_.now;
   Sitter& worker = *seats_.Find(ended.seat);
   const bool is_trace = worker.task == Task::kTrace;
+  if (worker.task == Task::kCapture && ended.stored && crash->begun == Detail::kFull)
+    pace_.Captured(crash->resident, state_.now - worker.started);
   seats_.Done(worker);
   if (worker.state == Sitter::State::kPreparing)
     seats_.waits.Set(worker.seat, state_.now + state_.limits().look.count());

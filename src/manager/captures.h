@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "manager/seats.h"
 #include "manager/state.h"
 #include "manager/traces.h"
+#include "policy/load.h"
 
 namespace obit {
 
@@ -60,8 +62,16 @@ class Captures {
   [[nodiscard]] std::int64_t NextRecovery() const;
 
  private:
+  void Join(OpenCrash& crash);
   [[nodiscard]] bool StartCapture();
   [[nodiscard]] Sitter* IdleFor(const OpenCrash& crash);
+  [[nodiscard]] WaitingCrashes WaitingWith(const OpenCrash& crash) const;
+  struct Turn {
+    Detail detail = Detail::kFull;
+    Lowered why;
+  };
+  [[nodiscard]] Turn TurnOf(const OpenCrash& crash) const;
+  void TakeNoCore(OpenCrash& crash, const Turn& turn);
   using Left = std::set<std::pair<std::int64_t, CrashKey>>;
   [[nodiscard]] bool StartRecovery();
   [[nodiscard]] bool StartRecoveryThatIsDue();
@@ -88,7 +98,14 @@ class Captures {
   Endings& endings_;
   Manager::Progress progress_;
   FairQueue queue_;
-  Left left_;  // for a recovery, since then
+  struct Waiting {
+    std::size_t crashes = 0;
+    std::uint64_t resident = 0;
+  };
+  std::map<User, Waiting> waiting_;  // in `queue_`
+  CapturePace pace_;
+  bool unqueued_ = false;  // a crash was, and is to be answered before anything else begins
+  Left left_;              // for a recovery, since then
   std::set<std::uint32_t> vacant_pumps_;
   std::int64_t last_progress_ = 0;      // of any worker
   std::int64_t short_until_ = 0;        // nobody can be given anything; 0: somebody can

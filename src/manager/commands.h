@@ -7,6 +7,7 @@
 #include "crash/record.h"
 #include "manager/count_cause.h"
 #include "manager/seat.h"
+#include "policy/lowered.h"
 
 namespace obit {
 
@@ -57,6 +58,7 @@ struct StartCapture {
   std::uint64_t core_max = UINT64_MAX;  ///< Decision::core_max
   bool direct = true;                   ///< memory from /proc, as far as the inspector got it
   bool verify = false;
+  Lowered lowered;  ///< why `detail` is less than was decided
 };
 /// Has a worker complete incoming/ID. CaptureEnded or SeatLost follows.
 struct StartRecovery {
@@ -72,6 +74,7 @@ struct Record {
   Detail detail = Detail::kEvent;
   CrashOutcome outcome = CrashOutcome::kEvent;
   std::string reason;
+  Lowered lowered;  ///< as StartCapture has it
 };
 /// incoming/ID is complete.
 struct Commit {

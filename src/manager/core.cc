@@ -85,9 +85,11 @@ void Manager::Core::HoldJobs() {
 void Manager::Core::Settle(OpenCrash& crash) {
   if (crash.stage == Stage::kArriving && crash.wanted == OpenCrash::Wanted::kNothing && crash.request_read)
     return DecideAndAnswer(crash);
+  if (crash.stage == Stage::kUnqueued) return GoOnWithoutCore(crash);
   if (!crash.over()) return state_.waits.Set(crash.key, WaitsUntil(crash));
   state_.waits.Clear(crash.key);
   state_.Do(command::Forget{crash.key, crash.left});
+  state_.disk.Settled(crash.key);
   state_.crashes.erase(crash.key);
 }
 
@@ -117,6 +119,7 @@ std::int64_t Manager::Core::WaitsUntil(const OpenCrash& crash) const {
       return crash.since + exchange;
     case Stage::kQueued:
       return captures_.WaitsUntil(crash);
+    case Stage::kUnqueued:
     case Stage::kCapturing:
     case Stage::kLeft:
     case Stage::kEnding:
@@ -134,6 +137,7 @@ void Manager::Core::WaitedLong(OpenCrash& crash) {
       return Fail(crash, "the exchange with the kernel stood still");
     case Stage::kQueued:
       return captures_.WaitedLong(crash);
+    case Stage::kUnqueued:
     case Stage::kCapturing:
     case Stage::kLeft:
     case Stage::kEnding:
@@ -193,6 +197,7 @@ void Manager::Core::On(const event::OrderDone& done) {
   if (crash == nullptr) return;
   crash->order_open = false;
   traces_.Over(*crash);
+  state_.disk.Settled(crash->key);
   state_.Touch(*crash);
 }
 
@@ -254,6 +259,7 @@ void Manager::Core::StopIsOver() {
         captures_.Remove(crash);
         endings_.Leave(crash);
         break;
+      case Stage::kUnqueued:
       case Stage::kCapturing:
       case Stage::kEnding:
         break;

@@ -39,7 +39,9 @@ class Manager::Core {
   void On(const event::MarkRead& read);
   void On(const event::ConnectionLost& lost);
   void DecideAndAnswer(OpenCrash& crash);
+  void CountIfThereIsNoRoom(OpenCrash& crash);
   void TakeBudget(OpenCrash& crash);
+  void GoOnWithoutCore(OpenCrash& crash);
   void AnswerWithoutCore(OpenCrash& crash);
   void EndAsDecided(OpenCrash& crash);
   void Fail(OpenCrash& crash, std::string reason);
@@ -60,6 +62,7 @@ class Manager::Core {
   void On(const event::Abandoned& abandoned);
   void On(const event::KeptIsGone& gone);
   void On(const event::TracesWanted& wanted) { traces_.On(wanted); }
+  void On(const event::RoomTold& told) { state_.disk.Told(told.room); }
   void On(const event::Configured& configured);
   void On(const event::Stopping& stopping);
   void On(const event::Tick&) {}

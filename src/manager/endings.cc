@@ -19,6 +19,7 @@ void Endings::End(OpenCrash& crash, bool by_order) {
 /// What its core came to; 0: there is none.
 void Endings::CoreEnded(OpenCrash& crash, std::uint64_t bytes) {
   state_.sites.Ended(crash.ticket, bytes);
+  state_.disk.Ended(crash.key, bytes);
   state_.budgets.Ended(crash.whose, std::exchange(crash.promised, 0), bytes);
 }
 
@@ -30,7 +31,8 @@ void Endings::CoreFailed(OpenCrash& crash) {
 void Endings::KeepEvent(OpenCrash& crash) {
   Release(crash);
   CoreEnded(crash, 0);
-  state_.Do(command::Record{crash.key, crash.decision.detail, CrashOutcome::kEvent, crash.decision.reason});
+  state_.Do(command::Record{crash.key, crash.decision.detail, CrashOutcome::kEvent, crash.decision.reason,
+                            crash.lowered});
   End(crash, true);
 }
 
@@ -47,6 +49,7 @@ void Endings::Count(OpenCrash& crash) {
   if (!crash.repeat) state_.sites.Withdraw(crash.ticket, crash.id);
   state_.Do(command::Count{crash.key, crash.repeat        ? CountCause::kLoop
                                       : crash.over_budget ? CountCause::kBudget
+                                      : crash.no_room     ? CountCause::kDisk
                                                           : CountCause::kConfiguration});
   End(crash, false);
 }

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "base/memory_load.h"
 #include "config/config.h"
 #include "crash/site.h"
 #include "kernel/core_pattern.h"
@@ -17,6 +18,7 @@
 #include "manager/seat.h"
 #include "manager/times.h"
 #include "policy/crash_sites.h"
+#include "policy/disk_room.h"
 
 namespace obit {
 
@@ -63,11 +65,12 @@ struct SiteFound {
   CrashKey crash = 0;
   Seat seat;
   std::optional<CrashSite> site;
-  std::int64_t boottime = 0;   ///< now, CLOCK_BOOTTIME
-  std::uint64_t resident = 0;  ///< bytes of memory that the process has
-  std::uint64_t glance = 0;    ///< by which such a crash is known at the door; 0: it is not
-  std::uint32_t rule = 0;      ///< that wins, of the configuration, counted from 1; 0: none does
-  bool other_rules = false;    ///< he had those of another configuration: all else is not told
+  std::int64_t boottime = 0;         ///< now, CLOCK_BOOTTIME
+  std::uint64_t resident = 0;        ///< bytes of memory that the process has
+  std::uint64_t glance = 0;          ///< by which such a crash is known at the door; 0: it is not
+  std::uint32_t rule = 0;            ///< that wins, of the configuration, counted from 1; 0: none does
+  bool other_rules = false;          ///< he had those of another configuration: the site is not told
+  std::optional<MemoryLoad> memory;  ///< of the host
 };
 /// What AskFacts brought so far. The texts are kept by whoever calls.
 struct FactsFound {
@@ -75,6 +78,8 @@ struct FactsFound {
   Seat seat;
   bool last = false;  ///< the inspector is done with this crash, and free
   std::optional<std::uint64_t> core_limit;
+  std::uint64_t resident = 0;        ///< as SiteFound has it; 0: not known
+  std::optional<MemoryLoad> memory;  ///< of the host
 };
 /// An inspector's answer to AskActivity.
 struct ActivityFound {
@@ -161,6 +166,11 @@ struct TracesWanted {
   std::size_t room = 0;
 };
 
+/// The clerk has looked what the store may still take. What it had done before (OrderDone) is in that.
+struct RoomTold {
+  DiskRoom room;
+};
+
 /// In force from now on, for what is not decided yet. Config::slots is the number of workers' seats.
 struct Configured {
   Config config;
@@ -173,11 +183,11 @@ struct Tick {};
 
 }  // namespace event
 
-using Event =
-    std::variant<event::Arrived, event::RequestRead, event::MarkRead, event::ConnectionLost,
-                 event::ProcessExited, event::SiteFound, event::FactsFound, event::ActivityFound,
-                 event::DoorSeen, event::DoorLeft, event::SeatReady, event::SeatLost, event::HandoverFailed,
-                 event::CaptureReleased, event::CaptureEnded, event::OrderDone, event::Abandoned,
-                 event::KeptIsGone, event::TracesWanted, event::Configured, event::Stopping, event::Tick>;
+using Event = std::variant<event::Arrived, event::RequestRead, event::MarkRead, event::ConnectionLost,
+                           event::ProcessExited, event::SiteFound, event::FactsFound, event::ActivityFound,
+                           event::DoorSeen, event::DoorLeft, event::SeatReady, event::SeatLost,
+                           event::HandoverFailed, event::CaptureReleased, event::CaptureEnded,
+                           event::OrderDone, event::Abandoned, event::KeptIsGone, event::TracesWanted,
+                           event::RoomTold, event::Configured, event::Stopping, event::Tick>;
 
 }  // namespace obit

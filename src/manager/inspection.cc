@@ -57,6 +57,7 @@ void Inspection::End(OpenCrash& crash) {
 
 void Inspection::On(const event::SiteFound& found) {
   if (!inspectors_.Answered(found.seat, found.crash, Sitter::Task::kSite, true)) return;
+  state_.SawMemory(found.memory);
   OpenCrash* crash = state_.Find(found.crash);
   if (crash == nullptr || !crash->asked) return;  // it has ended meanwhile
   // Once more: whoever says so each time is not to be believed.
@@ -77,11 +78,15 @@ void Inspection::TakeRule(OpenCrash& crash, std::uint32_t rule) {
   crash.rejected = crash.ruled->detail == Detail::kReject;
 }
 
+/// How much memory there is tells nothing of a minimal core.
+void Inspection::NoteResident(OpenCrash& crash, std::uint64_t resident) {
+  if (crash.resident == 0 && state_.ConfigOf(crash).detail != Detail::kMinimal) crash.resident = resident;
+}
+
 /// What is over its budget takes nothing of its site, and no facts are asked for.
 void Inspection::Judge(OpenCrash& crash, const event::SiteFound& found) {
   const Config& config = state_.ConfigOf(crash);
-  // How much memory there is tells nothing of a minimal core.
-  crash.resident = config.detail == Detail::kMinimal ? 0 : found.resident;
+  NoteResident(crash, found.resident);
   crash.whose = state_.budgets.AccountsOf({.share = crash.share,
                                            .known = true,
                                            .container = found.site->container,
@@ -127,9 +132,11 @@ void Inspection::Judge(OpenCrash& crash, const event::SiteFound& found) {
 
 void Inspection::On(const event::FactsFound& found) {
   if (!inspectors_.Answered(found.seat, found.crash, Sitter::Task::kFacts, found.last)) return;
+  state_.SawMemory(found.memory);
   OpenCrash* crash = state_.Find(found.crash);
   if (crash == nullptr || !crash->asked) return;
   if (found.core_limit) crash->core_limit = *found.core_limit;
+  NoteResident(*crash, found.resident);
   if (found.last) End(*crash);
 }
 

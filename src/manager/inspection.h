@@ -35,6 +35,7 @@ class Inspection {
  private:
   void Want(OpenCrash& crash, OpenCrash::Wanted wanted);
   void TakeRule(OpenCrash& crash, std::uint32_t rule);
+  void NoteResident(OpenCrash& crash, std::uint64_t resident);
   void Judge(OpenCrash& crash, const event::SiteFound& found);
 
   ManagerState& state_;

@@ -13,6 +13,7 @@
 #include "policy/budgets.h"
 #include "policy/crash_sites.h"
 #include "policy/decide.h"
+#include "policy/lowered.h"
 
 namespace obit {
 
@@ -22,6 +23,7 @@ struct OpenCrash {
     kArriving,   ///< its request is read, its process is looked into
     kAnswering,  ///< the kernel's mark is waited for
     kQueued,     ///< waits for a worker
+    kUnqueued,   ///< waited for one, and gets none: it is to be answered
     kCapturing,  ///< a worker has it, for a capture or a recovery
     kLeft,       ///< its worker is gone: waits for another to recover it
     kEnding,     ///< it has what it ends in
@@ -47,6 +49,7 @@ struct OpenCrash {
   bool repeat = false;       // one more of a crash loop
   bool over_budget = false;  // its user or unit has had its crashes
   bool rejected = false;     // by its rule
+  bool no_room = false;      // the disk takes no more records
   std::string lowers;  // why it may have no core: its site, user or unit has had its cores; empty: it may
   std::shared_ptr<const Config> ruled;  // of the rule that won; null: none did
   bool site_has_core = false;           // of another crash, which tells the same
@@ -59,8 +62,10 @@ struct OpenCrash {
   bool left = false;           // for the next start
   bool left_before = false;    // kLeft, once: `since` is of then
   Decision decision;
-  std::string left_why;    // kLeft: for the recovery
-  unsigned handovers = 0;  // that failed
+  Detail begun = Detail::kFull;  // so much of it a worker was to capture
+  Lowered lowered;               // why that, or what it is kept as, is less than was decided
+  std::string left_why;          // kLeft: for the recovery
+  unsigned handovers = 0;        // that failed
 
   // The process.
   bool held = true;       // not let go yet
@@ -75,7 +80,7 @@ struct OpenCrash {
 
   bool order_open = false;  // the clerk has it
 
-  [[nodiscard]] bool only_counted() const { return repeat || over_budget || rejected; }
+  [[nodiscard]] bool only_counted() const { return repeat || over_budget || rejected || no_room; }
   [[nodiscard]] User user() const { return {share}; }
   [[nodiscard]] bool of_pipe() const { return transport == Transport::kPipe; }
   [[nodiscard]] bool over() const {

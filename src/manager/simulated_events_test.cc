@@ -99,14 +99,25 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
       CrashSite site{.signal = 11, .offset = static_cast<std::uint64_t>(random_.Below(2)), .comm = "a"};
       if (loops_ && random_.Chance(90)) site.offset = 0;
       const std::uint64_t glance = random_.Chance(90) ? site.offset + 1 : 0;
-      return event::SiteFound{key,    seat, site, now_, static_cast<std::uint64_t>(random_.Below(1 << 28)),
-                              glance, rule};
+      return event::SiteFound{.crash = key,
+                              .seat = seat,
+                              .site = site,
+                              .boottime = now_,
+                              .resident = static_cast<std::uint64_t>(random_.Below(1 << 28)),
+                              .glance = glance,
+                              .rule = rule,
+                              .memory = SomeMemory()};
     }
     case What::kFirstFacts:
       return event::FactsFound{key, seat, false};
     case What::kFacts:
-      return event::FactsFound{key, seat, true,
-                               random_.Of<std::optional<std::uint64_t>>({std::nullopt, 0, 8192, UINT64_MAX})};
+      return event::FactsFound{
+          .crash = key,
+          .seat = seat,
+          .last = true,
+          .core_limit = random_.Of<std::optional<std::uint64_t>>({std::nullopt, 0, 8192, UINT64_MAX}),
+          .resident = random_.Chance(80) ? static_cast<std::uint64_t>(random_.Below(1 << 28)) : 0,
+          .memory = SomeMemory()};
     case What::kActivity: {
       Mood& mood = moods_[key];
       const bool works = mood.leaving == Leaving::kWorks;
@@ -159,7 +170,11 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
       return event::KeptIsGone{std::to_string(random_.Below(4) + 1)};
     case What::kTracesWanted:
       return event::TracesWanted{random_.Of<std::size_t>({0, 1, 2, 16, 16})};
+    case What::kRoomTold:
+      return event::RoomTold{SomeRoom()};
     case What::kConfigured:
+      setup_.config.memory_pressure = random_.Of({0U, 20U, 50U});
+      setup_.config.detail = random_.Of({Detail::kFull, Detail::kFull, Detail::kMinimal});
       setup_.config.no_core_limit = random_.Of({Detail::kFull, Detail::kEvent, Detail::kReject});
       setup_.config.loop_cores = static_cast<unsigned>(random_.Below(3));
       setup_.config.loop_events = static_cast<unsigned>(random_.Below(3));
@@ -189,6 +204,23 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
       break;
   }
   return std::nullopt;
+}
+
+std::optional<MemoryLoad> Simulation::SomeMemory() {
+  if (!short_) return std::nullopt;
+  return random_.Of<std::optional<MemoryLoad>>({std::nullopt, MemoryLoad{.pressure = 100},
+                                                MemoryLoad{.pressure = 3000}, MemoryLoad{.pressure = 9000},
+                                                MemoryLoad{.total = 1000, .available = 10}});
+}
+
+DiskRoom Simulation::SomeRoom() {
+  if (calm_ || random_.Chance(20)) return {};
+  const auto bytes = [this] {
+    return random_.Of<std::uint64_t>({0, static_cast<std::uint64_t>(random_.Below(1 << 23)),
+                                      static_cast<std::uint64_t>(random_.Below(1 << 28)),
+                                      static_cast<std::uint64_t>(random_.Below(1 << 30)), UINT64_MAX});
+  };
+  return {.cores = bytes(), .free = bytes(), .has_records = random_.Chance(90)};
 }
 
 event::DoorSeen Simulation::DoorSeen() const {

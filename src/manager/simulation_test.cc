@@ -21,8 +21,10 @@ void Simulation::CalmDown() {
 
 /// Every seat can be used: crashes of as many users come as there are seats.
 void Simulation::Probe() {
+  Tell(event::RoomTold{});
   now_ += kSecond;  // a shortage that nobody waits for any more pauses handovers all the same
   setup_.config.loop_cores = 0;
+  setup_.config.detail = Detail::kFull;
   setup_.config.no_core_limit = Detail::kFull;
   setup_.config.rules.clear();
   Tell(event::Configured{setup_.config, setup_.limits});

@@ -45,6 +45,7 @@ void Simulation::Prepare() {
   jumps_ = fair_ ? 0 : random_.Of({0, 0, 0, 3});
   loops_ = !fair_ && random_.Chance(4);
   setup_.config.rules = SomeRules();
+  short_ = !fair_ && random_.Chance(40);
   if (loops_) setup_.config.loop_cores = setup_.config.loop_events = 1;
   referee_ = std::make_unique<Referee>(setup_);
   referee_->fair = fair_;
@@ -74,6 +75,8 @@ void Simulation::Prepare() {
   sometimes(15, What::kKeptIsGone);
   if (random_.Chance(70)) At(0, What::kTracesWanted);
   sometimes(20, What::kTracesWanted);
+  if (short_)
+    for (int i = 0; i < 6; ++i) sometimes(70, What::kRoomTold);
   if (!fair_) {
     sometimes(10, What::kAbandoned);
     sometimes(10, What::kConfigured);
@@ -251,6 +254,7 @@ void Simulation::WorkOn(const Seat& seat, CrashKey key) {
 void Simulation::Order(CrashKey crash) {
   const bool late = !calm_ && random_.Chance(clerk_trouble_);
   At(late ? random_.Below(20 * kSecond) : Soon(), What::kOrderDone, crash);
+  if (short_ && random_.Chance(50)) At(random_.Below(2 * kSecond), What::kRoomTold);
 }
 
 void Simulation::React(const command::Kill& kill) {

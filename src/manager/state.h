@@ -16,6 +16,8 @@
 #include "manager/open_crash.h"
 #include "policy/budgets.h"
 #include "policy/crash_sites.h"
+#include "policy/disk_room.h"
+#include "policy/load.h"
 #include "policy/rules.h"
 
 namespace obit {
@@ -29,6 +31,9 @@ struct ManagerState {
   std::vector<CrashKey> touched;  // what they wait for may have changed
   CrashSites sites;
   Budgets budgets;
+  DiskBooks disk;
+  std::optional<MemoryLoad> memory;  // as an inspector saw it last
+  std::int64_t memory_seen = 0;      // when
   std::vector<Command> commands;
   bool stopping = false;
   bool stop_over = false;                            // the time to stop is: nothing begins any more
@@ -56,6 +61,14 @@ struct ManagerState {
   [[nodiscard]] OpenCrash* Find(CrashKey key) {
     const auto found = crashes.find(key);
     return found == crashes.end() ? nullptr : &found->second;
+  }
+  void SawMemory(const std::optional<MemoryLoad>& load) {
+    if (load) memory = load, memory_seen = now;
+  }
+  /// What was seen of the host's memory counts for as long as the average that it is.
+  [[nodiscard]] Lowered ShortOfMemory() const {
+    constexpr std::int64_t kLasts = 10'000'000'000;  // ns
+    return memory && now - memory_seen < kLasts ? JudgeMemory(*memory, setup.config) : Lowered{};
   }
   void Touch(const OpenCrash& crash) { touched.push_back(crash.key); }
   void Do(Command command) { commands.push_back(std::move(command)); }

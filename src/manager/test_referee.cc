@@ -41,6 +41,7 @@ void Referee::See(const Event& event, std::int64_t now) {
   now_ = now;
   site_found_ = 0;
   left_queue_ = false;
+  left_ = 0;
   std::visit([this](const auto& kind) { On(kind); }, event);
 }
 
@@ -111,6 +112,7 @@ void Referee::On(const event::SiteFound& found) {
   if (inspector == nullptr) return;
   Free(*inspector);
   last_answer_ = now_;
+  SawMemory(found.memory);
   SimulatedCrash& crash = crashes[found.crash];
   if (found.other_rules) {
     crash.asked_site = std::exchange(crash.asked_again, true);  // once more
@@ -122,6 +124,23 @@ void Referee::On(const event::SiteFound& found) {
   const std::vector<obit::Rule>& rules = configs_.back().rules;
   if (found.rule > 0 && found.rule <= rules.size())
     crash.ruled = Under(rules[found.rule - 1], configs_.back());
+  if (found.site && Find(found.crash) != nullptr && !crash.ended) NoteResident(crash, found.resident);
+}
+
+void Referee::NoteResident(SimulatedCrash& crash, std::uint64_t resident) const {
+  const Config& config = crash.ruled ? *crash.ruled : configs_.back();
+  if (crash.resident == 0 && config.detail != Detail::kMinimal) crash.resident = resident;
+}
+
+void Referee::SawMemory(const std::optional<MemoryLoad>& load) {
+  if (load) memory_ = load, memory_seen_ = now_;
+}
+
+/// What was done before is in it.
+void Referee::On(const event::RoomTold& told) {
+  room_ = told.room;
+  for (auto& [key, crash] : crashes)
+    if (crash.order_done || crash.forgotten) crash.promised = {};
 }
 
 void Referee::On(const event::FactsFound& found) {
@@ -129,7 +148,9 @@ void Referee::On(const event::FactsFound& found) {
   if (inspector == nullptr) return;
   SimulatedCrash& crash = crashes[found.crash];
   last_answer_ = now_;
+  SawMemory(found.memory);
   if (found.core_limit) crash.core_limit = *found.core_limit;
+  NoteResident(crash, found.resident);
   if (!found.last) {
     if (inspector->first == 0) inspector->first = now_;
     return;
@@ -214,7 +235,7 @@ void Referee::On(const event::HandoverFailed& failed) {
     --(worker->task == Task::kRecovery ? crash->recoveries : crash->captures);
     handover_failed_ = true;
     joined_ = std::max(joined_, crash->tried_at);
-    if (worker->task == Task::kCapture) crash->left_at = now_;
+    if (worker->task == Task::kCapture) crash->left_at = now_, crash->promised = {};
     ++crash->handovers;
     if (failed.cause != Cause::kWorker) crash->was_short = true;
   }
@@ -252,6 +273,8 @@ void Referee::On(const event::CaptureEnded& ended) {
     if (crash->worker_lost) crash->left_at = worker->killed ? worker->killed_at : now_;
     crash->stored = ended.stored;
     crash->core_bytes = ended.stored ? ended.core_bytes : 0;
+    room_unsure_ = room_unsure_ || crash->worker_lost;
+    if (ended.stored && crash->promised.most > 0) crash->promised = {ended.core_bytes, ended.core_bytes};
   }
   crash->worker.reset();
   Free(*worker);
@@ -259,7 +282,10 @@ void Referee::On(const event::CaptureEnded& ended) {
 }
 
 void Referee::On(const event::OrderDone& done) {
-  if (SimulatedCrash* crash = Find(done.crash)) crash->order_open = crash->trace_open = false;
+  SimulatedCrash* crash = Find(done.crash);
+  if (crash == nullptr) return;
+  crash->order_open = crash->trace_open = false;
+  crash->order_done = true;
 }
 
 void Referee::Take(const Config& config) {

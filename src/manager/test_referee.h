@@ -14,6 +14,7 @@
 #include "manager/fair_queue.h"
 #include "manager/manager.h"
 #include "policy/decide.h"
+#include "policy/load.h"
 #include "policy/rules.h"
 
 namespace obit::testing {
@@ -56,6 +57,10 @@ struct SimulatedCrash {
   std::int64_t left_at = 0;    // for a recovery, at the earliest
   std::optional<bool> stored;  // what the last one said
   std::uint64_t core_bytes = 0;
+  std::uint64_t resident = 0;
+  CoreBytes promised;        // of the disk's room
+  bool had_no_room = false;  // when it was answered, or begun for its trace
+  bool order_done = false;   // the clerk's next word has what it takes
   bool ended = false, order_open = false, forgotten = false;
 };
 
@@ -134,6 +139,7 @@ class Referee {
   void On(const event::Abandoned& abandoned);
   void On(const event::KeptIsGone&) { kept_is_gone_ = true; }
   void On(const event::TracesWanted& wanted) { traces_wanted_ = wanted.room; }
+  void On(const event::RoomTold& told);
   void On(const event::Configured& configured);
   void On(const event::Stopping&) { stop_at_ = now_ + setup_.limits.stop.count(); }
   void On(const event::Tick&) {}
@@ -176,6 +182,11 @@ class Referee {
   void ExpectFewCores(const SimulatedCrash& crash);
   [[nodiscard]] bool Decided(const SimulatedCrash& crash, Detail detail,
                              std::optional<std::uint64_t> core_max = {}) const;
+  [[nodiscard]] bool HasRoom(const CoreBytes& core) const;
+  [[nodiscard]] bool HasRoomForMinimal(const SimulatedCrash& crash) const;
+  [[nodiscard]] bool MayBeLowered(const SimulatedCrash& crash, Shortage what, std::uint64_t core_max) const;
+  void NoteResident(SimulatedCrash& crash, std::uint64_t resident) const;
+  void SawMemory(const std::optional<MemoryLoad>& load);
   [[nodiscard]] bool Distrusted(const User& user) const;
   [[nodiscard]] std::size_t WorkersOf(const User& user) const;
   [[nodiscard]] std::int64_t Moved() const;
@@ -211,6 +222,10 @@ class Referee {
   ManagerLimits loosest_, tightest_;  // that were ever in force
   std::vector<Config> configs_;       // the same
   std::vector<Config> ruled_;         // the same, by the rules of each
+  DiskRoom room_;
+  bool room_unsure_ = false;          // whether the manager believed what a worker said last
+  std::optional<MemoryLoad> memory_;  // as it was told last
+  std::int64_t memory_seen_ = 0;      // then
   std::int64_t now_ = 0, late_ = 0, stop_at_ = INT64_MAX;
   std::int64_t moved_ = 0, worked_ = 0;  // any worker: its captures; its counter
   std::int64_t may_have_moved_ = 0;      // the same; by whom the manager may have given up
@@ -224,6 +239,7 @@ class Referee {
   std::map<Role, std::int64_t> full_at_;         // when no more could be left behind
   std::int64_t last_answer_ = 0;                 // of an inspector
   bool left_queue_ = false;                      // by the event that is told, maybe
+  std::size_t left_ = 0;                         // at most so many did by that
   CrashKey site_found_ = 0;                      // by the event that is told
   struct Strike {
     User user;

@@ -132,14 +132,19 @@ void Referee::On(const command::Answer& answer) {
       answer.detail == Detail::kReject && std::ranges::any_of(configs_, [](const Config& config) {
         return config.user_crashes < Config().user_crashes;
       });
-  if (!over_budget) ExpectInspected(crash, true);
+  const bool no_records = answer.detail == Detail::kReject && !room_.has_records;
+  const bool no_core = answer.detail == Detail::kEvent && (crash.had_no_room || !HasRoomForMinimal(crash));
+  if (!over_budget) ExpectInspected(crash, !no_core && !no_records);
   Expect(crash.held && crash.has_offer && !crash.answered && crash.captures == 0, "there is an offer",
          crash.key);
-  Expect(over_budget || Decided(crash, answer.detail), "the answer is as decided", crash.key);
+  Expect(over_budget || no_records || (no_core && !crash.repeat) || Decided(crash, answer.detail),
+         "the answer is as decided", crash.key);
   Expect(answer.detail == Detail::kEvent || answer.detail == Detail::kReject, "a worker answers for a core",
          crash.key);
+  if (no_core) ++left_;
   crash.answered = answer.detail;
   crash.answered_at = now_;
+  crash.had_no_room = no_core;
 }
 
 void Referee::On(const command::Release& release) {
@@ -239,20 +244,26 @@ SimulatedSitter* Referee::Start(CrashKey key, const Seat& seat, Task task, const
 /// What is to have no core has one for the trace alone where that costs nobody anything.
 void Referee::StartTrace(const command::StartCapture& start) {
   SimulatedCrash& crash = Open(start.crash, "StartCapture");
-  ExpectInspected(crash, true);
+  ExpectInspected(crash, !start.lowered);
   Expect(crash.held && !crash.answered && crash.captures == 0 && !crash.traced, "it is decided", crash.key);
-  Expect(Decided(crash, Detail::kEvent), "an event alone has a trace", crash.key);
+  crash.had_no_room = start.lowered.what == Shortage::kDisk && !HasRoomForMinimal(crash);
+  Expect(start.lowered ? crash.had_no_room : Decided(crash, Detail::kEvent), "an event alone has a trace",
+         crash.key);
+  Expect(!memory_ || Past(now_, memory_seen_, std::chrono::seconds(10)) ||
+             !JudgeMemory(*memory_, configs_.back()),
+         "memory is short", crash.key);
   Expect(std::ranges::any_of(configs_, &Config::traces), "traces are wanted", crash.key);
   Expect(std::ranges::count_if(crashes, [](const auto& one) { return one.second.trace_open; }) <
              static_cast<std::ptrdiff_t>(traces_wanted_),
          "the clerk has room for a trace", crash.key);
   Expect(stop_at_ == INT64_MAX, "obitd stops", crash.key);
-  Expect(queued_ == 0 && std::ranges::none_of(crashes,
-                                              [&](const auto& other) {
-                                                return other.first != crash.key &&
-                                                       SurelyWaits(other.second) &&
-                                                       MayHaveMore(other.second.user());
-                                              }),
+  if (start.lowered) ++left_;
+  Expect(queued_ <= left_ && std::ranges::none_of(crashes,
+                                                  [&](const auto& other) {
+                                                    return other.first != crash.key &&
+                                                           SurelyWaits(other.second) &&
+                                                           MayHaveMore(other.second.user());
+                                                  }),
          "captures go first", crash.key);
   Expect(!crash.pipe || !vacant_pumps[start.seat.index], "there is a pump", crash.key);
   const std::size_t used = WorkersOf(crash.user());
@@ -270,7 +281,16 @@ void Referee::On(const command::StartCapture& start) {
   const SimulatedCrash& crash = Open(start.crash, "StartCapture");
   ExpectInspected(crash, false);
   Expect(crash.held && !crash.answered && crash.captures == 0, "it waits for a worker", crash.key);
-  Expect(Decided(crash, start.detail, start.core_max), "as decided", crash.key);
+  const Lowered& lowered = start.lowered;
+  Expect(start.detail == Detail::kMinimal || !lowered, "what is lowered is minimal", crash.key);
+  Expect(
+      lowered ? Decided(crash, Detail::kFull, start.core_max) : Decided(crash, start.detail, start.core_max),
+      "as decided", crash.key);
+  if (lowered)
+    Expect(MayBeLowered(crash, lowered.what, start.core_max), "what was short was short", crash.key);
+  const CoreBytes core = start.detail == Detail::kFull ? FullCore(std::min(crash.resident, start.core_max))
+                                                       : MinimalCore(crash.resident);
+  Expect(room_unsure_ || HasRoom(core), "the disk has room for it", crash.key);
   Expect(!crash.pipe || !vacant_pumps[start.seat.index], "there is a pump", crash.key);
   const std::size_t used = WorkersOf(crash.user());
   Expect(!GetsNoMore(crash.user()), "whoever cost workers for good gets no more", crash.key);
@@ -279,6 +299,43 @@ void Referee::On(const command::StartCapture& start) {
   if (SimulatedSitter* worker = Start(start.crash, start.seat, Task::kCapture, "StartCapture"))
     worker->user = crash.user();
   ++crashes[start.crash].captures;
+  ++left_;
+  crashes[start.crash].promised = core;
+}
+
+/// Beside all that was promised and is not in what the clerk said.
+bool Referee::HasRoom(const CoreBytes& core) const {
+  std::uint64_t expected = core.expected, most = core.most;
+  for (const auto& [key, crash] : crashes) {
+    expected += crash.promised.expected;
+    most += crash.promised.most;
+  }
+  return (core.expected == 0 || expected <= room_.cores) && most <= room_.free;
+}
+
+bool Referee::HasRoomForMinimal(const SimulatedCrash& crash) const {
+  return !room_unsure_ && HasRoom(MinimalCore(crash.resident));
+}
+
+bool Referee::MayBeLowered(const SimulatedCrash& crash, Shortage what, std::uint64_t core_max) const {
+  switch (what) {
+    case Shortage::kNone:
+      return false;
+    case Shortage::kDisk:
+      return room_unsure_ || !HasRoom(FullCore(std::min(crash.resident, core_max)));
+    case Shortage::kMemory:
+      return memory_ && std::ranges::any_of(configs_, [this](const Config& config) {
+               return static_cast<bool>(JudgeMemory(*memory_, config));
+             });
+    case Shortage::kQueue:  // for the sake of one that waits, or may
+      return std::ranges::any_of(crashes, [&](const auto& one) {
+        const SimulatedCrash& other = one.second;
+        return other.key != crash.key && other.user() == crash.user() && other.held && !other.ended &&
+               !other.forgotten && !other.lost && !other.answered && other.captures == 0 && !other.traced &&
+               other.request_read;
+      });
+  }
+  return false;
 }
 
 void Referee::On(const command::StartRecovery& start) {

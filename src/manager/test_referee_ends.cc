@@ -17,11 +17,17 @@ void Referee::End(SimulatedCrash& crash, bool by_order, const char* command) {
 void Referee::On(const command::Record& record) {
   SimulatedCrash& crash = Open(record.crash, "Record");
   left_queue_ = true;
+  if (!crash.answered && crash.captures == 0 && !crash.traced) ++left_;
   Expect(crash.captures == 0 && !crash.repeat && !crash.abandoned, "it has no core", crash.key);
   if (record.outcome == CrashOutcome::kEvent) {
     ExpectInspected(crash, false);
     const bool by_site = IsLoopReason(record.reason);
-    Expect(by_site ? crash.site.has_value() : Decided(crash, Detail::kEvent), "only an event", crash.key);
+    const bool no_room = crash.had_no_room || (!crash.answered && !HasRoomForMinimal(crash));
+    if (record.lowered)
+      Expect(record.lowered.what == Shortage::kDisk && no_room, "the disk has no room for its core",
+             crash.key);
+    else
+      Expect(by_site ? crash.site.has_value() : Decided(crash, Detail::kEvent), "only an event", crash.key);
     if (crash.worker && Find(*crash.worker)->killed &&
         Past(now_, Find(*crash.worker)->killed_at, tightest_.die))
       LoseWorker(*Find(*crash.worker));
@@ -93,8 +99,9 @@ void Referee::On(const command::Count& count) {
   if (crash.repeat)
     ++counted_repeats_;
   else
-    Expect(count.cause == CountCause::kBudget || Decided(crash, Detail::kReject), "it is rejected",
-           crash.key);
+    Expect(count.cause == CountCause::kBudget || Decided(crash, Detail::kReject) ||
+               (count.cause == CountCause::kDisk && !room_.has_records),
+           "it is rejected", crash.key);
   if (!crash.repeat && crash.site) kept_is_gone_ = true;  // others may have been counted after it
   if (!crash.repeat && !crash.lost && crash.has_offer)
     Expect(crash.answered == Detail::kReject, "it was answered", crash.key);

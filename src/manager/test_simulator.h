@@ -83,6 +83,7 @@ class Simulation {
     kAbandoned,
     kKeptIsGone,
     kTracesWanted,
+    kRoomTold,
     kConfigured,
     kStops,
     kPumpDies,
@@ -116,6 +117,8 @@ class Simulation {
   [[nodiscard]] std::optional<Event> EventOf(const Happening& happening);
   [[nodiscard]] Event ALie();
   [[nodiscard]] std::vector<Rule> SomeRules();
+  [[nodiscard]] std::optional<MemoryLoad> SomeMemory();
+  [[nodiscard]] DiskRoom SomeRoom();
   [[nodiscard]] event::DoorSeen DoorSeen() const;
   void StandAtDoor(const Seat& keeper);
   void Tell(const Event& event);
@@ -160,6 +163,7 @@ class Simulation {
   Random random_;
   bool crowded_ = false;  // by one user's crashes
   bool loops_ = false;    // all crashes are of one program
+  bool short_ = false;    // of room on the disk, or of memory, again and again
   bool tells_ = false, fair_ = false, stops_ = false, manager_stopping_ = false, calm_ = false;
   int trouble_ = 0, inspector_trouble_ = 0, worker_trouble_ = 0, clerk_trouble_ = 0, jumps_ = 0;
   Manager::Setup setup_;

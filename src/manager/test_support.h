@@ -28,11 +28,10 @@ inline std::string TextOf(const Seat& seat) {
 /// "SeatLost worker 0", "MarkRead 1".
 inline std::string TextOf(const Event& event) {
   static constexpr std::array<const char*, std::variant_size_v<Event>> kNames{
-      "Arrived",   "RequestRead", "MarkRead",       "ConnectionLost",  "ProcessExited",
-      "SiteFound", "FactsFound",  "ActivityFound",  "DoorSeen",        "DoorLeft",
-      "SeatReady", "SeatLost",    "HandoverFailed", "CaptureReleased", "CaptureEnded",
-      "OrderDone", "Abandoned",   "KeptIsGone",     "TracesWanted",    "Configured",
-      "Stopping",  "Tick"};
+      "Arrived",        "RequestRead",     "MarkRead",     "ConnectionLost", "ProcessExited", "SiteFound",
+      "FactsFound",     "ActivityFound",   "DoorSeen",     "DoorLeft",       "SeatReady",     "SeatLost",
+      "HandoverFailed", "CaptureReleased", "CaptureEnded", "OrderDone",      "Abandoned",     "KeptIsGone",
+      "TracesWanted",   "RoomTold",        "Configured",   "Stopping",       "Tick"};
   std::string text = kNames.at(event.index());
   std::visit(
       [&](const auto& kind) {
@@ -65,7 +64,8 @@ struct TextOfCommand {
     return About("StartCapture", c.crash, c.seat) + (c.detail == Detail::kMinimal ? " minimal" : "") +
            (c.detail == Detail::kEvent ? " for a trace" : "") +
            (c.core_max != UINT64_MAX ? fmt::format(" core_max {}", c.core_max) : "") +
-           (c.direct ? "" : " by stream") + (c.verify ? " verify" : "");
+           (c.direct ? "" : " by stream") + (c.verify ? " verify" : "") +
+           (c.lowered ? fmt::format(" for {}", NameOf(c.lowered.what)) : "");
   }
   std::string operator()(const command::StartRecovery& c) const {
     return fmt::format("{} {}: {}", About("StartRecovery", c.crash, c.seat), c.id, c.reason);
@@ -81,6 +81,7 @@ struct TextOfCommand {
     return fmt::format("Count {}{}", c.crash,
                        c.cause == CountCause::kLoop     ? " repeat"
                        : c.cause == CountCause::kBudget ? " over budget"
+                       : c.cause == CountCause::kDisk   ? " without room"
                                                         : "");
   }
   std::string operator()(const command::NoteRepeats& c) const {

@@ -5,10 +5,8 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/signal_name.h"
 #include "crash/report_json.h"
 #include "kernel/core_pattern.h"
-#include "manager/count_cause.h"
 #include "server/clerk_announce.h"
 #include "server/facts_record.h"
 
@@ -62,6 +60,13 @@ Clerk::Clerk(EventLoop& loop, ClerkSetup setup)
                                     std::uint64_t bytes) { OnRemoved(why, whole, bytes); },
                   .left = [this] { recovery_.LookForRemoved(); }},
                  {.users = setup_.user_ranges}),
+      room_(loop, retention_, books_,
+            [this](const DiskRoom& room) {
+              Say({.kind = ClerkWord::Kind::kRoom,
+                   .kept = room.has_records ? 1U : 0U,
+                   .first = room.cores,
+                   .count = room.free});
+            }),
       pattern_(loop, setup_.sockets, ReadCorePattern,
                [this](const PatternWatch::State& now) { OnPattern(now); }) {
   metrics_.counts().total.Continue(setup_.manager_generation);
@@ -74,6 +79,7 @@ Result<void> Clerk::Start() {
   books_.Sync();
   numbers_.Start();
   TellTraces();
+  room_.Tell();
   Say({.kind = ClerkWord::Kind::kReady});
   analyses_.AddUnanalysed();
   TellWantsMapped();
@@ -140,6 +146,8 @@ void Clerk::OnOrder(const Order& order, std::string_view text, std::vector<Fd> f
     case Order::Kind::kDiscard:
       fds.clear();
       return Say({.kind = ClerkWord::Kind::kDiscarded});
+    case Order::Kind::kAskRoom:
+      return room_.Tell();
     case Order::Kind::kHoldJobs:
       analyses_.Hold(order.held != 0);
       return hooks_.Hold(order.held != 0);
@@ -168,52 +176,6 @@ void Clerk::OnBookOrder(const Order& order, std::string_view text, std::vector<F
   books_.Take(std::move(taken));
 }
 
-void Clerk::OnRepeats(const Order& order) {
-  const std::string id = TextIn(order.head.id);
-  if (!IsCrashId(id) || order.count == 0) return;
-  repeats_.Add(
-      {order.head.time, {.id = id, .crashes = order.count, .first = order.first, .last = order.last}});
-}
-
-void Clerk::OnCount(const Order& order, std::string_view text) {
-  const std::string signal = order.head.signal == 0 ? "" : " " + SignalName(order.head.signal);
-  const bool over_budget = order.cause == static_cast<std::uint32_t>(CountCause::kBudget);
-  const std::string_view why =
-      over_budget ? ": its user or unit has had as many as are recorded ([budget] in obit.toml)" : "";
-  const Severity severity = over_budget ? Severity::kNotice : Severity::kInfo;
-  if (order.count == 1 && !text.empty())
-    Log(severity, "{}[{}]{}: only counted{}", text, order.head.pid, signal, why);
-  else
-    Log(severity, "{} crash{} of {}{}: only counted{}", order.count, order.count == 1 ? "" : "es",
-        text.empty() ? "others" : text, signal, why);
-}
-
-/// By the ledger, so that no death between two of these keeps a lost crash out of the log.
-void Clerk::NoteLostTold() {
-  if (Ledger* ledger = setup_.ledger; ledger != nullptr && ledger->lost_told() < ledger->lost())
-    ledger->LostTold(ledger->lost_told() + 1);
-}
-
-/// Those that no line told of: there were too many, or whoever had the line died.
-void Clerk::TellLost(std::uint64_t lost) {
-  if (setup_.ledger == nullptr || lost <= setup_.ledger->lost_told()) return;
-  Log(Severity::kError, "crashes not recorded: {} more, too many at once to say whose",
-      lost - setup_.ledger->lost_told());
-  setup_.ledger->LostTold(lost);
-}
-
-void Clerk::OnLoad(const Order::Load& load) {
-  Metrics& counts = metrics_.counts();
-  counts.queued = load.queued;
-  counts.captures = load.captures;
-  counts.left_behind = load.left_behind;
-  counts.total.refused.now = load.refused;
-  counts.total.replaced.now = load.replaced;
-  counts.total.tallies = load.tallies;
-  TellLost(load.tallies.lost);
-  metrics_.Changed();
-}
-
 void Clerk::OnConfigure(std::string_view text) {
   auto config = ParseConfig(text, "the configuration");
   if (!config) return Log(Severity::kError, "{}", config.error().what);
@@ -221,6 +183,7 @@ void Clerk::OnConfigure(std::string_view text) {
   analyses_.Reconfigure(*config);
   hooks_.Reconfigure(*config);
   retention_.Reconfigure(*config);
+  room_.Changed();
   metrics_.Enable(config->metrics);
   metrics_.Changed();
 }
@@ -246,11 +209,13 @@ void Clerk::OnCommitted(const CrashSummary& summary, const CrashRecord& record, 
 }
 
 void Clerk::OnDone(CrashKey crash, bool kept) {
+  room_.Changed();
   if (recovery_.OnDone(crash)) return;
   Say({.kind = ClerkWord::Kind::kDone, .kept = kept ? 1U : 0U, .crash = crash});
 }
 
 void Clerk::OnRemoved(RetentionReason why, bool whole, std::uint64_t bytes) {
+  room_.Changed();
   MetricCounts& total = metrics_.counts().total;
   ++(whole ? total.removed_crashes : total.removed_cores)[static_cast<std::size_t>(why)];
   total.removed_bytes += bytes;

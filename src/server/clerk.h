@@ -16,6 +16,7 @@
 #include "server/clerk_recovery.h"
 #include "server/clerk_repeats.h"
 #include "server/clerk_retention.h"
+#include "server/clerk_room.h"
 #include "server/pattern_watch.h"
 #include "server/role.h"
 
@@ -79,6 +80,7 @@ class Clerk {
   ClerkBooks books_;
   ClerkRecovery recovery_;
   ClerkRetention retention_;
+  ClerkRoom room_;
   PatternWatch pattern_;
   EventSource orders_, stop_;
   std::optional<bool> wants_mapped_;

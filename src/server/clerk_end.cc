@@ -26,8 +26,8 @@ void Clerk::StopIfDone() {
   numbers_.NumberTheRest();
   const MetricCounts& counts = metrics_.counts().total;
   Log(Severity::kNotice, "stopped: {} recorded, {} only counted, {} lost, {} other connections closed",
-      counts.crashes, counts.rejected() + counts.repeated() + counts.over_budget(), counts.all_lost(),
-      counts.refused.total());
+      counts.crashes, counts.rejected() + counts.repeated() + counts.over_budget() + counts.no_room(),
+      counts.all_lost(), counts.refused.total());
   End();
   Say({.kind = ClerkWord::Kind::kStopped});
 }

@@ -34,7 +34,7 @@ void ClerkOrders::Connect(const Fd* socket) {
   socket_ = socket;
   sent_ = 0;
   discards_told_ = 0;  // they went with who had them
-  held_told_ = false;
+  held_told_ = room_due_ = false;
   stop_sent_ = false;
   configuration_due_ = !configuration_.empty();
   load_changed_ = true;
@@ -107,6 +107,11 @@ ClerkOrders::Flushed ClerkOrders::SendControl() {
     const auto sent = Send(Encode({.kind = Order::Kind::kHoldJobs, .held = held_ ? 1U : 0U}, {}));
     if (sent != Flushed::kAll) return sent;
     held_told_ = held_;
+  }
+  if (room_due_) {
+    const auto sent = Send(Encode({.kind = Order::Kind::kAskRoom}, {}));
+    if (sent != Flushed::kAll) return sent;
+    room_due_ = false;
   }
   return Flushed::kAll;
 }

@@ -41,6 +41,8 @@ class ClerkOrders {
   /// Each clerk is told the last one.
   void SetLoad(const Order::Load& load);
   void Hold(bool held);
+  /// The clerk is to say what room there is. A new one says it by itself.
+  void AskRoom() { room_due_ = true; }
   void Configure(std::string text);
   /// One that is only counted, and is no repeat, for the log: those of one name, signal and cause are told
   /// together.
@@ -90,7 +92,7 @@ class ClerkOrders {
   std::map<std::string, RepeatsOfKept> repeats_;  // by the id of the crash that was kept
   Order::Load load_;
   bool load_changed_ = false, numbers_due_ = false, stop_ = false, stop_sent_ = false;
-  bool held_ = false, held_told_ = false;
+  bool held_ = false, held_told_ = false, room_due_ = false;
   std::string configuration_;
   bool configuration_due_ = false;
 };

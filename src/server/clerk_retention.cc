@@ -74,6 +74,7 @@ void ClerkRetention::Schedule(std::chrono::milliseconds pause) {
 
 Result<RetentionLimits> ClerkRetention::LimitsNow() {
   const DiskSpace space = OBIT_TRY(senses_.disk(store_.root()));
+  disk_bytes_ = space.all;
   disk_free_ = space.free;
   RetentionLimits limits = LimitsOf(config_, space.all, BelievedFree());
   if (!clock_.IsSteady(senses_.realtime(), senses_.boottime()))

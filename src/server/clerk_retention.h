@@ -15,6 +15,7 @@
 #include "base/user_ranges.h"
 #include "catalog/kept.h"
 #include "config/config.h"
+#include "policy/disk_room.h"
 #include "policy/retention.h"
 #include "policy/steady_clock.h"
 #include "process/event_loop.h"
@@ -61,6 +62,8 @@ class ClerkRetention {
   void Look();
   /// Removes nothing any more.
   void Stop();
+  /// What it may take now, by the limits and by what was found last. Without retention obitd keeps no limit.
+  [[nodiscard]] Result<DiskRoom> Room();
   /// What the store may hold; nothing: it has no limit.
   [[nodiscard]] std::optional<std::uint64_t> limit_bytes() const { return limit_; }
 
@@ -95,10 +98,10 @@ class ClerkRetention {
   std::uint64_t added_ = 0;            // since that look
   std::uint64_t staying_ = 0;          // what may not go
   bool said_staying_ = false;
-  std::int64_t last_look_ = 0;   // at all crashes, CLOCK_BOOTTIME
-  std::int64_t learned_ = 0;     // since when `pins_`, `unread_` and `fixed_` are believed
-  std::uint64_t disk_free_ = 0;  // as the disk says
-  bool may_age_ = false;         // the look asked when crashes came
+  std::int64_t last_look_ = 0;                    // at all crashes, CLOCK_BOOTTIME
+  std::int64_t learned_ = 0;                      // since when `pins_`, `unread_` and `fixed_` are believed
+  std::uint64_t disk_bytes_ = 0, disk_free_ = 0;  // as the disk says
+  bool may_age_ = false;                          // the look asked when crashes came
   struct Freed {
     std::uint64_t free_before = 0, bytes = 0;
     std::uint64_t added = 0;  // since, until the next one

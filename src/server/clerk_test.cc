@@ -142,16 +142,16 @@ TEST_F(ClerkTest, TakesOrdersUntilItIsStopped) {
                  .left_behind = 1,
                  .refused = 6,
                  .replaced = 7,
-                 .tallies = {.repeated = 5, .counted = 1, .over_budget = 3, .lost = 2}}});
+                 .tallies = {.repeated = 5, .counted = 1, .over_budget = 3, .no_room = 8, .lost = 2}}});
   Tell({.kind = Order::Kind::kStop});
   Await(ClerkWord::Kind::kStopped);
   EXPECT_EQ(ExitStatus(), 0);
   const std::string metrics = TextOf("store/metrics.prom");
   for (const char* line :
        {"\nobit_crashes_total 1\n", "\nobit_crashes_rejected_total 1\n",
-        "\nobit_crashes_over_budget_total 3\n", "\nobit_crashes_repeated_total 5\n",
-        "\nobit_crashes_lost_total 2\n", "\nobit_queue_length 3\n", "\nobit_captures_running 4\n",
-        "\nobit_processes_left_behind 1\n", "\nobit_refused_peers_total 6\n",
+        "\nobit_crashes_over_budget_total 3\n", "\nobit_crashes_without_room_total 8\n",
+        "\nobit_crashes_repeated_total 5\n", "\nobit_crashes_lost_total 2\n", "\nobit_queue_length 3\n",
+        "\nobit_captures_running 4\n", "\nobit_processes_left_behind 1\n", "\nobit_refused_peers_total 6\n",
         "\nobit_processes_replaced_total 7\n", "\nobit_store_crashes 1\n"})
     EXPECT_THAT(metrics, HasSubstr(line));
   const std::string said = Said();
@@ -159,6 +159,20 @@ TEST_F(ClerkTest, TakesOrdersUntilItIsStopped) {
   EXPECT_THAT(said, HasSubstr("obitd: counted[4711] SIGSEGV: only counted\n"));
   EXPECT_THAT(said, HasSubstr("obitd: 7 crashes of looper SIGSEGV: only counted\n"));
   EXPECT_THAT(said, HasSubstr("obitd: crash not recorded: too many\n"));
+}
+
+TEST_F(ClerkTest, SaysWhatRoomThereIs) {
+  Start();
+  EXPECT_EQ(Await(ClerkWord::Kind::kRoom).kept, 1u) << "before crashes are accepted";
+  Await(ClerkWord::Kind::kReady);
+  TellRecord(1);
+  Await(ClerkWord::Kind::kDone);
+  Await(ClerkWord::Kind::kRoom);  // which counts it
+  Tell({.kind = Order::Kind::kAskRoom});
+  Await(ClerkWord::Kind::kRoom);
+  Tell({.kind = Order::Kind::kStop});
+  Await(ClerkWord::Kind::kStopped);
+  ExitStatus();
 }
 
 TEST_F(ClerkTest, SaysWhenABagIsClosed) {

@@ -9,6 +9,7 @@
 #include "crash/record_json.h"
 #include "kernel/core_pattern.h"
 #include "kernel/version.h"
+#include "policy/lowered.h"
 
 namespace obit {
 namespace {
@@ -105,6 +106,21 @@ CrashHandling HandlingIn(const RecordHead& head) {
           .retention = NamedFromOne(head.retention, RetentionClass::kKeep).value_or(RetentionClass::kNormal)};
 }
 
+void SetMemory(const MemoryLoad& load, Findings& findings) {
+  findings.has_memory = 1;
+  findings.has_pressure = load.pressure ? 1 : 0;
+  findings.memory_pressure = load.pressure.value_or(0);
+  findings.memory_total = load.total;
+  findings.memory_available = load.available;
+}
+
+std::optional<MemoryLoad> MemoryIn(const Findings& findings) {
+  if (findings.has_memory == 0) return std::nullopt;
+  MemoryLoad load{.total = findings.memory_total, .available = findings.memory_available};
+  if (findings.has_pressure != 0) load.pressure = findings.memory_pressure;
+  return load;
+}
+
 std::string FactsText(const ProcessFacts& facts, bool privileged) {
   CrashRecord record;
   record.id = kNoId;
@@ -144,6 +160,10 @@ CrashRecord MakeRecord(const RecordHead& head, std::string_view facts) {
   capture.handling = HandlingIn(head);
   capture.detail = Checked(head.detail, capture.detail);
   capture.outcome = Checked(head.outcome, capture.outcome);
+  const Lowered lowered{Checked(std::uint32_t{head.lowered}, Shortage::kNone), head.lowered_has,
+                        head.lowered_needs};
+  capture.lowered = lowered.what;
+  capture.lowered_reason = Describe(lowered, capture.detail);
   capture.held_seconds = static_cast<double>(std::max<std::int64_t>(head.held, 0)) / 1e9;
   return record;
 }

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/memory_load.h"
 #include "crash/record.h"
 #include "kernel/process.h"
 #include "server/messages.h"
@@ -34,6 +36,10 @@ template <std::size_t N>
 /// What a rule says of the crash, for MakeRecord; and back.
 void SetHandling(const CrashHandling& handling, RecordHead& head);
 [[nodiscard]] CrashHandling HandlingIn(const RecordHead& head);
+
+/// How short memory of the host was when an inspector looked; and back, nothing: he did not say.
+void SetMemory(const MemoryLoad& load, Findings& findings);
+[[nodiscard]] std::optional<MemoryLoad> MemoryIn(const Findings& findings);
 
 /// Reads files of /proc.
 [[nodiscard]] CrashRecord::Host ThisHost();

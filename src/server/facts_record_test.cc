@@ -48,6 +48,19 @@ TEST(SetText, CutsAndFillsUp) {
   EXPECT_EQ(TextIn(text), "");
 }
 
+TEST(MakeRecord, SaysWhatWasShort) {
+  RecordHead head = Head();
+  EXPECT_EQ(MakeRecord(head, {}).capture.lowered_reason, "");
+  head.lowered = static_cast<std::uint8_t>(Shortage::kDisk);
+  head.lowered_has = 300 << 20;
+  head.lowered_needs = 500 << 20;
+  EXPECT_EQ(MakeRecord(head, {}).capture.lowered, Shortage::kDisk);
+  EXPECT_EQ(MakeRecord(head, {}).capture.lowered_reason,
+            "the disk has room for 300 MiB of cores, and this one may take 500 MiB");
+  head.lowered = 200;
+  EXPECT_EQ(MakeRecord(head, {}).capture.lowered, Shortage::kNone);
+}
+
 TEST(MakeRecord, TakesWhatTheProcessWasFromTheFacts) {
   const CrashRecord record = MakeRecord(Head(), FactsText(Facts(), false));
   EXPECT_EQ(record.process.comm, "imgproxy");

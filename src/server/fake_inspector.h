@@ -12,6 +12,7 @@ namespace obit {
 /// Says what the test wants of a process that has not crashed.
 class FakeInspector : public ProcessInspector {
  public:
+  MemoryLoad MemoryNow() override { return memory; }
   Subject SubjectOf(const Fd& pidfd, PidfdInfo known) override { return {pidfd, known, known.pid}; }
   Result<Activity> ActivityOf(const Subject&) override {
     if (gone) return Refuse(ESRCH, "gone");
@@ -34,7 +35,7 @@ class FakeInspector : public ProcessInspector {
     if (gone) return Refuse(ESRCH, "gone");
     CrashPlace place{.program = {.inode = 5, .made = 1, .written = 2}, .pc = {9, 0x1136}};
     place.callers = 8;
-    place.resident = 7;
+    place.resident = resident;
     place.facts = facts;
     place.exe = glance.program;
     place.glance = glance;
@@ -58,6 +59,8 @@ class FakeInspector : public ProcessInspector {
   }
 
   bool gone = false, has_memory = true;
+  MemoryLoad memory;  // of the host
+  std::uint64_t resident = 7;
   CrashGlance glance{.uid = 1000, .signal = 11, .comm = "imgproxy", .program = "/usr/bin/imgproxy"};
   std::function<void()> before_place, before_risky;
   ProcessFacts facts{.comm = "imgproxy",

@@ -56,6 +56,7 @@ void FindRule(const PidfdInfo& known, const CrashPlace& place, const RulesTold* 
 Result<void> TellSite(const Fd& manager, const Question& question, const InspectorMeans& means) {
   Findings findings = Answer(question, Findings::Kind::kSite);
   if (means.rules != nullptr) findings.rules = means.rules->number;
+  SetMemory(means.inspector.MemoryNow(), findings);
   const PidfdInfo known = KnownOf(question);
   if (const auto place = means.inspector.PlaceOf(known)) {
     FindRule(known, *place, means.rules, findings);
@@ -94,13 +95,16 @@ Result<void> TellActivity(const Fd& manager, const Question& question, const Sub
 
 /// Facts and what they come to. Without them: that it is privileged, as nothing tells whose it was.
 Result<void> TellFound(const Fd& manager, const Question& question, const Subject& subject,
-                       Findings::Kind kind, const std::optional<ProcessFacts>& facts) {
+                       Findings::Kind kind, const std::optional<ProcessFacts>& facts,
+                       const MemoryLoad& memory) {
   Findings findings = Answer(question, kind);
+  SetMemory(memory, findings);
   if (!facts) return Tell(manager, findings);
   findings.known = 1;
   findings.privileged = IsPrivileged(subject.info, *facts) ? 1 : 0;
   findings.has_core_limit = facts->core_limit ? 1 : 0;
   findings.core_limit = facts->core_limit.value_or(0);
+  findings.resident = facts->resident_bytes.value_or(0);
   SetText(findings.comm, facts->comm);
   return Tell(manager, findings, FactsText(*facts, findings.privileged != 0));
 }
@@ -119,7 +123,7 @@ Result<void> TellFacts(const Fd& manager, const Question& question, const Subjec
                        ProcessInspector& inspector, Fd memory_bag, Fd mapped_bag) {
   std::optional<ProcessFacts> facts;
   if (auto safe = inspector.SafeFacts(subject)) facts = std::move(*safe);
-  OBIT_TRY(TellFound(manager, question, subject, Findings::Kind::kSafe, facts));
+  OBIT_TRY(TellFound(manager, question, subject, Findings::Kind::kSafe, facts, inspector.MemoryNow()));
   if (question.only_safe != 0) return {};
   {
     BagSender bag(std::move(memory_bag));
@@ -136,7 +140,7 @@ Result<void> TellFacts(const Fd& manager, const Question& question, const Subjec
     if (const auto files = inspector.MappedFiles(subject)) bag.PutMapped(*files);
     bag.End();
   }
-  return TellFound(manager, question, subject, Findings::Kind::kAll, facts);
+  return TellFound(manager, question, subject, Findings::Kind::kAll, facts, inspector.MemoryNow());
 }
 
 Result<void> StandAtDoor(const Fd& manager, std::vector<Fd> fds, const InspectorMeans& means) {

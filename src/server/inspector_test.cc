@@ -85,6 +85,20 @@ class InspectorTest : public ::testing::Test {
 constexpr auto kFacts = Question::Kind::kFacts;
 constexpr auto kActivity = Question::Kind::kActivity;
 
+TEST_F(InspectorTest, TellsHowShortMemoryIs) {
+  Ask({.kind = kSite});
+  const Findings unknown = Next(Findings::Kind::kSite).findings;
+  EXPECT_TRUE(unknown.has_memory);
+  EXPECT_FALSE(unknown.has_pressure);
+  fake_.memory = {.pressure = 1234, .total = 9, .available = 5};
+  Ask({.kind = kSite});
+  const Findings site = Next(Findings::Kind::kSite).findings;
+  EXPECT_TRUE(site.has_pressure);
+  EXPECT_EQ(site.memory_pressure, 1234u);
+  EXPECT_EQ(site.memory_total, 9u);
+  EXPECT_EQ(site.memory_available, 5u);
+}
+
 TEST_F(InspectorTest, TellsASite) {
   Ask({.kind = kSite});
   const Findings site = Next(Findings::Kind::kSite).findings;

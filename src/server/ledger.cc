@@ -28,7 +28,7 @@ bool IsSound(const LedgerEntry& entry) {
   return IsCrashId({head.id, sizeof head.id}) &&
          head.transport <= static_cast<std::uint32_t>(Transport::kSocketRequest) &&
          head.detail <= static_cast<std::uint32_t>(Detail::kReject) &&
-         head.outcome <= static_cast<std::uint32_t>(CrashOutcome::kFailed);
+         head.outcome <= static_cast<std::uint32_t>(CrashOutcome::kFailed) && head.lowered < kShortages;
 }
 
 /// Only its owner can have written it, and only under this name.
@@ -174,6 +174,7 @@ Tallies Ledger::tallies() const {
   return {.repeated = page_->repeated.load(std::memory_order_relaxed) + at_door,
           .counted = page_->counted.load(std::memory_order_relaxed),
           .over_budget = page_->over_budget.load(std::memory_order_relaxed),
+          .no_room = page_->no_room.load(std::memory_order_relaxed),
           .lost = lost()};
 }
 

@@ -15,7 +15,7 @@
 namespace obit {
 
 inline constexpr std::array<char, 8> kLedgerMagic{'o', 'b', 'i', 't', 'l', 'e', 'd', 'g'};
-inline constexpr std::uint32_t kLedgerVersion = 8;
+inline constexpr std::uint32_t kLedgerVersion = 9;
 inline constexpr std::uint32_t kLedgerFree = 0;  // no generation has this number
 
 /// RepeatsOfKept, of a site that goes on with another.
@@ -105,13 +105,14 @@ struct Ledger::Page {
   std::atomic<std::uint32_t> generation;  // the last that was begun
   std::atomic<std::uint32_t> next;        // where to look for a free slot: any value will do
   std::uint64_t next_repeats;             // for the manager: as `next`
-  std::atomic<std::uint64_t> repeated, counted, over_budget, lost;  // Tallies; the manager's
-  std::atomic<std::uint64_t> lost_told;                             // the clerk's
-  std::atomic<std::uint64_t> unlisted;                              // the manager's: open, and in no slot
+  std::atomic<std::uint64_t> repeated, counted, over_budget, no_room, lost;  // Tallies; the manager's
+  std::atomic<std::uint64_t> lost_told;                                      // the clerk's
+  std::atomic<std::uint64_t> unlisted;  // the manager's: open, and in no slot
 
   [[nodiscard]] std::atomic<std::uint64_t>& Tally(std::uint64_t Tallies::* which) {
     if (which == &Tallies::repeated) return repeated;
     if (which == &Tallies::over_budget) return over_budget;
+    if (which == &Tallies::no_room) return no_room;
     return which == &Tallies::counted ? counted : lost;
   }
   std::array<Slot, kSlots> slots;

@@ -50,7 +50,7 @@ class LedgerTest : public ::testing::Test {
 
 // The layout of the file: 80 bytes of header; of a slot the sequence, the generation, the entry. Repeats have
 // 48 bytes, and how many are stored; so have sites. The key of the sites is last.
-constexpr off_t kHeader = 80, kSlot = 8 + sizeof(LedgerEntry), kRepeatsSlot = 8 + 48 + 8,
+constexpr off_t kHeader = 88, kSlot = 8 + sizeof(LedgerEntry), kRepeatsSlot = 8 + 48 + 8,
                 kSiteSlot = 8 + sizeof(SiteState) + 8;
 
 SiteState Repeated(std::uint64_t number, std::uint64_t crashes) {
@@ -294,6 +294,9 @@ TEST_F(LedgerTest, BelievesNoHostileContent) {
   LedgerEntry entry = Entry(3);
   entry.head.outcome = 77;
   Ledger ledger = *Ledger::Open("");
+  (void)ledger.Note(1, entry);
+  entry = Entry(4);
+  entry.head.lowered = 77;
   (void)ledger.Note(1, entry);
   EXPECT_THAT(ledger.LeftBy(2), ::testing::IsEmpty());
 }

@@ -199,6 +199,7 @@ void ManagerProcess::Arrive(CrashKey key, Transport transport, std::uint64_t cor
   OpenCrash& crash = crashes_.at(key);
   NoteChange();
   UpdateLedger(crash);
+  AskRoom();
   Feed(event::Arrived{.crash = key,
                       .id = TextIn(crash.head.id),
                       .time = crash.head.time,
@@ -206,6 +207,17 @@ void ManagerProcess::Arrive(CrashKey key, Transport transport, std::uint64_t cor
                       .peer = crash.peer,
                       .user = crash.user,
                       .core_limit = core_limit});
+}
+
+/// Others fill the disk, too: what the clerk said when the last crash came may be long ago. It is asked
+/// before the inspectors are, and answers while they look at the process; or too late for this one.
+void ManagerProcess::AskRoom() {
+  constexpr std::int64_t kRoomLasts = 50'000'000;  // ns
+  const std::int64_t now = MonotonicNow();
+  if (now - room_told_ < kRoomLasts) return;
+  room_told_ = now;
+  orders_.AskRoom();
+  FlushClerk();
 }
 
 void ManagerProcess::UpdateLedger(const OpenCrash& crash) {

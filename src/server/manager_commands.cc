@@ -87,6 +87,12 @@ void ManagerProcess::Do(const command::KillProcess& command) {
 
 // To workers.
 
+void ManagerProcess::NoteLowered(const Lowered& lowered, OpenCrash& crash) {
+  crash.head.lowered = static_cast<std::uint8_t>(lowered.what);
+  crash.head.lowered_has = lowered.has;
+  crash.head.lowered_needs = lowered.needs;
+}
+
 /// Before anything else happens: the crash is as it was.
 void ManagerProcess::HandoverFailed(CrashKey crash, const Seat& seat, Cause cause, std::string why) {
   events_.push_front(event::HandoverFailed{crash, seat, cause, std::move(why)});
@@ -100,6 +106,7 @@ void ManagerProcess::Do(const command::StartCapture& command) {
   if (is_trace && !crash.bag)
     return HandoverFailed(command.crash, command.seat, Cause::kNoTrace, "its memory could not be had");
   crash.head.detail = static_cast<std::uint32_t>(command.detail);
+  NoteLowered(command.lowered, crash);
   SocketPair trace;
   if (is_trace) {
     auto pair = MakeSocketPair(SOCK_SEQPACKET);
@@ -192,6 +199,7 @@ void ManagerProcess::Do(const command::Record& command) {
   if (crash.head.number == 0) crash.head.number = NextNumber();
   crash.head.detail = static_cast<std::uint32_t>(command.detail);
   crash.head.outcome = static_cast<std::uint32_t>(command.outcome);
+  NoteLowered(command.lowered, crash);
   Fd mapped = crash.trace ? std::move(crash.mapped) : Fd();
   GiveOrder(crash, {.kind = Order::Kind::kRecord, .crash = command.crash}, command.reason, std::move(mapped),
             std::move(crash.trace));
@@ -213,6 +221,7 @@ void ManagerProcess::Do(const command::Count& command) {
   NoteChange();
   setup_.ledger->Count(command.cause == CountCause::kLoop     ? &Tallies::repeated
                        : command.cause == CountCause::kBudget ? &Tallies::over_budget
+                       : command.cause == CountCause::kDisk   ? &Tallies::no_room
                                                               : &Tallies::counted);
   if (command.cause == CountCause::kLoop) return;
   OpenCrash& crash = crashes_.at(command.crash);

@@ -156,8 +156,11 @@ void ManagerProcess::OnFindings(const Seat& seat, const Message& message) {
   OpenCrash* crash = found == crashes_.end() ? nullptr : &found->second;  // it may have ended meanwhile
   switch (findings->kind) {
     case Findings::Kind::kSite: {
-      event::SiteFound site{
-          .crash = findings->crash, .seat = seat, .boottime = BoottimeNow(), .resident = findings->resident};
+      event::SiteFound site{.crash = findings->crash,
+                            .seat = seat,
+                            .boottime = BoottimeNow(),
+                            .resident = findings->resident,
+                            .memory = MemoryIn(*findings)};
       if (passage_) TellDoor(std::nullopt);
       // Only then was it that process all the while.
       if (crash == nullptr || !crash->pidfd || !StillNamed(crash->pidfd)) return Feed(std::move(site));
@@ -185,7 +188,9 @@ void ManagerProcess::OnFindings(const Seat& seat, const Message& message) {
     case Findings::Kind::kAll: {
       event::FactsFound facts{.crash = findings->crash,
                               .seat = seat,
-                              .last = findings->kind == Findings::Kind::kAll || member->only_safe};
+                              .last = findings->kind == Findings::Kind::kAll || member->only_safe,
+                              .resident = findings->resident,
+                              .memory = MemoryIn(*findings)};
       if (crash != nullptr && !crash->ordered) {
         NoteName(*findings, *crash);
         const std::string_view text = TextBehind<Findings>(message).substr(0, kFactsMax);
@@ -276,6 +281,10 @@ void ManagerProcess::OnClerkWord(const Message& message) {
     case ClerkWord::Kind::kPattern:
       return Tell({.kind = ManagerWord::Kind::kPattern}, Fd(),
                   std::string(word->count != 0 ? "" : TextBehind<ClerkWord>(message).substr(0, kReasonMax)));
+    case ClerkWord::Kind::kRoom:
+      room_told_ = MonotonicNow();
+      return Feed(
+          event::RoomTold{{.cores = word->first, .free = word->count, .has_records = word->kept != 0}});
     case ClerkWord::Kind::kWantsMapped:
       wants_mapped_ = word->count != 0;
       return;

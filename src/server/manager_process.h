@@ -125,6 +125,7 @@ class ManagerProcess {
   [[nodiscard]] BegunCrash Begin(Transport transport);
   CrashKey AddCrash(const BegunCrash& begun, PeerIdentity peer);
   void Arrive(CrashKey key, Transport transport, std::uint64_t core_limit);
+  void AskRoom();
   void UpdateLedger(const OpenCrash& crash);
   void OnConnection(CrashKey key);
   [[nodiscard]] std::uint64_t NextNumber();
@@ -207,6 +208,7 @@ class ManagerProcess {
   void Do(const command::Stopped& command);
   void HandoverFailed(CrashKey crash, const Seat& seat, event::HandoverFailed::Cause cause, std::string why);
   void GiveOrder(OpenCrash& crash, Order order, std::string_view reason, Fd mapped, Fd trace = {});
+  static void NoteLowered(const Lowered& lowered, OpenCrash& crash);
   void NoteReleased(CrashKey key, OpenCrash& crash);
   void NoteOwnerKilled(CrashKey key, OpenCrash& crash) const;
   void LookAtLeaving(std::int64_t until);
@@ -259,6 +261,7 @@ class ManagerProcess {
   std::int64_t words_at_ = INT64_MAX;       // the same of words to the supervisor
   std::int64_t listen_at_ = 0;              // at the latest, whatever became of the clerk
   std::int64_t resume_at_ = INT64_MAX;      ///< while `paused_`
+  std::int64_t room_told_ = INT64_MIN / 2;  // when the clerk said last what room there is, or was asked
   Fd spare_;                                ///< closed for a moment where no other descriptor can be had
   bool words_wait_ = false;
   bool listening_ = false, paused_ = false, stopping_ = false, stopped_ = false, wants_mapped_ = false;

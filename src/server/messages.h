@@ -104,8 +104,13 @@ struct Findings {
   std::uint8_t runs = 0;         ///< kActivity
   std::uint64_t core_limit = 0;  ///< bytes
   std::uint64_t cpu_ticks = 0;   ///< kActivity
-  std::uint64_t resident = 0;    ///< kSite: bytes
+  std::uint64_t resident = 0;    ///< kSite, kSafe, kAll: bytes; 0: not known
   std::uint64_t glance = 0;      ///< kSite: by which the door's board knows such a crash; 0: not at all
+  // kSite, kSafe, kAll: MemoryLoad, if has_memory is set.
+  std::uint64_t memory_total = 0, memory_available = 0;
+  std::uint32_t memory_pressure = 0;
+  std::uint8_t has_memory = 0, has_pressure = 0;
+  std::uint8_t padding_of_memory[2] = {};
   // kSite: CrashSite.
   FileStamp program;
   std::uint64_t module_inode = 0, offset = 0, callers = 0, container = 0;
@@ -135,6 +140,7 @@ struct RecordHead {
   std::int64_t time = 0;                                 ///< ns since 1970
   std::uint64_t core_limit = UINT64_MAX;                 ///< bytes; of a pipe: %c
   std::int64_t held = 0;                                 ///< ns; 0: not over yet
+  std::uint64_t lowered_has = 0, lowered_needs = 0;      ///< Lowered
   std::uint32_t transport = 0, detail = 0, outcome = 0;  ///< Transport, Detail, CrashOutcome
   std::int32_t pid = 0, tid = 0;
   std::int32_t signal = 0, code = 0;  ///< 0: unknown
@@ -144,10 +150,11 @@ struct RecordHead {
   std::uint8_t has_core_limit = 0;
   /// The worker that has incoming/ID was killed, and cannot die yet: its lock counts for nothing.
   std::uint8_t owner_killed = 0;
+  std::uint8_t lowered = 0;    ///< Shortage
   std::uint8_t root_only = 0;  ///< the kernel's dump mode, as Question has it
   // CrashHandling, each enumerator and bool counted from 1 (SetHandling); 0: it is not set.
   std::uint8_t environment = 0, analyze = 0, hooks = 0, retention = 0;
-  std::uint8_t padding[6] = {};
+  std::uint8_t padding[5] = {};
   char rule[120] = {};  ///< Rule::NameForPeople of the one that won; empty: none did
 };
 static_assert(std::has_unique_object_representations_v<RecordHead> &&
@@ -199,6 +206,7 @@ struct Tallies {
   std::uint64_t repeated = 0;     ///< one more of a crash loop
   std::uint64_t counted = 0;      ///< only counted, as the configuration says
   std::uint64_t over_budget = 0;  ///< only counted, since its user or unit has had its crashes
+  std::uint64_t no_room = 0;      ///< only counted, since the disk took no more records
   std::uint64_t lost = 0;         ///< there was no room for them
 };
 
@@ -217,6 +225,7 @@ struct Order {
     kLoad,       ///< numbers for metrics: `load`
     kDiscard,    ///< with a descriptor, to be closed: that may wait, of a file that has no other user;
                  ///< answered by ClerkWord::kDiscarded
+    kAskRoom,    ///< answered by ClerkWord::kRoom
     kHoldJobs,   ///< `held`: captures wait, so no analysis and no hook begins
     kConfigure,  ///< text: the configuration
     kStop,       ///< all orders are given: finish, and say kStopped
@@ -241,13 +250,14 @@ static_assert(std::has_unique_object_representations_v<Order>);
 /// From the clerk.
 struct ClerkWord {
   enum class Kind : std::uint32_t {
-    kNumbers,      ///< crashes may have the numbers from `first` on, `count` of them
-    kAbandoned,    ///< incoming/`id` is to be recovered by a worker; text: the reason
-    kReady,        ///< all abandoned were told
-    kDone,         ///< the order for `crash` is over; `kept`: it has a record
-    kDiscarded,    ///< what came with one kDiscard is closed
-    kKeptIsGone,   ///< crash `id`, after which others are counted, is not there any more
-    kPattern,      ///< the kernel's core pattern leads here (`count` != 0), or elsewhere; text: for people
+    kNumbers,     ///< crashes may have the numbers from `first` on, `count` of them
+    kAbandoned,   ///< incoming/`id` is to be recovered by a worker; text: the reason
+    kReady,       ///< all abandoned were told
+    kDone,        ///< the order for `crash` is over; `kept`: it has a record
+    kDiscarded,   ///< what came with one kDiscard is closed
+    kKeptIsGone,  ///< crash `id`, after which others are counted, is not there any more
+    kPattern,     ///< the kernel's core pattern leads here (`count` != 0), or elsewhere; text: for people
+    kRoom,        ///< DiskRoom: `first` bytes by its limits, `count` that are free; `kept`: records have room
     kWantsMapped,  ///< `count` != 0: bags of mapped files are of use for analyses
     kWantsTraces,  ///< there is room for `count` traces, those included that are not recorded yet
     kStopped,

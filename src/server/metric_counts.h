@@ -24,12 +24,13 @@ struct ContinuedCount {
 /// each of them. One process at a time writes them. The manager tells totals, so nothing is missing of what a
 /// clerk that died had not read.
 struct MetricCounts {
-  std::uint64_t crashes = 0;                  ///< recorded
-  std::array<std::uint64_t, 5> outcomes{};    ///< by CrashOutcome
-  std::array<std::uint64_t, 4> details{};     ///< by Detail
-  std::array<std::uint64_t, 4> methods{};     ///< by CaptureMethod
-  std::array<std::uint64_t, 4> transports{};  ///< by Transport
-  double held_seconds = 0;                    ///< that crashed processes were held
+  std::uint64_t crashes = 0;                        ///< recorded
+  std::array<std::uint64_t, 5> outcomes{};          ///< by CrashOutcome
+  std::array<std::uint64_t, 4> details{};           ///< by Detail
+  std::array<std::uint64_t, 4> methods{};           ///< by CaptureMethod
+  std::array<std::uint64_t, 4> transports{};        ///< by Transport
+  std::array<std::uint64_t, kShortages> lowered{};  ///< by Shortage
+  double held_seconds = 0;                          ///< that crashed processes were held
   std::uint64_t core_bytes = 0, stored_bytes = 0;
   std::uint64_t analysed = 0, not_analysed = 0;
   std::uint64_t lost = 0;  ///< crashes that the clerk could not record
@@ -50,6 +51,7 @@ struct MetricCounts {
   [[nodiscard]] std::uint64_t repeated() const { return tallies.repeated - tallies_before.repeated; }
   [[nodiscard]] std::uint64_t rejected() const { return tallies.counted - tallies_before.counted; }
   [[nodiscard]] std::uint64_t over_budget() const { return tallies.over_budget - tallies_before.over_budget; }
+  [[nodiscard]] std::uint64_t no_room() const { return tallies.no_room - tallies_before.no_room; }
   [[nodiscard]] std::uint64_t all_lost() const { return lost + tallies.lost - tallies_before.lost; }
 
   /// obitd starts, with that ledger.

@@ -53,6 +53,7 @@ void Metrics::CountCrash(const CrashRecord& record) {
   Count(total.details, record.capture.detail);
   Count(total.methods, record.capture.method);
   if (const auto transport = TransportNamed(record.capture.transport)) Count(total.transports, *transport);
+  if (record.capture.lowered != Shortage::kNone) Count(total.lowered, record.capture.lowered);
   total.held_seconds += record.capture.held_seconds;
   total.core_bytes += record.capture.core_bytes;
   total.stored_bytes += record.capture.stored_bytes;
@@ -77,6 +78,8 @@ std::string Metrics::Render() const {
            Named<CaptureMethod>(total.methods));
   labelled("obit_crash_transports_total", "Crashes, by the way the kernel told.", "transport",
            Named<Transport>(total.transports));
+  labelled("obit_crashes_lowered_total", "Crashes of which less was kept, by what was short.", "why",
+           Named<Shortage>(total.lowered));
   counter("obit_crashes_rejected_total", "Crashes that were only counted, as the configuration says.")
       .Add(total.rejected());
   counter("obit_crashes_repeated_total", "Crashes of crash loops, which were only counted.")
@@ -84,6 +87,9 @@ std::string Metrics::Render() const {
   counter("obit_crashes_over_budget_total",
           "Crashes that were only counted, since their user or unit has had its crashes.")
       .Add(total.over_budget());
+  counter("obit_crashes_without_room_total",
+          "Crashes that were only counted, since the disk took no more records.")
+      .Add(total.no_room());
   counter("obit_crashes_lost_total", "Crashes of which not even a record could be written.")
       .Add(total.all_lost());
   counter("obit_refused_peers_total", "Connections of others than the kernel.").Add(total.refused.total());

@@ -2,10 +2,12 @@
 
 #include <span>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
 #include "kernel/executable.h"
 #include "kernel/local_mounts.h"
+#include "kernel/memory_load.h"
 #include "kernel/process_stat.h"
 #include "kernel/process_thread.h"
 
@@ -25,6 +27,16 @@ Result<KernelInspector> KernelInspector::Create() {
   Fd proc = OBIT_TRY(obit::Open("/proc", O_RDONLY | O_DIRECTORY));
   auto suid_dumpable = OpenAt(proc, "sys/fs/suid_dumpable", O_RDONLY);
   return KernelInspector(std::move(proc), suid_dumpable ? std::move(*suid_dumpable) : Fd());
+}
+
+MemoryLoad KernelInspector::MemoryNow() {
+  constexpr std::int64_t kLasts = 1'000'000'000;  // ns
+  const std::int64_t now = MonotonicNow();
+  if (now - memory_read_ >= kLasts) {
+    memory_read_ = now;
+    memory_ = ReadMemoryLoad(*proc_);
+  }
+  return memory_;
 }
 
 /// False if fs.suid_dumpable is 1: then the kernel dumps a process that was privileged as if it were none.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/memory_load.h"
 #include "base/result.h"
 #include "kernel/bag.h"
 #include "kernel/crash_glance.h"
@@ -38,6 +39,8 @@ struct Activity {
 class ProcessInspector {
  public:
   virtual ~ProcessInspector() = default;
+  /// How short memory is, as of a second ago at most. Waits for nothing.
+  [[nodiscard]] virtual MemoryLoad MemoryNow() = 0;
   /// Completes what the manager knows of a process.
   [[nodiscard]] virtual Subject SubjectOf(const Fd& pidfd, PidfdInfo known) = 0;
   /// What ActivityOf and SafeFacts ask waits for nothing; all others may wait for ever (process.h).
@@ -62,6 +65,7 @@ class ProcessInspector {
 class KernelInspector final : public ProcessInspector {
  public:
   [[nodiscard]] static Result<KernelInspector> Create();
+  [[nodiscard]] MemoryLoad MemoryNow() override;
   [[nodiscard]] Subject SubjectOf(const Fd& pidfd, PidfdInfo known) override;
   [[nodiscard]] Result<Activity> ActivityOf(const Subject& subject) override;
   [[nodiscard]] Result<ProcessFacts> SafeFacts(const Subject& subject) override;
@@ -82,6 +86,8 @@ class KernelInspector final : public ProcessInspector {
   std::unique_ptr<const Fd> proc_;  // /proc
   Fd suid_dumpable_;                // below it
   CrashPlaces places_;
+  MemoryLoad memory_;
+  std::int64_t memory_read_ = INT64_MIN / 2;  // when, CLOCK_MONOTONIC
 };
 
 }  // namespace obit
