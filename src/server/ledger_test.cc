@@ -48,7 +48,7 @@ class LedgerTest : public ::testing::Test {
   const std::string path_ = folder_ / "ledger";
 };
 
-// The layout of the file: 80 bytes of header; of a slot the sequence, the generation, the entry. Repeats have
+// The layout of the file: 88 bytes of header; of a slot the sequence, the generation, the entry. Repeats have
 // 48 bytes, and how many are stored; so have sites. The key of the sites is last.
 constexpr off_t kHeader = 88, kSlot = 8 + sizeof(LedgerEntry), kRepeatsSlot = 8 + 48 + 8,
                 kSiteSlot = 8 + sizeof(SiteState) + 8;

@@ -73,10 +73,10 @@ class SmallDisk(case.KernelCase):
                 filler.write(bytes(min(1 << 20, self.free() - left)))
 
     def test_others_have_filled_it(self):
-        self.fill(self.SIZE * MIB // 100 + 4 * MIB)
+        self.fill(max(self.SIZE * MIB // 100, 8 * MIB))
         self.crash(programs.CRASHER, "segv")  # after which obitd knows
         store.records(self.server.store, 1)
-        self.crash(programs.CRASHER, "memory", 256, "random")
+        self.crash(programs.CRASHER, "memory", self.EACH, "random")
         record = store.records(self.server.store, 2)[1]
         self.check(record)
         self.assertEqual(record["capture"]["detail"], "minimal")
@@ -84,7 +84,7 @@ class SmallDisk(case.KernelCase):
         self.fill(1 * MIB)
         self.crash(programs.CRASHER, "segv")
         store.records(self.server.store, 3)
-        self.crash(programs.CRASHER, "memory", 256, "random")
+        self.crash(programs.CRASHER, "memory", self.EACH, "random")
         record = store.records(self.server.store, 4)[3]
         self.check(record)
         self.assertEqual(record["capture"]["detail"], "event")
@@ -103,7 +103,8 @@ class ManyAtOnce(case.KernelCase):
     CRASHES, EACH = 60, 200
 
     def test_no_loss(self):
-        available = next(int(line.split()[1]) << 10 for line in open("/proc/meminfo") if line.startswith("MemAvailable"))
+        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+        available = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
         if available < (self.CRASHES * self.EACH + 2048) * MIB:
             self.skipTest(f"{available / MIB:.0f} MiB of memory are available for {self.CRASHES} processes of {self.EACH} MiB")
         self.stack.callback(lambda: self.server.kill())
