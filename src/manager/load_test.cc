@@ -232,7 +232,7 @@ TEST_F(LoadTest, WhatTheDiskTakesNoCoreOfMayHaveItsTrace) {
               ElementsAre("Release 2", HasSubstr("Record 2 event: the disk has room for 3 MiB")));
 }
 
-TEST_F(LoadTest, WhileOthersWaitNothingHasATrace) {
+TEST_F(LoadTest, TheLastFreeWorkerIsForCores) {
   setup_.workers = 2;
   Start();
   (void)On(event::TracesWanted{16});

@@ -6,7 +6,7 @@ import pathlib
 import signal
 import subprocess
 
-from harness import case, crash, programs, server, store, wait
+from harness import case, crash, programs, report, server, store, wait
 
 MIB = 1 << 20
 ENOUGH = '[analysis]\nenabled = false\n[retention]\nsize = "off"\nfree = "15%"\n'
@@ -95,6 +95,21 @@ class SmallDisk(case.KernelCase):
         store.records(self.server.store, 5)
         self.crash(programs.CRASHER, "segv")
         self.assertEqual(store.records(self.server.store, 6)[5]["capture"]["detail"], "full")
+
+    def test_an_event_has_its_trace(self):
+        """That is in memory: only the report of it needs room."""
+        self.assertEqual(self.server.stop(), 0)
+        self.server.configure(ENOUGH.replace("enabled = false", "enabled = true"))
+        self.server.start()
+        self.fill(1 * MIB)
+        self.crash(programs.CRASHER, "segv")  # after which obitd knows
+        store.records(self.server.store, 1)
+        self.crash(programs.CRASHER, "abort")
+        record = store.records(self.server.store, 2)[1]
+        self.check(record)
+        self.assertEqual((record["capture"]["detail"], record["capture"]["lowered"]), ("event", "disk"))
+        self.assertEqual(report.of(self.server.store, record)["cause"]["kind"], "abort")
+        self.assertNotIn("core", record["files"])
 
 
 class ManyAtOnce(case.KernelCase):
