@@ -91,8 +91,9 @@ class Planner {
     take(RetentionClass::kKeep, true);
     take(RetentionClass::kNormal, false);
     take(RetentionClass::kKeep, false);
-    for (const bool kept : {false, true})
-      if (IsOver()) TakeRecords(kept);
+    for (const bool above_share : {true, false})
+      for (const bool kept : {false, true})
+        if (IsOver()) TakeRecords(kept, above_share);
     return {.steps = std::move(steps_), .staying = staying_};
   }
 
@@ -123,10 +124,6 @@ class Planner {
     return users_.at(crashes_[i].user) > user_max_ ||
            (crashes_[i].unit != 0 && units_.at(crashes_[i].unit) > unit_max_);
   }
-  /// Whoever has more than his share keeps nothing longer than others do.
-  [[nodiscard]] bool IsSpared(std::size_t i) const {
-    return crashes_[i].retention == RetentionClass::kKeep && !IsAboveShare(i);
-  }
   /// Without it no other of its user, or unit, had to go.
   [[nodiscard]] bool IsAboveShareAlone(std::size_t i) const {
     return left_[i].core > user_max_ || (crashes_[i].unit != 0 && left_[i].core > unit_max_);
@@ -153,7 +150,7 @@ class Planner {
     const Arrivals arrivals(crashes_, by_order_, now_);
     for (const std::size_t i : by_order_) {
       const RetentionClass retention = crashes_[i].retention;
-      if (!may_go_[i] || IsSpared(i)) continue;
+      if (!may_go_[i] || retention == RetentionClass::kKeep) continue;
       const std::int64_t age = now_ - arrivals.Of(i);
       if (age > limits_.record_age)
         Take(i, true, RetentionReason::kAge);
@@ -233,9 +230,12 @@ class Planner {
     }
   }
 
-  void TakeRecords(bool kept) {
-    for (const std::size_t i : by_order_)
-      if (IsOver() && may_go_[i] && IsSpared(i) == kept) Take(i, true, Why());
+  void TakeRecords(bool kept, bool above_share) {
+    for (const std::size_t i : by_order_) {
+      const bool is_kept = crashes_[i].retention == RetentionClass::kKeep;
+      if (IsOver() && may_go_[i] && is_kept == kept && (!above_share || IsAboveShare(i)))
+        Take(i, true, Why());
+    }
   }
 
   std::span<const KeptCrash> crashes_;

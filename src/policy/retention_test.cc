@@ -409,5 +409,15 @@ TEST(Retention, WhoeverHasMoreThanHisShareKeepsNothingAtTheCostOfOthers) {
   EXPECT_THAT(Plan(crashes, {.total_bytes = 304, .user_share = 100}), ElementsAre("4"));
 }
 
+TEST(Retention, NorRecords) {
+  std::vector crashes{OfClass(Crash(1, 1, 0, 9), RetentionClass::kKeep),
+                      OfClass(Crash(2, 2, 0, 8), RetentionClass::kKeep),
+                      OfClass(Crash(3, 3, 0, 7), RetentionClass::kKeep), Crash(4, 4, 0, 6)};
+  for (KeptCrash& crash : crashes) crash.record_bytes = 100;
+  crashes[3].user = 2;
+  EXPECT_THAT(Plan(crashes, {.total_bytes = 300, .user_share = 50}), ElementsAre("1!"));
+  EXPECT_THAT(Plan(crashes, {.total_bytes = 300, .user_share = 100}), ElementsAre("4!"));
+}
+
 }  // namespace
 }  // namespace obit
