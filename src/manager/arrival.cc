@@ -66,7 +66,9 @@ void Manager::Core::DecideAndAnswer(OpenCrash& crash) {
 }
 
 void Manager::Core::CountIfThereIsNoRoom(OpenCrash& crash) {
-  if (crash.decision.detail == Detail::kReject || state_.disk.has_records()) return;
+  constexpr std::int64_t kLasts = 10'000'000'000;  // ns: a clerk that hangs must not keep records away
+  const bool is_news = state_.now - state_.room_told < kLasts;
+  if (crash.decision.detail == Detail::kReject || state_.disk.has_records() || !is_news) return;
   crash.no_room = true;
   crash.decision.detail = Detail::kReject;
 }

@@ -12,6 +12,7 @@ namespace {
 using Cause = event::HandoverFailed::Cause;
 
 constexpr unsigned kHandoversMax = 3;
+constexpr std::size_t kPacesMax = 256;  // users whose captures' pace is known
 /// Until the next handover, where something is short.
 constexpr std::int64_t kShortagePause = 100'000'000;  // ns
 
@@ -140,6 +141,13 @@ bool Captures::StartTrace(OpenCrash& crash) {
   return true;
 }
 
+/// His own: slow processes of one user say nothing of others'.
+const CapturePace& Captures::PaceOf(User user) const {
+  static const CapturePace unknown;
+  const auto known = pace_of_.find(user);
+  return known == pace_of_.end() ? unknown : known->second;
+}
+
 WaitingCrashes Captures::WaitingWith(const OpenCrash& crash) const {
   const Waiting& waiting = waiting_.at(crash.user());
   return {.waited = state_.now - crash.since, .others = waiting.crashes > 1, .resident = waiting.resident};
@@ -152,7 +160,8 @@ Captures::Turn Captures::TurnOf(const OpenCrash& crash) const {
     turn.why = state_.disk.Judge(FullCoreOf(crash));
     if (!turn.why) turn.why = state_.ShortOfMemory();
     if (!turn.why)
-      turn.why = JudgeQueue(WaitingWith(crash), pace_, state_.setup.workers, state_.limits().queue.count());
+      turn.why = JudgeQueue(WaitingWith(crash), PaceOf(crash.user()), state_.setup.workers,
+                            state_.limits().queue.count());
     if (turn.why) turn.detail = Detail::kMinimal;
   }
   if (const Lowered why = state_.disk.Judge(MinimalCore(crash.resident));
@@ -312,8 +321,11 @@ void Captures::On(const event::CaptureEnded& ended) {
   last_progress_ = state_.now;
   Sitter& worker = *seats_.Find(ended.seat);
   const bool is_trace = worker.task == Task::kTrace;
-  if (worker.task == Task::kCapture && ended.stored && crash->begun == Detail::kFull)
-    pace_.Captured(crash->resident, state_.now - worker.started);
+  const bool tells_pace = worker.held_up.empty() && !worker.left_behind;
+  if (worker.task == Task::kCapture && ended.stored && crash->begun == Detail::kFull && tells_pace) {
+    if (pace_of_.size() >= kPacesMax) pace_of_.clear();
+    pace_of_[crash->user()].Captured(crash->resident, state_.now - worker.started);
+  }
   seats_.Done(worker);
   if (worker.state == Sitter::State::kPreparing)
     seats_.waits.Set(worker.seat, state_.now + state_.limits().look.count());

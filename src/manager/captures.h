@@ -65,6 +65,7 @@ class Captures {
   void Join(OpenCrash& crash);
   [[nodiscard]] bool StartCapture();
   [[nodiscard]] Sitter* IdleFor(const OpenCrash& crash);
+  [[nodiscard]] const CapturePace& PaceOf(User user) const;
   [[nodiscard]] WaitingCrashes WaitingWith(const OpenCrash& crash) const;
   struct Turn {
     Detail detail = Detail::kFull;
@@ -103,7 +104,7 @@ class Captures {
     std::uint64_t resident = 0;
   };
   std::map<User, Waiting> waiting_;  // in `queue_`
-  CapturePace pace_;
+  std::map<User, CapturePace> pace_of_;
   bool unqueued_ = false;  // a crash was, and is to be answered before anything else begins
   Left left_;              // for a recovery, since then
   std::set<std::uint32_t> vacant_pumps_;

@@ -226,6 +226,11 @@ void Manager::Core::On(const event::KeptIsGone& gone) {
   door_.Revoke();
 }
 
+void Manager::Core::On(const event::RoomTold& told) {
+  state_.disk.Told(told.room);
+  state_.room_told = state_.now;
+}
+
 void Manager::Core::On(const event::Configured& configured) {
   door_.Revoke();
   state_.Configure(configured.config);

@@ -62,7 +62,7 @@ class Manager::Core {
   void On(const event::Abandoned& abandoned);
   void On(const event::KeptIsGone& gone);
   void On(const event::TracesWanted& wanted) { traces_.On(wanted); }
-  void On(const event::RoomTold& told) { state_.disk.Told(told.room); }
+  void On(const event::RoomTold& told);
   void On(const event::Configured& configured);
   void On(const event::Stopping& stopping);
   void On(const event::Tick&) {}

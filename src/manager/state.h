@@ -35,6 +35,7 @@ struct ManagerState {
   std::optional<MemoryLoad> memory;  // as an inspector saw it last
   std::int64_t memory_seen = 0;      // when
   std::vector<Command> commands;
+  std::int64_t room_told = 0;  // when `disk` was told the room
   bool stopping = false;
   bool stop_over = false;                            // the time to stop is: nothing begins any more
   std::vector<std::shared_ptr<const Config>> ruled;  // by the places of rules

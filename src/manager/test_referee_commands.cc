@@ -306,11 +306,12 @@ void Referee::On(const command::StartCapture& start) {
 /// Beside all that was promised and is not in what the clerk said.
 bool Referee::HasRoom(const CoreBytes& core) const {
   std::uint64_t expected = core.expected, most = core.most;
+  const bool is_minimal = core.expected == 0;
   for (const auto& [key, crash] : crashes) {
     expected += crash.promised.expected;
-    most += crash.promised.most;
+    if (!is_minimal || crash.promised.expected == 0) most += crash.promised.most;
   }
-  return (core.expected == 0 || expected <= room_.cores) && most <= room_.free;
+  return (is_minimal || expected <= room_.cores) && most <= room_.free;
 }
 
 bool Referee::HasRoomForMinimal(const SimulatedCrash& crash) const {

@@ -34,7 +34,13 @@ void DiskBooks::Told(const DiskRoom& room) {
   }
 }
 
+/// What full cores have written is not free any more, so for minimal ones only the rest of their own counts:
+/// a large core under way, which has its part and is on the disk as well, must not cost others theirs.
 Lowered DiskBooks::Judge(const CoreBytes& core) const {
+  if (core.expected == 0) {
+    const std::uint64_t left = Less(room_.free, minimal_);
+    return core.most > left ? Lowered{.what = Shortage::kDisk, .has = left, .needs = core.most} : Lowered{};
+  }
   const std::uint64_t cores = Less(room_.cores, sum_.expected), free = Less(room_.free, sum_.most);
   if (core.expected > cores) return {.what = Shortage::kDisk, .has = cores, .needs = core.expected};
   if (core.most > free) return {.what = Shortage::kDisk, .has = free, .needs = core.most};
@@ -47,6 +53,7 @@ void DiskBooks::Set(std::map<Key, Part>::iterator part, const CoreBytes& core) {
   CoreBytes& old = part->second.core;
   const CoreBytes now{std::min(core.expected, kMost), std::min(core.most, kMost)};
   sum_ = {sum_.expected - old.expected + now.expected, sum_.most - old.most + now.most};
+  minimal_ += (now.expected == 0 ? now.most : 0) - (old.expected == 0 ? old.most : 0);
   old = now;
 }
 

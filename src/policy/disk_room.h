@@ -78,7 +78,8 @@ class DiskBooks {
 
   DiskRoom room_;
   std::map<Key, Part> parts_;
-  CoreBytes sum_;  // of all parts
+  CoreBytes sum_;              // of all parts
+  std::uint64_t minimal_ = 0;  // the most of those that are minimal, and under way
 };
 
 }  // namespace obit

@@ -89,6 +89,18 @@ TEST(DiskBooks, EachCoreHasItsPartUntilTheClerkHasCountedIt) {
   EXPECT_FALSE(books.Judge({50, 50}));
 }
 
+TEST(DiskBooks, ALargeCoreCostsNobodyAMinimalOne) {
+  DiskBooks books;
+  books.Told({.cores = 100, .free = 100});
+  books.Begin(1, {30, 95});
+  EXPECT_TRUE(books.Judge({30, 40}));
+  EXPECT_FALSE(books.Judge({0, 40}));
+  books.Begin(2, {0, 40});
+  EXPECT_EQ(books.Judge({0, 61}), (Lowered{Shortage::kDisk, 60, 61}));
+  books.Drop(2);
+  EXPECT_FALSE(books.Judge({0, 61}));
+}
+
 TEST(DiskBooks, WhatDidNotBeginTakesNothing) {
   DiskBooks books;
   books.Told({.cores = 100, .free = 100});

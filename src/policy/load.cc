@@ -4,14 +4,19 @@
 
 namespace obit {
 
-/// Some kernels do not tell the pressure; that little is available says less, but is known everywhere.
+/// Some kernels do not tell the pressure; that little is available says less, but is known everywhere. The
+/// pressure is of those too that wait within the limits of their own cgroups, which anybody may set: it
+/// counts only where the host has little itself.
 Lowered JudgeMemory(const MemoryLoad& load, const Config& config) {
   constexpr std::uint64_t kAvailablePart = 20;
   if (config.memory_pressure == 0) return {};
   const std::uint64_t limit = std::uint64_t{config.memory_pressure} * 100;
+  constexpr std::uint64_t kLittle = 5;
+  const bool has_little = load.total == 0 || load.available < load.total / kLittle;
   if (load.pressure)
-    return *load.pressure < limit ? Lowered{}
-                                  : Lowered{.what = Shortage::kMemory, .has = *load.pressure, .needs = limit};
+    return *load.pressure < limit || !has_little
+               ? Lowered{}
+               : Lowered{.what = Shortage::kMemory, .has = *load.pressure, .needs = limit};
   if (load.total == 0 || load.available >= load.total / kAvailablePart) return {};
   return {.what = Shortage::kMemory, .has = load.available};
 }

@@ -17,6 +17,9 @@ TEST(JudgeMemory, IsShortFromTheConfiguredPressureOn) {
       << "little is available, but nobody waits for it";
   const Lowered lowered = JudgeMemory({.pressure = 2000}, config);
   EXPECT_EQ(lowered, (Lowered{Shortage::kMemory, 2000, 2000}));
+  EXPECT_FALSE(JudgeMemory({.pressure = 10'000, .total = 10 * kGiB, .available = 2 * kGiB}, config))
+      << "somebody waits within his own limits";
+  EXPECT_TRUE(JudgeMemory({.pressure = 10'000, .total = 10 * kGiB, .available = 2 * kGiB - 1}, config));
   config.memory_pressure = 0;
   EXPECT_FALSE(JudgeMemory({.pressure = 10'000}, config));
 }
