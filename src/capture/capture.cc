@@ -5,6 +5,7 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file_time.h"
@@ -66,7 +67,8 @@ Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
     return CopyStream(end, stream, writer);
   }
   capture.method = CaptureMethod::kDirect;
-  if (end >= kMinimalBesideMin && direct->HasMemoryOf(kMinimalBesideMin).value_or(false)) take_minimal();
+  const std::uint64_t worth = std::max(kMinimalBesideMin, kMinimalBesideMinPerNotes * head.notes().size());
+  if (end >= worth && direct->HasMemoryOf(worth).value_or(false)) take_minimal();
   auto captured = direct->Run();
   direct->Describe(capture);
   return captured;
@@ -87,16 +89,19 @@ Error IsLimited(std::uint64_t core_max) { return Refuse(EFBIG, "RLIMIT_CORE is {
 /// core of a small crash is on the disk as soon as its record is, and one more flush would make that later.
 constexpr std::uint64_t kSyncBegunMin = 16 << 20;
 
-/// Puts the minimal core in the place of the first `plain` bytes of a full one. False: there is none, or it
-/// has no more than those.
-bool KeepMinimal(CaptureJob& job, CoreHead& head, std::uint64_t plain, const Error& why,
-                 CrashRecord& record) {
+/// Puts the minimal core in the place of the first `plain` bytes of a full one. False: there is none, it has
+/// no more than those, or the disk does not move it. Fails for a shortage.
+Result<bool> KeepMinimal(CaptureJob& job, CoreHead& head, std::uint64_t plain, const Error& why,
+                         CrashRecord& record) {
   // The memory of a process that was killed may have been taken before it was read: then it reads as zeros.
   EndedCore full{std::move(head), why.code == ESRCH ? 0 : plain};
   std::string of_full = std::exchange(record.capture.reason, why.what);
-  const auto kept = FallBackToMinimal(job.dir, std::move(job.minimal), full, FrameCheck::kShape, record,
-                                      /*progress=*/nullptr);
+  const auto kept = TryTwice([&]() -> Result<std::optional<CoreHead>> {
+    return FallBackToMinimal(job.dir, OBIT_TRY(Duplicate(job.minimal)), full, FrameCheck::kShape, record,
+                             /*progress=*/nullptr);
+  });
   head = std::move(full.head);
+  if (!kept && IsShortage(kept.error())) return std::unexpected(kept.error());
   if (kept && *kept) {
     job.core.Reset();  // its room is free
     return true;
@@ -105,8 +110,9 @@ bool KeepMinimal(CaptureJob& job, CoreHead& head, std::uint64_t plain, const Err
   return false;
 }
 
-/// Gets the core into core.zst, and lets the process go. The record gets sizes, outcome and reason.
-Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
+/// Gets the core into core.zst, and lets the process go. The record gets sizes, outcome and reason. False: it
+/// ended early, and there is no memory to look at the minimal one; both are there.
+Result<bool> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
                          std::atomic<std::uint64_t>& progress, const std::function<void()>& released) {
   CrashRecord::Capture& capture = record.capture;
   CoreWriter writer(job.core, job.writer);
@@ -135,6 +141,10 @@ Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
   const bool verify = job.verify && !minimal && acquired && capture.method == CaptureMethod::kDirect;
   if (!verify) release();
 
+  if (!ended && !verify && job.minimal) {
+    writer.Rest();  // the room of the minimal core may be all that there is for the seek table
+    if (!writer.failure()) (void)::ftruncate(job.minimal.get(), 0);
+  }
   const StoredCore core = OBIT_TRY(writer.Finish());
   if (!acquired) capture.reason = acquired.error().what;
   if (!ended) ended = writer.failure();
@@ -145,12 +155,17 @@ Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
       capture.verify_reason = verified.error().what;
     release();
   }
-  if (ended && job.minimal && KeepMinimal(job, head, core.plain, *ended, record)) return {};
+  if (ended && job.minimal) {
+    writer.Rest();  // there is memory for one core at a time
+    const auto kept = KeepMinimal(job, head, core.plain, *ended, record);
+    if (!kept) return false;
+    if (*kept) return true;
+  }
   if (core.plain == 0 || !head.invalid().empty()) {
     ::unlinkat(job.dir.get(), kCoreFile, 0);
     capture.method = CaptureMethod::kNone;
     capture.outcome = CrashOutcome::kFailed;
-    return {};
+    return true;
   }
   capture.outcome = !capture.reason.empty()          ? CrashOutcome::kTruncated
                     : capture.full_bytes.has_value() ? CrashOutcome::kMinimal
@@ -161,7 +176,7 @@ Result<void> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
   record.files.core = kCoreFile;
   if (core.stored >= kSyncBegunMin) (void)Sync(job.begun);
   if (const auto synced = Sync(job.core); !synced) NoteUnsynced(capture, "the core", synced.error());
-  return {};
+  return true;
 }
 
 /// The record of a crash whose core cannot be kept: what there is of the file is removed, to make room for
@@ -189,12 +204,18 @@ Result<CoreHead> HeadOf(const Fd& file) {
   return ReadStoredHead(opened.reader, HeadForMinimal());
 }
 
-/// Makes core.zst good and learns from its head. It may even be whole: only the record was still to be
-/// written. A damaged one is kept: what is behind the damage can be read by other means. Returns what there
-/// is of one that ended early; none: it did not.
-Result<std::optional<EndedCore>> RecoverStoredCore(const Fd& dir, FrameCheck check, CrashRecord& record,
+/// Where the disk does not give all of the core, its end may be there all the same.
+Result<bool> MayHaveEnd(const Fd& file) {
+  const auto whole = IsWholeCore(file);
+  if (!whole && IsShortage(whole.error())) return whole;
+  return !whole || *whole;
+}
+
+/// Makes core.zst good, which is `file`, and learns from its head. It may even be whole: only the record was
+/// still to be written. A damaged one may be kept: what is behind the damage can be read by other means.
+/// Returns what there is of one that certainly ended early; none: it did not.
+Result<std::optional<EndedCore>> RecoverStoredCore(const Fd& file, FrameCheck check, CrashRecord& record,
                                                    std::atomic<std::uint64_t>* progress) {
-  const Fd file = OBIT_TRY(OpenInside(dir, kCoreFile, O_RDWR));
   const RecoveredCore core = OBIT_TRY(RecoverCore(file, check, progress));
   if (core.plain == 0) return Refuse(ENODATA, "no part of the core had been stored");
   const auto read = HeadOf(file);
@@ -210,7 +231,8 @@ Result<std::optional<EndedCore>> RecoverStoredCore(const Fd& dir, FrameCheck che
   const CrashOutcome complete = notes.mappings ? CrashOutcome::kMinimal : CrashOutcome::kFull;
   capture.outcome = whole && sound && core.has_table ? complete : CrashOutcome::kTruncated;
   const bool is_limited = !whole && capture.core_max && core.plain >= *capture.core_max;
-  const bool fell_back = notes.mappings && capture.detail == Detail::kFull;
+  // Without begun.json, which tells the boot, nobody knows what was asked for.
+  const bool fell_back = notes.mappings && capture.detail == Detail::kFull && !record.host.boot_id.empty();
   if (whole && !fell_back)
     capture.reason.clear();
   else if (is_limited)
@@ -231,33 +253,73 @@ Result<std::optional<EndedCore>> RecoverStoredCore(const Fd& dir, FrameCheck che
   }
   record.files.core = kCoreFile;
   if (const auto synced = Sync(file); !synced) NoteUnsynced(capture, "the core", synced.error());
-  const bool is_all = (whole && sound && core.has_table) || is_limited;
-  if (is_all || core.damaged || core.unreadable) return std::nullopt;
-  return EndedCore{std::move(head), core.plain};
+  if (whole || is_limited) return std::nullopt;
+  if (core.damaged && !head.complete()) return std::nullopt;  // nobody knows how long it was to be
+  if (core.unreadable && OBIT_TRY(MayHaveEnd(file))) return std::nullopt;
+  return EndedCore{std::move(head), core.damaged ? 0 : core.plain};
+}
+
+/// The number of a file, by which it is told from another one in its place.
+Result<ino_t> NumberOf(const Fd& file) {
+  struct stat status{};
+  if (::fstat(file.get(), &status) < 0) return Fail(errno, "look at the core");
+  return status.st_ino;
+}
+
+/// EAGAIN: core.zst is another file meanwhile. A worker that was given up may live on.
+Result<void> CheckInPlace(const Fd& dir, ino_t number) {
+  struct stat status{};
+  if (::fstatat(dir.get(), kCoreFile, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_ino == number)
+    return {};
+  return Refuse(EAGAIN, "{} was replaced meanwhile", kCoreFile);
+}
+
+/// minimal.zst, if there is anything of that name.
+Result<Fd> OpenMinimal(const Fd& dir) {
+  auto opened = TryTwice([&] { return OpenInside(dir, kMinimalFile, O_RDONLY | O_NONBLOCK); });
+  if (!opened && !IsShortage(opened.error())) return Fd();
+  return opened;
+}
+
+/// Puts `file`, which is minimal.zst, in the place of a full core that ended because of `why`. False: the
+/// record tells of that one as before.
+Result<bool> RecoverMinimal(const Fd& dir, Fd file, const EndedCore& full, FrameCheck check, std::string why,
+                            CrashRecord& record, std::atomic<std::uint64_t>* progress) {
+  std::string of_full = std::exchange(record.capture.reason, std::move(why));
+  const auto head = FallBackToMinimal(dir, std::move(file), full, check, record, progress);
+  if (!head && IsShortage(head.error())) return std::unexpected(head.error());
+  // That there is nothing to be renamed does not mean that there is no core.
+  if (!head) return Refuse(EAGAIN, "{}", head.error().what);
+  if (*head)
+    ApplyCoreNotes(ParseCoreNotes((*head)->notes(), (*head)->elf_class(), (*head)->machine()), record);
+  else
+    record.capture.reason = std::move(of_full);
+  return head->has_value();
 }
 
 /// The core of a capture that did not come to its end: core.zst, or, where that ended early, minimal.zst.
-Result<void> RecoverEitherCore(const Fd& dir, FrameCheck check, CrashRecord& record,
-                               std::atomic<std::uint64_t>* progress) {
-  auto full = RecoverStoredCore(dir, check, record, progress);
+/// Returns the number of the file that the record tells of.
+Result<ino_t> RecoverEitherCore(const Fd& dir, FrameCheck check, CrashRecord& record,
+                                std::atomic<std::uint64_t>* progress) {
+  const std::string why = record.capture.reason;
+  ino_t number = 0;
+  auto full = [&]() -> Result<std::optional<EndedCore>> {
+    const Fd file = OBIT_TRY(OpenInside(dir, kCoreFile, O_RDWR));
+    number = OBIT_TRY(NumberOf(file));
+    return RecoverStoredCore(file, check, record, progress);
+  }();
   if (!full && !SaysThereIsNoCore(full.error())) return std::unexpected(std::move(full).error());
-  Fd file;
-  if (!full || *full) {
-    auto opened = TryTwice([&] { return OpenInside(dir, kMinimalFile, O_RDONLY); });
-    if (!opened && IsShortage(opened.error())) return std::unexpected(std::move(opened).error());
-    if (opened) file = std::move(*opened);
-  }
-  if (file) {
+  Fd minimal;
+  if (!full || *full) minimal = OBIT_TRY(OpenMinimal(dir));
+  if (minimal) {
+    const ino_t of_minimal = OBIT_TRY(NumberOf(minimal));
     const EndedCore ended = full ? std::move(**full) : EndedCore();
-    const auto head = OBIT_TRY(FallBackToMinimal(dir, std::move(file), ended, check, record, progress));
-    if (head) {
-      ApplyCoreNotes(ParseCoreNotes(head->notes(), head->elf_class(), head->machine()), record);
-      return {};
-    }
+    if (OBIT_TRY(RecoverMinimal(dir, std::move(minimal), ended, check, why, record, progress)))
+      return of_minimal;
   }
   ::unlinkat(dir.get(), kMinimalFile, 0);
   if (!full) return std::unexpected(std::move(full).error());
-  return {};
+  return number;
 }
 
 /// False: it is gone, or a power cut has left nothing in it.
@@ -303,16 +365,21 @@ Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress
   const std::string begun = RecordToJson(record);
   (void)TryTwice([&] { return WriteAllAt(job.begun, std::as_bytes(std::span(begun)), 0); });
   CoreHead head = HeadForMinimal();
-  Result<void> captured;
+  Result<bool> captured = true;
+  Result<void> agreed;
   if (job.offer)
-    captured = AskFor(record.capture.detail, job.connection, *job.offer,
-                      MonotonicNow() + job.deadlines.progress.count());
-  if (captured) captured = CaptureCore(job, head, record, progress, released);
+    agreed = AskFor(record.capture.detail, job.connection, *job.offer,
+                    MonotonicNow() + job.deadlines.progress.count());
+  if (agreed)
+    captured = CaptureCore(job, head, record, progress, released);
+  else
+    captured = std::unexpected(std::move(agreed).error());
   if (job.connection) {  // it failed before the release
     ReleaseConnection(job.connection);
     record.capture.held_seconds = static_cast<double>(MonotonicNow() - job.accepted) / 1e9;
     released();
   }
+  if (captured && !*captured) return Refuse(ENOMEM, "there is no memory to look at its minimal core");
   ::unlinkat(job.dir.get(), kMinimalFile, 0);
   if (!captured) GiveUpCore(job.dir, record, captured.error());
   ApplyCoreNotes(ParseCoreNotes(head.notes(), head.elf_class(), head.machine()), record);
@@ -339,14 +406,16 @@ Result<CrashRecord> Recover(const Fd& dir, const RecoveryJob& job) {
   // It was not synced, and the machine may have lost its power.
   const bool same_boot = !job.boot_id.empty() && record.host.boot_id == job.boot_id;
   const auto check = same_boot ? FrameCheck::kShape : FrameCheck::kContent;
-  if (auto recovered = RecoverEitherCore(dir, check, record, job.progress); !recovered) {
-    if (!SaysThereIsNoCore(recovered.error())) return std::unexpected(std::move(recovered).error());
-    GiveUpCore(dir, record, recovered.error());
+  const auto core = RecoverEitherCore(dir, check, record, job.progress);
+  if (!core && !SaysThereIsNoCore(core.error())) return std::unexpected(core.error());
+  if (!core) {
+    GiveUpCore(dir, record, core.error());
     record.capture.reason = job.reason;
   }
   // A power cut may have taken any part of it.
   if (check == FrameCheck::kContent) ::unlinkat(dir.get(), kExeFile, 0);
   OBIT_TRY(TakeStoredExecutable(dir, record));
+  if (core) OBIT_TRY(CheckInPlace(dir, *core));
   OBIT_TRY(StoreRecord(dir, record));
   return record;
 }

@@ -45,10 +45,10 @@ struct CaptureJob {
 /// the disk does that, whatever came of the core: the record says. A frame that was written stays, with two
 /// exceptions: a full disk may take no table unless frames make room for it (CoreWriter::Finish), and what
 /// came may be no core. A full core of some size that ends early is replaced by a minimal one, made before
-/// (minimal_beside.h). `released` is called once, as soon as the process may exit; until then nothing is
-/// opened, made, renamed or removed, only what is open is written. `progress` grows by what is read and by
-/// what is written. Fails only if not even a record can be written; what there is of the core then stays, for
-/// Recover.
+/// (minimal_beside.h); ENOMEM: there is no memory to look at that, and both are left for Recover. `released`
+/// is called once, as soon as the process may exit; until then nothing is opened, made, renamed or removed,
+/// only what is open is written. `progress` grows by what is read and by what is written. Else it fails only
+/// if not even a record can be written; what there is of the core then stays, for Recover.
 [[nodiscard]] Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress,
                                           const std::function<void()>& released);
 
@@ -66,8 +66,8 @@ struct RecoveryJob {
 /// had been made before, or truncated, or failed without any: then the reason says why. One whose crash.json
 /// was already written stays as it is. Where begun.json says nothing, as after a power cut, the core tells
 /// what it can, and nobody is its owner. ENOENT: there is neither record nor core. Other errors are of the
-/// disk, or of what obitd may have. What is stored is there then as before, but for what is no whole frame;
-/// so it can be tried again, and whoever gives up keeps it.
+/// disk, or of what obitd may have. What is stored is there then as before, but for what is no whole frame,
+/// or the minimal core is in its place; so it can be tried again, and whoever gives up keeps what is there.
 [[nodiscard]] Result<CrashRecord> Recover(const Fd& dir, const RecoveryJob& job);
 
 /// Writes the record as crash.json and syncs it and `dir`: the last step before Store::Commit. Where the disk

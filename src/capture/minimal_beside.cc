@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/inside.h"
@@ -30,6 +31,7 @@ struct MinimalCore {
 Result<void> Take(const Fd& file, const CoreHead& head, CoreStream& stream,
                   const CoreWriter::Options& options, const ProcessMemory& memory, std::uint64_t core_max,
                   std::atomic<std::uint64_t>& progress) {
+  if (!head.has_all_segments()) return Refuse(E2BIG, "it has too many mappings");  // it would not be whole
   std::vector<Mapping> maps = OBIT_TRY(ReadMappings(memory.maps));
   CoreWriter writer(file, options);
   CrashRecord::Capture of_minimal;
@@ -96,6 +98,22 @@ Result<void> PutInPlace(const Fd& dir) {
   });
 }
 
+/// core.zst is worth less than a whole minimal core, of which, not `same_boot`, any page may be lost.
+Result<bool> IsWorthLess(const Fd& dir, bool same_boot) {
+  const auto whole = TryTwice([&]() -> Result<std::optional<bool>> {
+    const Fd core = OBIT_TRY(OpenInside(dir, kCoreFile, O_RDONLY | O_NONBLOCK));
+    struct stat status{};
+    if (::fstat(core.get(), &status) < 0) return Fail(errno, "look at {}", kCoreFile);
+    if (status.st_size == 0) return std::nullopt;  // nothing
+    return OBIT_TRY(IsWholeCore(core));
+  });
+  if (!whole && IsShortage(whole.error())) return std::unexpected(whole.error());
+  // The end may be there of what the disk does not give: then it is kept, as far as it can be read.
+  if (!whole) return IsAbsence(whole.error());
+  if (!*whole) return true;
+  return same_boot && !**whole;
+}
+
 }  // namespace
 
 void TakeMinimalBeside(const Fd& file, const CoreHead& head, CoreStream& stream,
@@ -118,23 +136,18 @@ Result<std::optional<CoreHead>> FallBackToMinimal(const Fd& dir, Fd file, const 
   return std::move((*minimal)->head);
 }
 
-Result<bool> TakeStoredMinimal(const Fd& dir) {
-  const auto is_whole = [&](const char* name) {
-    return TryTwice([&]() -> Result<bool> {
-      return IsWholeCore(OBIT_TRY(OpenInside(dir, name, O_RDONLY | O_NONBLOCK)));
-    });
-  };
-  const auto minimal = is_whole(kMinimalFile);
-  if (!minimal && IsShortage(minimal.error())) return std::unexpected(minimal.error());
-  if (minimal && *minimal) {
-    const auto core = is_whole(kCoreFile);
-    if (!core && IsShortage(core.error())) return std::unexpected(core.error());
-    // The end may be there of what the disk does not give.
-    const bool is_missing = core ? !*core : IsAbsence(core.error());
-    if (is_missing) {
-      OBIT_TRY(PutInPlace(dir));
-      return true;
-    }
+Result<bool> TakeStoredMinimal(const Fd& dir, bool same_boot, const std::function<Result<void>()>& before) {
+  Fd minimal;
+  const auto is_whole = TryTwice([&]() -> Result<bool> {
+    minimal = OBIT_TRY(OpenInside(dir, kMinimalFile, O_RDONLY | O_NONBLOCK));
+    return IsWholeCore(minimal);
+  });
+  if (!is_whole && IsShortage(is_whole.error())) return std::unexpected(is_whole.error());
+  if (is_whole && *is_whole && OBIT_TRY(IsWorthLess(dir, same_boot)) && Sync(minimal)) {
+    if (before) OBIT_TRY(before());
+    OBIT_TRY(PutInPlace(dir));
+    (void)Sync(dir);  // as above
+    return true;
   }
   ::unlinkat(dir.get(), kMinimalFile, 0);
   return false;

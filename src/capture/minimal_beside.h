@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "base/fd.h"
@@ -23,6 +24,8 @@ namespace obit {
 /// A core with less memory is done in a moment itself, bytes: within some 15 ms, which the millisecond that a
 /// minimal one takes (with a hundred threads, five) would make much longer (docs/benchmarks.md).
 inline constexpr std::uint64_t kMinimalBesideMin = 32 << 20;
+/// And as many times its notes: these grow with the threads, and so does what a minimal core takes.
+inline constexpr std::uint64_t kMinimalBesideMinPerNotes = 64;
 
 /// Makes the minimal core of a process whose head has come. `file` is minimal.zst: empty, for reading and
 /// writing. What goes wrong costs no more than this core: the file is empty then.
@@ -43,8 +46,11 @@ struct EndedCore {
                                                                 FrameCheck check, CrashRecord& record,
                                                                 std::atomic<std::uint64_t>* progress);
 
-/// The same by who looks into no core: minimal.zst takes the place of core.zst if it is whole and that is
-/// not. True: it did. Else it is removed. Fails if that cannot be told.
-[[nodiscard]] Result<bool> TakeStoredMinimal(const Fd& dir);
+/// The same by who looks into no core: minimal.zst takes the place of core.zst if it is whole, on the disk,
+/// and that is not whole. `same_boot`: no power cut can have taken any page of it. Else it only takes the
+/// place of a core of which there is nothing. `before`, if any, is called before it does, and may fail. True:
+/// it did. Else it is removed. Fails if that cannot be told.
+[[nodiscard]] Result<bool> TakeStoredMinimal(const Fd& dir, bool same_boot,
+                                             const std::function<Result<void>()>& before = nullptr);
 
 }  // namespace obit

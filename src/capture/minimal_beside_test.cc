@@ -5,6 +5,7 @@
 #include <optional>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -17,6 +18,7 @@
 #include "crash/record_json.h"
 #include "elf/core_notes.h"
 #include "store/prepared.h"
+#include "store/recover.h"
 #include "store/store.h"
 #include "store/test_disk.h"
 
@@ -49,6 +51,7 @@ class MinimalBesideTest : public ::testing::Test {
     job.dir = *Duplicate(prepared.dir);
     job.core = std::move(prepared.core);
     job.minimal = std::move(prepared.minimal);
+    minimal_ = job.minimal.get();
     job.begun = std::move(prepared.begun);
     job.connection = crash.TakeServer();
     connection_ = job.connection.get();
@@ -131,14 +134,24 @@ class MinimalBesideTest : public ::testing::Test {
   Store store_ = *Store::Create(folder_ / "store");
   Fd incoming_ = *Open(folder_ / "store/incoming", O_RDONLY | O_DIRECTORY);
   std::atomic<int> writes_ = 0;
-  int connection_ = -1;  // of the capture that runs
+  int connection_ = -1, minimal_ = -1;  // of the capture that runs
 };
 
 TEST_F(MinimalBesideTest, AFullCoreThatIsDoneNeedsNone) {
   const Parked process(kLarge);
   const CoreLayout core = process.Core();
-  const auto record = Run(Sending(core, std::byte{'s'}), process.Open());
+  std::atomic<off_t> most = 0, last = 0;
+  const auto record = RunWith(
+      [&](int) {
+        struct stat status{};
+        last = ::fstat(minimal_, &status) == 0 ? status.st_size : -1;
+        most = std::max<off_t>(most, last);
+        return 0;
+      },
+      core, process.Open());
   ASSERT_THAT(record, Succeeds());
+  EXPECT_GT(most, 0) << "there was one";
+  EXPECT_EQ(last, 0) << "its room is for the seek table, the last of all writes";
   EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull) << record->capture.reason;
   EXPECT_EQ(record->capture.method, CaptureMethod::kDirect);
   EXPECT_EQ(record->capture.core_bytes, core.core_bytes());
@@ -149,11 +162,12 @@ TEST_F(MinimalBesideTest, AFullCoreThatIsDoneNeedsNone) {
 int NextOf(int number) { return number + (number < 24 ? 1 : 17); }
 
 /// What comes of a core that ends at each write, by `end`: truncated until the minimal one is there, minimal
-/// until the full one is, of which nothing is missing then.
+/// until the full one is, of which nothing is missing then. Not `in_order`: the last writes of the minimal
+/// one may come before or behind the look at what ends it, as threads run.
 class EndsTest : public MinimalBesideTest {
  protected:
   void Check(const std::function<Result<CrashRecord>(int)>& end_at, const CoreLayout& core,
-             const Parked& process) {
+             const Parked& process, bool in_order = true) {
     int minimal = 0, before = 0;
     for (int number = 1;; number = NextOf(number)) {  // the first one is of begun.json
       SCOPED_TRACE(number);
@@ -163,7 +177,8 @@ class EndsTest : public MinimalBesideTest {
       if (outcome == CrashOutcome::kFull) break;
       if (outcome == CrashOutcome::kMinimal) CheckMinimal(*record, core, process);
       ASSERT_FALSE(HasFailure());
-      EXPECT_TRUE(minimal == 0 || outcome == CrashOutcome::kMinimal) << record->capture.reason;
+      const bool by_chance = !in_order && number < 20;
+      EXPECT_TRUE(minimal == 0 || by_chance || outcome == CrashOutcome::kMinimal) << record->capture.reason;
       ++(outcome == CrashOutcome::kMinimal ? minimal : before);
       Discard();
     }
@@ -192,7 +207,7 @@ TEST_F(EndsTest, AKernelThatHangsUpAtEachWrite) {
         return RunWith([&](int number) { return number == at ? (::shutdown(connection_, SHUT_RDWR), 0) : 0; },
                        core, process.Open());
       },
-      core, process);
+      core, process, /*in_order=*/false);
 }
 
 TEST_F(EndsTest, AWorkerThatIsKilledAtEachWrite) {
@@ -252,6 +267,25 @@ TEST_F(MinimalBesideTest, ASmallProcessHasNone) {
   EXPECT_NE(record->capture.outcome, CrashOutcome::kMinimal);
 }
 
+/// Its minimal core would take longer than its memory.
+TEST_F(MinimalBesideTest, AProcessWithManyNotesHasNone) {
+  const Parked process(kLarge);
+  const CoreLayout few = process.Core();
+  const CoreLayout core(ElfClass::k64, EM_X86_64, process.Notes(/*of_stack_only=*/true),
+                        {few.runs().begin(), few.runs().end()});
+  std::atomic<off_t> most = 0;
+  const auto record = RunWith(
+      [&](int) {
+        struct stat status{};
+        if (::fstat(minimal_, &status) == 0) most = std::max<off_t>(most, status.st_size);
+        return 0;
+      },
+      core, process.Open());
+  ASSERT_THAT(record, Succeeds());
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull) << record->capture.reason;
+  EXPECT_EQ(most, 0);
+}
+
 /// After this write the disk of a test is full: the minimal core is there, the full one is not.
 constexpr int kBegun = 40;
 
@@ -278,6 +312,24 @@ TEST_F(MinimalBesideTest, ADiskThatDoesNotMoveItLeavesATruncatedOne) {
   EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated);
   EXPECT_GT(record->capture.core_bytes, 1U << 20);
   EXPECT_EQ(record->files.core, kCoreFile);
+}
+
+TEST_F(MinimalBesideTest, WithoutMemoryToLookAtItBothAreLeftForRecovery) {
+  const Parked process(kLarge);
+  const CoreLayout core = process.Core();
+  const auto record = RunWith(
+      [](int number) {
+        testing::disk.lacks_memory = number > kBegun;
+        return number > kBegun ? ENOSPC : 0;
+      },
+      core, process.Open());
+  EXPECT_THAT(record, testing::FailsWith(ENOMEM));
+  ASSERT_TRUE(Has(kMinimalFile));
+  EXPECT_TRUE(Has(kCoreFile));
+  const auto recovered = Recovered();
+  ASSERT_THAT(recovered, Succeeds());
+  EXPECT_EQ(recovered->capture.outcome, CrashOutcome::kMinimal);
+  EXPECT_EQ(recovered->capture.reason, "killed in a test");
 }
 
 TEST_F(MinimalBesideTest, ACoreLimitIsNoEarlyEnd) {
@@ -326,7 +378,7 @@ TEST_F(MinimalBesideTest, RecoversWhateverIsLeft) {
   Kill(100, core, process);
   const Bytes part = Stored(kCoreFile), minimal = Stored(kMinimalFile), begun = Stored(kBegunFile);
   ASSERT_GT(part.size(), 0U);
-  ASSERT_GT(minimal.size(), 0U);
+  ASSERT_GT(minimal.size(), 8192U);
   Discard();
   Bytes whole;
   ASSERT_THAT(Run(Sending(core, std::byte{'s'}), process.Open()), Succeeds());
@@ -374,6 +426,172 @@ TEST_F(MinimalBesideTest, RecoversWhateverIsLeft) {
           EXPECT_EQ(record->thread.tid, process.pid());
         }
       }
+}
+
+/// A capture that was killed, with a minimal core that is whole.
+class RecoveredTest : public MinimalBesideTest {
+ protected:
+  RecoveredTest() : core_(process_.Core()) {
+    Kill(100, core_, process_);
+    minimal_core_ = Stored(kMinimalFile);
+    begun_ = Stored(kBegunFile);
+  }
+
+  [[nodiscard]] Fd Core(int flags = O_RDWR) const { return *OpenAt(Folder(), kCoreFile, flags); }
+  /// Gives core.zst its seek table, as a writer does that came to its end.
+  void EndCore() const { ASSERT_THAT(RecoverCore(Core()), Succeeds()); }
+  /// Where a frame begins that is well behind the head, bytes.
+  [[nodiscard]] std::uint64_t FarFrame() const {
+    std::uint64_t begin = 0, plain = 0;
+    const auto found = FindFrames(Core());
+    for (const SeekEntry& frame : found->frames) {
+      if (plain > (1 << 20)) return begin;
+      begin += frame.stored;
+      plain += frame.plain;
+    }
+    ADD_FAILURE() << "there is none";
+    return begin;
+  }
+  void Damage(std::uint64_t at) const {
+    ASSERT_THAT(WriteAllAt(Core(), Bytes(16, std::byte{0x55}), at), Succeeds());
+  }
+  /// All frames of the core of the same process, and no table.
+  void PutAllFrames() {
+    Discard();
+    ASSERT_THAT(Run(Sending(core_, std::byte{'s'}), process_.Open()), Succeeds());
+    ASSERT_EQ(::unlinkat(Folder().get(), kRecordFile, 0), 0);
+    const std::uint64_t end = FindFrames(Core())->core.stored;
+    ASSERT_EQ(::ftruncate(Core().get(), static_cast<off_t>(end)), 0);
+    Put(kMinimalFile, minimal_core_);
+    Put(kBegunFile, begun_);
+  }
+  /// It fell back, and says of the full core no more than why it ended.
+  void CheckFellBack(const Result<CrashRecord>& record) const {
+    ASSERT_THAT(record, Succeeds());
+    CheckMinimal(*record, core_, process_);
+    EXPECT_EQ(record->capture.reason, "killed in a test");
+    EXPECT_TRUE(record->capture.synced);
+  }
+
+  const Parked process_{kLarge};
+  const CoreLayout core_;
+  Bytes minimal_core_, begun_;  // as they were left
+};
+
+TEST_F(RecoveredTest, WithoutASeekTable) {
+  const DiskFault fault({.refuses_tables = true});
+  CheckFellBack(Recovered());
+}
+
+TEST_F(RecoveredTest, ThatWasNotSynced) {
+  unsyncable = kCoreFile;
+  const auto record = Recovered();
+  unsyncable.clear();
+  CheckFellBack(record);
+}
+
+TEST_F(RecoveredTest, ThatIsDamagedAndEndedEarly) {
+  EndCore();
+  Damage(FarFrame());
+  CheckFellBack(Recovered());
+}
+
+TEST_F(RecoveredTest, OfWhichTheDiskDoesNotGiveAPart) {
+  const std::uint64_t bad = std::max<std::uint64_t>(FarFrame(), Stored(kMinimalFile).size() + 4096);
+  ASSERT_LT(bad + 4096, Stored(kCoreFile).size());
+  const DiskFault fault({.bad_begin = bad, .bad_end = bad + 1});
+  CheckFellBack(Recovered());
+}
+
+TEST_F(RecoveredTest, OfWhichTheDiskDoesNotGiveTheEnd) {
+  const std::uint64_t size = Stored(kCoreFile).size();
+  ASSERT_GT(size, Stored(kMinimalFile).size() + 8192);
+  const DiskFault fault({.bad_begin = size - 1, .bad_end = size});
+  const auto record = Recovered();
+  ASSERT_THAT(record, Succeeds());
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated) << "it may be whole";
+  EXPECT_EQ(record->capture.stored_bytes, size);
+}
+
+TEST_F(RecoveredTest, WithAllFramesAndNoTable) {
+  PutAllFrames();
+  {
+    const DiskFault fault({.refuses_tables = true});
+    const auto record = Recovered();
+    ASSERT_THAT(record, Succeeds());
+    EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated);
+    EXPECT_EQ(record->capture.reason, "the disk did not take its seek table");
+    EXPECT_EQ(record->capture.core_bytes, core_.core_bytes());
+  }
+  PutAllFrames();
+  const auto record = Recovered();
+  ASSERT_THAT(record, Succeeds());
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kFull);
+  EXPECT_EQ(record->capture.reason, "");
+}
+
+TEST_F(RecoveredTest, WhateverHasTheNameOfAMinimalOne) {
+  const auto remove = [&] { ASSERT_EQ(::unlinkat(Folder().get(), kMinimalFile, 0), 0); };
+  for (const int kind : {S_IFIFO, S_IFLNK, S_IFDIR}) {
+    SCOPED_TRACE(kind);
+    Put(kBegunFile, begun_);
+    if (kind == S_IFIFO) {
+      remove();
+      ASSERT_EQ(::mkfifoat(Folder().get(), kMinimalFile, 0600), 0);
+    } else if (kind == S_IFLNK) {
+      ASSERT_EQ(::symlinkat(kCoreFile, Folder().get(), kMinimalFile), 0);
+    } else {
+      ASSERT_EQ(::mkdirat(Folder().get(), kMinimalFile, 0700), 0);
+    }
+    const auto record = Recovered();
+    ASSERT_THAT(record, Succeeds());
+    EXPECT_EQ(record->capture.outcome, CrashOutcome::kTruncated);
+    ASSERT_EQ(::unlinkat(Folder().get(), kRecordFile, 0), 0);
+  }
+}
+
+/// Another worker may have put it in its place meanwhile, and have written the record as well.
+TEST_F(RecoveredTest, ThatAnotherReplacesMeanwhile) {
+  const auto replace = [&] {
+    (void)::renameat(Folder().get(), kMinimalFile, Folder().get(), kCoreFile);
+    return 0;
+  };
+  {
+    const DiskFault fault({.before_write = replace});  // of the seek table
+    EXPECT_THAT(Recovered(), testing::FailsWith(EAGAIN));
+  }
+  const auto record = Recovered();
+  ASSERT_THAT(record, Succeeds());
+  EXPECT_EQ(record->capture.outcome, CrashOutcome::kMinimal);
+}
+
+TEST_F(RecoveredTest, ThatTheDiskDoesNotMove) {
+  const DiskFault fault({.unmoved = kMinimalFile});
+  EXPECT_THAT(Recovered(), testing::FailsWith(EAGAIN));
+  EXPECT_TRUE(Has(kMinimalFile));
+  EXPECT_TRUE(Has(kCoreFile));
+}
+
+TEST_F(RecoveredTest, ByTheClerk) {
+  unsyncable = kMinimalFile;
+  const Bytes part = Stored(kCoreFile), &minimal = minimal_core_;
+  EXPECT_FALSE(TakeStoredMinimal(Folder(), /*same_boot=*/true).value());
+  unsyncable.clear();
+  EXPECT_EQ(Stored(kCoreFile), part) << "it may not survive a power cut";
+  Put(kMinimalFile, minimal);
+  EXPECT_FALSE(TakeStoredMinimal(Folder(), /*same_boot=*/false).value());
+  EXPECT_EQ(Stored(kCoreFile), part) << "it may be torn";
+  Put(kMinimalFile, minimal);
+  {
+    const DiskFault fault({.unmoved = kMinimalFile});
+    EXPECT_THAT(TakeStoredMinimal(Folder(), /*same_boot=*/true), testing::FailsWith(EIO));
+  }
+  EXPECT_EQ(Stored(kCoreFile), part);
+  EXPECT_TRUE(TakeStoredMinimal(Folder(), /*same_boot=*/true).value());
+  EXPECT_EQ(Stored(kCoreFile), minimal);
+  Put(kCoreFile, {});
+  Put(kMinimalFile, minimal);
+  EXPECT_TRUE(TakeStoredMinimal(Folder(), /*same_boot=*/false).value()) << "there is nothing else";
 }
 
 /// Between the rename and the record.

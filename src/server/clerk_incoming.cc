@@ -13,6 +13,7 @@
 #include "capture/executable.h"
 #include "capture/minimal_beside.h"
 #include "capture/write_record.h"
+#include "crash/record_json.h"
 #include "server/facts_record.h"
 #include "store/access.h"
 #include "store/folder.h"
@@ -60,6 +61,20 @@ Result<void> TakeStoredCore(const Fd& dir, CrashRecord& record, std::uint64_t st
             whole ? "its core had been stored, and is kept" : "its core could not be completed, and is kept");
   if (const auto synced = Sync(core); !synced) NoteUnsynced(capture, "the core", synced.error());
   return {};
+}
+
+constexpr const char* kIsMinimal = "it is a minimal one";
+
+/// True: core.zst is what was minimal.zst, whether now or by an earlier try, whose begun.json says so then.
+Result<bool> TakeMinimal(const Fd& dir, CrashRecord* begun) {
+  if (!Exists(dir, kMinimalFile)) return begun != nullptr && begun->capture.reason == kIsMinimal;
+  const bool same_boot =
+      begun != nullptr && !begun->host.boot_id.empty() && begun->host.boot_id == ThisHost().boot_id;
+  return TakeStoredMinimal(dir, same_boot, [&]() -> Result<void> {
+    if (begun == nullptr) return {};
+    begun->capture.reason = kIsMinimal;
+    return WriteFileAtomically(dir, kBegunFile, RecordToJson(*begun), kPrivateFile);
+  });
 }
 
 template <class T>
@@ -153,19 +168,19 @@ bool ApplyHead(const RecordHead& head, CrashRecord& record,
 }
 
 Result<void> WriteWithoutCore(const Fd& dir, const CrashRecord& record) {
-  const auto begun = LoadRecord(dir, kBegunFile);
+  auto begun = LoadRecord(dir, kBegunFile);
   if (!begun && IsShortage(begun.error())) return std::unexpected(begun.error());
   CrashRecord written = begun ? *begun : record;
   written.files = {};
   written.capture.outcome = record.capture.outcome;
   written.capture.reason = record.capture.reason;
-  const bool is_minimal = OBIT_TRY(TakeStoredMinimal(dir));
+  const bool is_minimal = OBIT_TRY(TakeMinimal(dir, begun ? &*begun : nullptr));
   std::int64_t changed = RealtimeNow();
   const std::uint64_t stored = OBIT_TRY(SizeOf(dir, kCoreFile, &changed));
   if (written.time == 0) written.time = changed;  // nobody knows when it came
   if (stored > 0) {
     OBIT_TRY(TakeStoredCore(dir, written, stored));
-    if (is_minimal) AddReason(written.capture, "it is a minimal one");
+    if (is_minimal) AddReason(written.capture, kIsMinimal);
   } else {
     ::unlinkat(dir.get(), kCoreFile, 0);
     written.capture.method = CaptureMethod::kNone;

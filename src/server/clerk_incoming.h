@@ -49,8 +49,9 @@ struct LeftCrash {
                              const std::function<bool(std::uint64_t)>& was_given);
 
 /// Writes the record of a crash whose core nobody completed: that of begun.json if it is there, else
-/// `record`, whose outcome and reason count either way. What is there of a core is kept as it is, and the
-/// record says so: `truncated`, whatever it has.
+/// `record`, whose outcome and reason count either way. What is there of a core is kept as it is, or, of one
+/// that is not whole, the minimal one beside it (TakeStoredMinimal). The record says so: `truncated`,
+/// whatever it has. What fails can be tried again.
 [[nodiscard]] Result<void> WriteWithoutCore(const Fd& dir, const CrashRecord& record);
 
 /// The same where crash.json is there, but says nothing that can be read.

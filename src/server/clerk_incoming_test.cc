@@ -31,6 +31,12 @@ class ClerkIncomingTest : public testing::ClerkStoreTest {
                                     {reinterpret_cast<const char*>(content.data()), content.size()}, 0600),
                 Succeeds());
   }
+  /// As a worker writes it that runs in this boot of the host.
+  void PutBegun(const std::string& boot_id) const {
+    CrashRecord begun = RecordOf(kId);
+    begun.host.boot_id = boot_id;
+    ASSERT_THAT(WriteFileAtomically(crash_.dir, kBegunFile, RecordToJson(begun), 0600), Succeeds());
+  }
   [[nodiscard]] CrashRecord Written() const { return *LoadRecord(crash_.dir, kRecordFile); }
 
   const IncomingCrash crash_ = *store_.Begin(kId);
@@ -99,6 +105,7 @@ TEST_F(ClerkIncomingTest, TakesNothingForGoneThatCannotBeLookedAt) {
 TEST_F(ClerkIncomingTest, AMinimalCoreTakesThePlaceOfOneThatNobodyCompleted) {
   const Bytes whole = Content(StoredFile(Noise(1000, 1))), minimal = Content(StoredFile(Noise(500, 2)));
   const Bytes part(whole.begin(), whole.end() - 1), half(minimal.begin(), minimal.end() - 1);
+  PutBegun(ThisHost().boot_id);
   for (const auto& [core, beside, kept] :
        {std::tuple(&part, &minimal, &minimal), {&part, &half, &part}, {&whole, &minimal, &whole}}) {
     Put(kCoreFile, *core);
@@ -109,7 +116,36 @@ TEST_F(ClerkIncomingTest, AMinimalCoreTakesThePlaceOfOneThatNobodyCompleted) {
     EXPECT_EQ(Written().capture.reason.ends_with("; it is a minimal one"), kept == &minimal)
         << Written().capture.reason;
     EXPECT_FALSE(OpenAt(crash_.dir, kMinimalFile, O_RDONLY));
+    PutBegun(ThisHost().boot_id);  // the record has taken its place
   }
+}
+
+TEST_F(ClerkIncomingTest, AMinimalCoreOfAnotherBootMayBeTorn) {
+  const Bytes whole = Content(StoredFile(Noise(1000, 1))), minimal = Content(StoredFile(Noise(500, 2)));
+  const Bytes part(whole.begin(), whole.end() - 1);
+  for (const std::string boot_id : {"of another", ""}) {
+    PutBegun(boot_id);
+    Put(kCoreFile, part);
+    Put(kMinimalFile, minimal);
+    ASSERT_THAT(WriteWithoutCore(crash_.dir, known_), Succeeds());
+    EXPECT_EQ(Content(*OpenAt(crash_.dir, kCoreFile, O_RDONLY)), part);
+    EXPECT_EQ(Written().capture.reason, "that is why; its core could not be completed, and is kept");
+  }
+}
+
+TEST_F(ClerkIncomingTest, RemembersThatItTookAMinimalCore) {
+  const Bytes minimal = Content(StoredFile(Noise(500, 2)));
+  PutBegun(ThisHost().boot_id);
+  Put(kCoreFile, Bytes(100, std::byte{1}));
+  Put(kMinimalFile, minimal);
+  {
+    const DiskFault fault({.unseen = kCoreFile});
+    EXPECT_THAT(WriteWithoutCore(crash_.dir, known_), FailsWith(EIO));
+  }
+  ASSERT_EQ(Content(*OpenAt(crash_.dir, kCoreFile, O_RDONLY)), minimal);
+  ASSERT_THAT(WriteWithoutCore(crash_.dir, known_), Succeeds());
+  EXPECT_EQ(Written().capture.reason,
+            "that is why; its core had been stored, and is kept; it is a minimal one");
 }
 
 TEST_F(ClerkIncomingTest, AMinimalCoreAloneIsACrash) {

@@ -46,9 +46,12 @@ def memory_of(core):
 
 def is_part_of(minimal, full):
     """All that a minimal core has of the memory is in the full one, too."""
-    there = list(memory_of(full))
-    return all(any(begin <= address and content == memory[address - begin :][: len(content)] for begin, memory in there)
-               for address, content in memory_of(minimal))  # fmt: skip
+    there, kept = list(memory_of(full)), list(memory_of(minimal))
+
+    def has(address, content):
+        return any(begin <= address and content == memory[address - begin :][: len(content)] for begin, memory in there)
+
+    return len(kept) > 0 and all(has(address, content) for address, content in kept)
 
 
 class Promises:
