@@ -20,7 +20,7 @@ class Door {
 
   Door(ManagerState& state, Seats& seats) : state_(state), seats_(seats) {}
 
-  /// A crash of this site was looked at. Of two sites that look the same none is turned away.
+  /// A crash of this site was looked at. None is turned away of two sites that look the same.
   void Sighted(const CrashSites::Whereabouts& at, std::uint64_t glance);
   /// One more crash of this site was only counted. `glance`: how it is known at the door; 0: not at all.
   void Counted(const CrashSites::Whereabouts& at, std::uint64_t glance, std::int64_t boottime);

@@ -60,7 +60,7 @@ class DoorkeeperTest : public ::testing::Test {
     const auto agreement = Negotiate(server, {});
     return agreement ? static_cast<int>(agreement->mask) : kNoAnswer;
   }
-  /// Of whom a connection was led on; 0: nobody.
+  /// Whose connection was led on; 0: nobody's.
   pid_t LedOn() {
     auto message = ReceiveMessage(passage_, 16, MSG_DONTWAIT);
     if (!message || message->fds.empty()) return 0;

@@ -39,7 +39,7 @@ Findings Answer(const Question& question, Findings::Kind kind) {
   return {.crash = question.crash, .kind = kind};
 }
 
-/// Of rules that are none none wins, and they count as told: they would be told again and again.
+/// No rule of a text that has none wins, and it counts as told: it would be told again and again.
 void HearRules(const Question& question, std::string_view text, RulesTold* told) {
   if (told == nullptr) return;
   auto config = ParseConfig(text, "the rules");
