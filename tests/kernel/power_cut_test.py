@@ -20,7 +20,7 @@ ALL_SECONDS = 24 * 3600
 CUTS = os.environ.get("OBIT_POWER_CUTS", DEFAULT_CUTS)
 SEED = int(os.environ.get("OBIT_SEED", "1"))
 AT_ONCE = 30  # most of the time is waiting: a server looks twice, 3 s apart, before it takes a crash that may be another's
-LIMITS = "[crash_loop]\ncores = 3\nevents = 0\n"
+LIMITS = "[crash_loop]\ncores = 3\nevents = 0\n[capture]\ntraces = false\n"
 
 
 class Recording:
