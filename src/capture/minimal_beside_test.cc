@@ -473,7 +473,7 @@ class RecoveredTest : public MinimalBesideTest {
     EXPECT_TRUE(record->capture.synced);
   }
 
-  const Parked process_{kLarge};
+  const Parked process_{kLarge, 0, /*noise=*/true};  // its core is larger than the minimal one at any time
   const CoreLayout core_;
   Bytes minimal_core_, begun_;  // as they were left
 };

@@ -28,13 +28,14 @@ inline constexpr std::size_t kExcludedBytes = 64 << 10;
 /// to, one of them in memory that is not to be dumped.
 class Parked {
  public:
-  /// `reserved`: bytes that it has and does not use.
-  explicit Parked(std::size_t heap = kHeap, std::size_t reserved = 0)
+  /// `reserved`: bytes that it has and does not use. `noise`: what is behind kHeap does not compress.
+  explicit Parked(std::size_t heap = kHeap, std::size_t reserved = 0, bool noise = false)
       : sp_(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) / 16 * 16) {
     heap_ =
         static_cast<char*>(::mmap(nullptr, heap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     EXPECT_EQ(::madvise(heap_, heap, MADV_NOHUGEPAGE), 0);
     std::memset(heap_, 'h', heap);
+    if (noise) std::ranges::copy(Noise(heap - kHeap, 1), reinterpret_cast<std::byte*>(heap_) + kHeap);
     std::memcpy(heap_ + kMarked, "marked", 7);
     EXPECT_EQ(::madvise(heap_ + kExcluded, kExcludedBytes, MADV_DONTDUMP), 0);
     void* unused = reserved == 0 ? nullptr

@@ -1,5 +1,6 @@
 // How crashes come to the server, and what becomes of them.
 
+#include <ranges>
 #include <set>
 #include <thread>
 
@@ -98,15 +99,20 @@ TEST_F(ServerTest, AnEventOfEachTransportHasATraceAndNoCore) {
     const Store store = *Store::Open(path_ + "/store");
     return store.LoadReport({FormatDay(record.time), record.id}).has_value();
   };
-  Crash(Dumping(core));
-  EXPECT_EQ(AnswerTo(0), kCoredumpKernel | kCoredumpWait);
-  EXPECT_TRUE(Until([&] { return has_report(Records(1).at(0)); }));
+  // Before workers and the clerk are ready there are no traces.
+  std::size_t others = 0;
+  for (;; ++others) {
+    ASSERT_LT(others, 1000U) << "no event has a trace";
+    Crash(Dumping(core));
+    if (AnswerTo(others) == static_cast<int>(kCoredumpKernel | kCoredumpWait)) break;
+  }
+  EXPECT_TRUE(Until([&] { return has_report(Records(others + 1).at(others)); }));
   Crash(Sending(core));
-  EXPECT_TRUE(Until([&] { return has_report(Records(2).at(1)); }));
+  EXPECT_TRUE(Until([&] { return has_report(Records(others + 2).at(others + 1)); }));
   pipe_patience_ = std::chrono::minutes(1);
   CrashByPipe(Piping(core));
-  EXPECT_TRUE(Until([&] { return has_report(Records(3).at(2)); }));
-  for (const CrashRecord& record : AllRecords(3)) {
+  EXPECT_TRUE(Until([&] { return has_report(Records(others + 3).at(others + 2)); }));
+  for (const CrashRecord& record : AllRecords(others + 3) | std::views::drop(others)) {
     EXPECT_EQ(record.capture.outcome, CrashOutcome::kEvent);
     EXPECT_EQ(record.capture.reason, "the process has RLIMIT_CORE 0: it asked for no core");
     const auto files = ListDirectory(
