@@ -116,14 +116,18 @@ Fd ManagerProcess::AcceptNext(const Fd& listener) {
 void ManagerProcess::AcceptCoredumps(int most) {
   while (most-- > 0) {
     Fd connection = AcceptNext(setup_.listeners.coredump);
-    if (!connection || !TakeConnection(std::move(connection))) return;
+    if (!connection || !TakeConnection(std::move(connection), /*is_on_board=*/false)) return;
   }
 }
 
 /// False: no other is to be accepted now.
-bool ManagerProcess::TakeConnection(Fd connection) {
-  const BegunCrash begun = Begin(Transport::kSocketRequest);
+/// One that stands on the door's board is in the ledger by its pid from the first: who finds it in both knows
+/// that it is one (Ledger::BeginGeneration).
+bool ManagerProcess::TakeConnection(Fd connection, bool is_on_board) {
+  BegunCrash begun;
+  if (!is_on_board) begun = Begin(Transport::kSocketRequest);
   auto peer = setup_.identifier.connected(connection);
+  if (is_on_board && peer) begun = Begin(Transport::kSocketRequest, peer->info.pid);
   if (!peer || !HasShare(*peer)) {
     const bool is_short = !peer && IsShortage(peer.error());
     if (peer)
@@ -157,11 +161,12 @@ void ManagerProcess::AcceptHelpers(int most) {
 }
 
 /// Into the ledger before anything is asked: should the manager die meanwhile, the next clerk records it.
-ManagerProcess::BegunCrash ManagerProcess::Begin(Transport transport) {
+ManagerProcess::BegunCrash ManagerProcess::Begin(Transport transport, pid_t pid) {
   BegunCrash begun;
   SetText(begun.head.id, ids_.Next());
   begun.head.time = RealtimeNow();
   begun.head.transport = static_cast<std::uint32_t>(transport);
+  begun.head.pid = pid;
   begun.slot = setup_.ledger->Note(setup_.generation, {.head = begun.head});
   return begun;
 }

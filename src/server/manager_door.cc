@@ -122,7 +122,7 @@ void ManagerProcess::TakePassed(Message message) {
       continue;
     }
     const CrashKey next = next_crash_;
-    (void)TakeConnection(std::move(fd));
+    (void)TakeConnection(std::move(fd), /*is_on_board=*/true);
     if (const auto taken = crashes_.find(next); taken != crashes_.end()) taken->second.was_passed = true;
   }
   if (const auto passing = HeadOf<Passing>(message); passing && passing->hand < DoorBoard::kHands)

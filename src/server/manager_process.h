@@ -122,7 +122,7 @@ class ManagerProcess {
   void Listen();
   void AcceptCoredumps(int most);
   void AcceptHelpers(int most);
-  [[nodiscard]] BegunCrash Begin(Transport transport);
+  [[nodiscard]] BegunCrash Begin(Transport transport, pid_t pid = 0);
   CrashKey AddCrash(const BegunCrash& begun, PeerIdentity peer);
   void Arrive(CrashKey key, Transport transport, std::uint64_t core_limit);
   void AskRoom();
@@ -132,7 +132,7 @@ class ManagerProcess {
   void Refuse(Fd connection, Error why);
   [[nodiscard]] bool LoseOne(const Fd& listener);
   [[nodiscard]] Fd AcceptNext(const Fd& listener);
-  bool TakeConnection(Fd connection);
+  bool TakeConnection(Fd connection, bool is_on_board);
   void PauseAccept(std::string_view why);
   void ResumeAccept();
 
