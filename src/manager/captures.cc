@@ -254,7 +254,10 @@ OpenCrash* Captures::On(const event::HandoverFailed& failed) {
   Sitter& worker = *seats_.Find(failed.seat);
   const Task task = worker.task;
   seats_.NotBegun(worker);
-  if (task == Task::kCapture) state_.disk.Drop(crash->key);
+  if (task == Task::kCapture) {
+    state_.disk.Drop(crash->key);
+    crash->lowered = {};  // its next turn says it anew
+  }
   for (auto& [key, queued] : state_.crashes)  // they may have waited longer by what was taken for a start
     if (queued.stage == Stage::kQueued) state_.Touch(queued);
   switch (failed.cause) {

@@ -40,7 +40,8 @@ void Endings::Fail(OpenCrash& crash, std::string reason) {
   if (crash.only_counted()) return Count(crash);
   Release(crash);
   CoreFailed(crash);
-  state_.Do(command::Record{crash.key, crash.decision.detail, CrashOutcome::kFailed, std::move(reason)});
+  state_.Do(command::Record{crash.key, crash.decision.detail, CrashOutcome::kFailed, std::move(reason),
+                            crash.lowered});
   End(crash, true);
 }
 

@@ -92,6 +92,16 @@ TEST_F(LoadTest, WhereNotEvenAMinimalCoreHasRoomTheEventIsKept) {
   EXPECT_EQ(manager_->load().queued, 0u);
 }
 
+TEST_F(LoadTest, WhatWasShortIsSaidAlsoOfACrashThatFailed) {
+  Start();
+  (void)Has(0, 3 * kMiB);
+  (void)Dies(1, kGiB);
+  Lowered lowered;
+  for (const Command& command : manager_->On(event::MarkRead{1, CoredumpMark::kConflicting}, now_))
+    if (const auto* record = std::get_if<command::Record>(&command)) lowered = record->lowered;
+  EXPECT_EQ(lowered.what, Shortage::kDisk);
+}
+
 TEST_F(LoadTest, AnEventTakesNoWorker) {
   setup_.workers = 1;
   Start();
