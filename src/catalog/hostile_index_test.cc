@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -302,15 +302,14 @@ TEST_F(HostileIndexTest, NorWhoDoesSoAtAnyMoment) {
     const std::int64_t end = MonotonicNow() + 2'000'000'000;
     bool listed = true;
     while (MonotonicNow() < end && listed) listed = ListsTheCrash();
-    return listed && MonotonicNow() < end + 3'000'000'000;
+    return listed;
   }));
 }
 
 TEST_F(HostileIndexTest, AFaultInOtherMemoryEndsTheProcess) {
   ASSERT_THAT(WriteFileAtomically(folder_.fd(), "short", "x", 0600), Succeeds());
   EXPECT_FALSE(Soon([&] {
-    const rlimit none{0, 0};
-    (void)::setrlimit(RLIMIT_CORE, &none);
+    ::prctl(PR_SET_DUMPABLE, 0);  // else its crash comes to whichever server the kernel has now
     const auto index = Index::Open(store_);
     const auto file = Open(folder_ / "short", O_RDWR);
     void* const memory = ::mmap(nullptr, 1, PROT_READ, MAP_SHARED, file->get(), 0);
