@@ -29,12 +29,11 @@ class AbortFinder {
     for (const Frame& frame : scene.stack.frames) names_.push_back(PlainName(frame.function));
   }
 
-  Report::Cause Find() {
-    Report::Cause cause{.message = FindAbortMessage(scene_.image, scene_.modules)};
+  Cause Find() {
+    Cause cause{.message = FindAbortMessage(scene_.image, scene_.modules)};
     if (FindByMessage(cause) || FindCpp(cause) || FindRust(cause)) return cause;
     cause.kind = CauseKind::kAbort;
-    cause.sentence = "abort called" + InFunction(scene_);
-    if (!cause.message.empty()) cause.sentence += ": " + cause.message;
+    cause.function = OwnFunction(scene_);
     return cause;
   }
 
@@ -44,40 +43,37 @@ class AbortFinder {
   }
 
   /// What the C library says in clear words.
-  bool FindByMessage(Report::Cause& cause) const {
+  bool FindByMessage(Cause& cause) const {
     const std::string& message = cause.message;
     if (const std::size_t at = message.find("Assertion `"); at != std::string::npos) {
       const std::size_t from = at + std::string_view("Assertion `").size();
       const std::size_t end = message.rfind("' failed.");
       cause.kind = CauseKind::kAssert;
-      cause.sentence =
-          "assertion failed: " + message.substr(from, end == std::string::npos ? end : end - from);
+      cause.expression = message.substr(from, end == std::string::npos ? end : end - from);
       return true;
     }
     if (message.find("stack smashing detected") != std::string::npos) {
       cause.kind = CauseKind::kStackSmashing;
-      cause.sentence = "stack smashing detected" + InFunction(scene_);
+      cause.function = OwnFunction(scene_);
       return true;
     }
     if (message.starts_with("*** ")) {  // __fortify_fail()
       cause.kind = CauseKind::kFortify;
-      std::string what = message.substr(4);
-      what = what.substr(0, what.find(" ***"));
-      cause.sentence = what + InFunction(scene_);
+      cause.what = message.substr(4);
+      cause.what = cause.what.substr(0, cause.what.find(" ***"));
+      cause.function = OwnFunction(scene_);
       return true;
     }
     const bool heap =
         std::ranges::any_of(kHeapMessages, [&](std::string_view text) { return message.starts_with(text); });
     if (!heap) return false;
     cause.kind = CauseKind::kHeapCorruption;
-    cause.sentence = "heap corruption: " + message;
     return true;
   }
 
-  bool FindCpp(Report::Cause& cause) const {
+  bool FindCpp(Cause& cause) const {
     if (Calls("__cxa_pure_virtual")) {
       cause.kind = CauseKind::kPureVirtualCall;
-      cause.sentence = "pure virtual method called";
       return true;
     }
     const bool throws = Calls("__cxa_throw") || Calls("__cxa_rethrow");
@@ -86,27 +82,26 @@ class AbortFinder {
       return false;
     const auto exception = FindException(scene_.image, scene_.raw);
     if (!exception) {
-      cause.kind = CauseKind::kAbort;
-      cause.sentence = "std::terminate called" + InFunction(scene_);
+      cause.kind = CauseKind::kTerminate;
+      cause.function = OwnFunction(scene_);
       return true;
     }
     const bool no_memory =
         exception->type == "std::bad_alloc" || exception->type == "std::bad_array_new_length";
     cause.kind = no_memory ? CauseKind::kOutOfMemory : CauseKind::kUncaughtException;
-    cause.sentence = (no_memory ? "out of memory: uncaught " : "uncaught exception ") + exception->type;
-    if (!exception->what.empty()) cause.sentence += ": " + exception->what;
+    cause.type = exception->type;
     cause.message = exception->what;
     cause.guess = !throws;  // an old exception may be what was found
     return true;
   }
 
-  bool FindRust(Report::Cause& cause) const {
+  bool FindRust(Cause& cause) const {
     if (!Calls("rust_panic") && !Calls("std::panicking::") && !Calls("core::panicking::") &&
         !Calls("rust_begin_unwind"))
       return false;
     cause.kind = CauseKind::kRustPanic;
     cause.message = FindPanicMessage(scene_.image, scene_.raw, scene_.stack);
-    cause.sentence = cause.message.empty() ? "panic" + InFunction(scene_) : "panic: " + cause.message;
+    if (cause.message.empty()) cause.function = OwnFunction(scene_);
     return true;
   }
 
@@ -116,6 +111,6 @@ class AbortFinder {
 
 }  // namespace
 
-Report::Cause FindAbort(CrashScene& scene) { return AbortFinder(scene).Find(); }
+Cause FindAbort(CrashScene& scene) { return AbortFinder(scene).Find(); }
 
 }  // namespace obit

@@ -21,33 +21,34 @@ std::string SystemCallName(int number) {
   return out;
 }
 
-Report::Cause FindBadSystemCall(const CrashScene& scene) {
-  Report::Cause cause{.kind = CauseKind::kBadSystemCall, .sentence = "forbidden system call"};
+Cause FindBadSystemCall(const CrashScene& scene) {
+  Cause cause{.kind = CauseKind::kBadSystemCall};
   const auto& signal = scene.image.notes().signal;
   if (!signal || signal->code != kSeccomp || !signal->system_call) return cause;
   const std::string name = SystemCallName(*signal->system_call);
-  cause.sentence += name.empty() ? fmt::format(" {}", *signal->system_call)
-                                 : fmt::format(" {} ({})", name, *signal->system_call);
+  cause.system_call = name.empty() ? fmt::format("{}", *signal->system_call)
+                                   : fmt::format("{} ({})", name, *signal->system_call);
   return cause;
 }
 
 /// A signal that somebody sent.
-Report::Cause FindSender(const CrashScene& scene) {
+Cause FindSender(const CrashScene& scene) {
   const auto& signal = scene.record.signal;
-  Report::Cause cause{.kind = CauseKind::kKilled};
-  const std::string name = SignalName(signal.number);
-  if (signal.sender_pid == 0) {  // of another pid namespace, or the kernel's own
-    cause.sentence = fmt::format("killed by {} from outside its pid namespace", name);
-  } else if (IsSentByItself(scene.record)) {
-    cause.sentence = fmt::format("killed itself with {}", name);
-    const bool handled = std::ranges::any_of(scene.stack.frames, &Frame::interrupted);
-    if (handled) cause.sentence += " from a signal handler, which had come" + InFunction(scene);
-  } else if (signal.sender_pid) {
-    cause.sentence = fmt::format("killed by {} from process {}", name, *signal.sender_pid);
-    if (signal.sender_uid) cause.sentence += fmt::format(" (uid {})", *signal.sender_uid);
-  } else {
+  Cause cause{.kind = CauseKind::kKilled, .what = SignalName(signal.number)};
+  if (!signal.sender_pid) {
     cause.kind = CauseKind::kUnknown;
-    cause.sentence = fmt::format("died of {}", name);
+    cause.what = "died of " + cause.what;
+    return cause;
+  }
+  Cause::Sender& sender = cause.sender.emplace();
+  sender.pid = signal.sender_pid;
+  sender.uid = signal.sender_uid;
+  if (*signal.sender_pid == 0) {  // of another pid namespace, or the kernel's own
+    sender = {.kind = SenderKind::kOutsideNamespace};
+  } else if (IsSentByItself(scene.record)) {
+    sender.kind = SenderKind::kItself;
+    sender.in_handler = std::ranges::any_of(scene.stack.frames, &Frame::interrupted);
+    if (sender.in_handler) cause.function = OwnFunction(scene);
   }
   return cause;
 }
@@ -62,16 +63,16 @@ const Frame* FirstOwnFrame(const CrashScene& scene) {
   return own < scene.stack.frames.size() ? &scene.stack.frames[own] : nullptr;
 }
 
-std::string InFunction(const CrashScene& scene) {
+std::string OwnFunction(const CrashScene& scene) {
   const Frame* frame = FirstOwnFrame(scene);
   if (frame == nullptr) return "";
-  if (!frame->function.empty()) return " in " + PlainName(frame->function);
+  if (!frame->function.empty()) return PlainName(frame->function);
   if (!frame->module) return "";
   const std::string& path = scene.modules.files(*frame->module).module.path;
-  return " in " + std::string(FileNameOf(path));
+  return std::string(FileNameOf(path));
 }
 
-Report::Cause FindCause(CrashScene& scene) {
+Cause FindCause(CrashScene& scene) {
   const auto& signal = scene.record.signal;
   const bool sent = signal.sender_pid.has_value();  // by kill(2) and its kin
   const bool by_itself = IsSentByItself(scene.record);
@@ -92,9 +93,9 @@ Report::Cause FindCause(CrashScene& scene) {
     case SIGSYS:
       return FindBadSystemCall(scene);
     case SIGXCPU:
-      return {.kind = CauseKind::kCpuLimit, .sentence = "CPU time limit exceeded"};
+      return {.kind = CauseKind::kCpuLimit};
     case SIGXFSZ:
-      return {.kind = CauseKind::kFileSizeLimit, .sentence = "file size limit exceeded"};
+      return {.kind = CauseKind::kFileSizeLimit};
     default:
       return FindSender(scene);
   }

@@ -10,6 +10,7 @@
 #include "analyze/instruction.h"
 #include "analyze/modules.h"
 #include "analyze/unwinder.h"
+#include "crash/cause.h"
 #include "crash/record.h"
 #include "crash/report.h"
 
@@ -30,20 +31,20 @@ struct CrashScene {
   [[nodiscard]] std::uint64_t sp() const { return registers.size() > 19 ? registers[19] : 0; }
 };
 
-[[nodiscard]] Report::Cause FindCause(CrashScene& scene);
+[[nodiscard]] Cause FindCause(CrashScene& scene);
 
 // The parts that FindCause puts together.
 
 /// SIGSEGV, SIGBUS.
-[[nodiscard]] Report::Cause FindMemoryFault(CrashScene& scene);
+[[nodiscard]] Cause FindMemoryFault(CrashScene& scene);
 /// SIGABRT that the program sent to itself.
-[[nodiscard]] Report::Cause FindAbort(CrashScene& scene);
+[[nodiscard]] Cause FindAbort(CrashScene& scene);
 /// SIGILL, SIGTRAP, SIGFPE.
-[[nodiscard]] Report::Cause FindBadInstruction(CrashScene& scene);
+[[nodiscard]] Cause FindBadInstruction(CrashScene& scene);
 
 /// The first frame that is none of the runtime's own (runtime_frames.h); null if there is none.
 [[nodiscard]] const Frame* FirstOwnFrame(const CrashScene& scene);
-/// " in FUNCTION" of that frame, or " in MODULE"; empty if neither has a name.
-[[nodiscard]] std::string InFunction(const CrashScene& scene);
+/// The function of that frame, or its module; empty if neither has a name.
+[[nodiscard]] std::string OwnFunction(const CrashScene& scene);
 
 }  // namespace obit

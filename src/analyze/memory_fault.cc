@@ -2,7 +2,6 @@
 #include <csignal>
 
 #include <elf.h>
-#include <fmt/ranges.h>
 
 #include "analyze/cause.h"
 #include "crash/plain_name.h"
@@ -17,14 +16,10 @@ constexpr std::uint64_t kNullMax = 64 * 1024;
 /// (stack_guard_gap); large locals reach further.
 constexpr std::uint64_t kStackReach = 1 << 20;
 
-enum class Access { kUnknown, kRead, kWrite };
-
 bool IsCanonical(std::uint64_t address) {
   const std::uint64_t high = address >> 47;
   return high == 0 || high == 0x1ffff;
 }
-
-std::string At(std::uint64_t address) { return fmt::format("{:#x}", address); }
 
 /// The memory operand that touched `address`; null if none did.
 const Instruction::MemoryOperand* OperandAt(const CrashScene& scene, std::uint64_t address) {
@@ -38,67 +33,56 @@ const Instruction::MemoryOperand* OperandAt(const CrashScene& scene, std::uint64
   return nullptr;
 }
 
-Access AccessOf(const Instruction::MemoryOperand* operand) {
-  if (operand == nullptr) return Access::kUnknown;
-  return operand->writes ? Access::kWrite : Access::kRead;
+MemoryAccess AccessOf(const Instruction::MemoryOperand* operand) {
+  if (operand == nullptr) return MemoryAccess::kUnknown;
+  return operand->writes ? MemoryAccess::kWrite : MemoryAccess::kRead;
 }
 
-std::string ByRegister(const CrashScene& scene, const Instruction::MemoryOperand* operand) {
+/// The register that `operand` is relative to, where that is null; empty if it is not.
+std::string NullRegister(const CrashScene& scene, const Instruction::MemoryOperand* operand) {
   if (operand == nullptr || !operand->base || scene.registers[*operand->base] != 0) return "";
-  return fmt::format(": {} is null", operand->base_name);
+  return operand->base_name;
 }
 
-/// "[heap]", or the name of a file; empty where a mapping has none.
-std::string InMapping(const CrashScene& scene, std::uint64_t address) {
-  const std::string name = scene.names.MappingName(address);
-  return name.empty() ? "" : fmt::format(" ({})", name);
-}
-
-Report::Cause NullPointer(const CrashScene& scene, std::uint64_t address,
-                          const Instruction::MemoryOperand* operand) {
-  const Access access = AccessOf(operand);
-  Report::Cause cause{.kind = access == Access::kWrite ? CauseKind::kNullWrite : CauseKind::kNullRead,
-                      .sentence = access == Access::kWrite ? "null pointer write" : "null pointer read",
-                      .guess = access == Access::kUnknown};
-  if (address != 0) cause.sentence += " at " + At(address);
-  cause.sentence += ByRegister(scene, operand);
-  return cause;
+Cause NullPointer(const CrashScene& scene, std::uint64_t address, const Instruction::MemoryOperand* operand) {
+  const MemoryAccess access = AccessOf(operand);
+  return {.kind = access == MemoryAccess::kWrite ? CauseKind::kNullWrite : CauseKind::kNullRead,
+          .guess = access == MemoryAccess::kUnknown,
+          .access = access,
+          .address = address,
+          .reg = NullRegister(scene, operand)};
 }
 
 /// The address that could not be executed: what was called, or returned to, is no code.
-Report::Cause BadCall(const CrashScene& scene, std::uint64_t address) {
+Cause BadCall(const CrashScene& scene, std::uint64_t address) {
+  Cause cause{.kind = CauseKind::kExecuteNonExecutable, .access = MemoryAccess::kExecute, .address = address};
   if (address < kPage) {
-    Report::Cause cause{.kind = CauseKind::kNullCall, .sentence = "null pointer called"};
-    if (address != 0) cause.sentence += " at " + At(address);
-    return cause;
+    cause.kind = CauseKind::kNullCall;
+  } else if (!IsCanonical(address)) {
+    cause.kind = CauseKind::kWildPointer;
+    cause.transfer = Transfer::kCall;
+  } else if (scene.image.Find(address) == nullptr) {
+    cause.what = "unmapped";
+  } else {
+    cause.place = scene.names.MappingName(address);
   }
-  if (!IsCanonical(address))
-    return {.kind = CauseKind::kWildPointer, .sentence = "call through a wild pointer: " + At(address)};
-  if (scene.image.Find(address) == nullptr)
-    return {.kind = CauseKind::kExecuteNonExecutable,
-            .sentence = "call of unmapped memory at " + At(address)};
-  return {.kind = CauseKind::kExecuteNonExecutable,
-          .sentence = "execution of non-executable memory at " + At(address) + InMapping(scene, address)};
+  return cause;
 }
 
-/// The frames that go round, as far as they reach: "52,103 calls deep in recurse".
-std::string Recursion(const CrashScene& scene) {
+/// The frames that go round, as far as they reach.
+std::optional<Cause::Recursion> FindRecursion(const CrashScene& scene) {
   const auto deepest = std::ranges::max_element(
       scene.stack.folds, {}, [](const Stack::Fold& fold) { return fold.times * fold.count; });
-  if (deepest == scene.stack.folds.end()) return "";
-  std::vector<std::string> names;
+  if (deepest == scene.stack.folds.end()) return std::nullopt;
+  Cause::Recursion recursion{.times = deepest->times,
+                             // A minimal core has the end of a deep stack only.
+                             .at_least = scene.image.is_minimal() && !scene.stack.end.empty()};
   for (std::uint32_t i = deepest->first; i < deepest->first + deepest->count; ++i) {
     const Frame& frame = scene.stack.frames[i];
-    names.push_back(frame.function.empty() ? At(frame.pc) : PlainName(frame.function));
+    recursion.functions.push_back(frame.function.empty() ? fmt::format("{:#x}", frame.pc)
+                                                         : PlainName(frame.function));
   }
-  // en_US grouping by hand: the locale is nobody's business here.
-  std::string times = std::to_string(deepest->times);
-  for (int at = static_cast<int>(times.size()) - 3; at > 0; at -= 3)
-    times.insert(static_cast<std::size_t>(at), ",");
-  // A minimal core has the end of a deep stack only.
-  if (scene.image.is_minimal() && !scene.stack.end.empty()) times = "over " + times;
-  if (names.size() == 1) return fmt::format(": {} calls deep in {}", times, names.front());
-  return fmt::format(": {} times {}", times, fmt::join(names, " < "));
+  return recursion;
 }
 
 /// The stack grew to where it may not: the fault is next to the stack pointer, and there is no stack.
@@ -117,101 +101,90 @@ bool IsStackOverflow(const CrashScene& scene, std::uint64_t address) {
   return false;
 }
 
-Report::Cause StackOverflow(const CrashScene& scene) {
-  Report::Cause cause{.kind = CauseKind::kStackOverflow, .sentence = "stack overflow"};
-  const std::string recursion = Recursion(scene);
-  cause.sentence += recursion.empty() ? InFunction(scene) : recursion;
-  cause.guess = recursion.empty();
+Cause StackOverflow(const CrashScene& scene, std::uint64_t address) {
+  Cause cause{.kind = CauseKind::kStackOverflow, .address = address, .recursion = FindRecursion(scene)};
+  cause.guess = !cause.recursion;
+  if (!cause.recursion) cause.function = OwnFunction(scene);
   return cause;
 }
 
-Report::Cause ProtectedMemory(const CrashScene& scene, std::uint64_t address, Access access) {
+Cause ProtectedMemory(const CrashScene& scene, std::uint64_t address, MemoryAccess access) {
   const CoreImage::Mapping* segment = scene.image.Find(address);
-  const std::string where = " at " + At(address) + InMapping(scene, address);
-  if (access != Access::kRead && segment != nullptr && (segment->flags & PF_R) != 0 &&
-      (segment->flags & PF_W) == 0)
-    return {.kind = CauseKind::kWriteReadOnly,
-            .sentence = "write to read-only memory" + where,
-            .guess = access == Access::kUnknown};
-  return {.kind = CauseKind::kReadProtected,
-          .sentence =
-              (access == Access::kWrite ? "write to protected memory" : "read of protected memory") + where,
-          .guess = access == Access::kUnknown};
+  const bool read_only = segment != nullptr && (segment->flags & PF_R) != 0 && (segment->flags & PF_W) == 0;
+  return {.kind = access != MemoryAccess::kRead && read_only ? CauseKind::kWriteReadOnly
+                                                             : CauseKind::kReadProtected,
+          .guess = access == MemoryAccess::kUnknown,
+          .access = access,
+          .address = address,
+          .place = scene.names.MappingName(address)};
 }
 
 /// General protection: the kernel has no address to tell. Mostly one that cannot exist.
-Report::Cause GeneralProtection(const CrashScene& scene) {
-  if (!scene.instruction) return {.sentence = "general protection fault", .guess = true};
+Cause GeneralProtection(const CrashScene& scene) {
+  if (!scene.instruction) return {.kind = CauseKind::kGeneralProtection};
   const Instruction& instruction = *scene.instruction;
   if (instruction.kind == Instruction::Kind::kPrivileged)
-    return {.kind = CauseKind::kIllegalInstruction,
-            .sentence = "privileged instruction: " + instruction.text};
-  if (instruction.kind == Instruction::Kind::kReturn) {
-    const auto target = scene.image.ReadWord(scene.sp());
+    return {.kind = CauseKind::kPrivilegedInstruction, .instruction = instruction.text};
+  if (instruction.kind == Instruction::Kind::kReturn)
     return {.kind = CauseKind::kWildPointer,
-            .sentence = "return to a wild address" + (target ? ": " + At(*target) : "") +
-                        ": the stack was overwritten"};
-  }
+            .transfer = Transfer::kReturn,
+            .address = scene.image.ReadWord(scene.sp())};
   for (const auto& operand : instruction.memory) {
     const std::uint64_t address = AddressOf(operand, scene.registers, scene.pc() + instruction.size);
     if (IsCanonical(address)) continue;
-    const std::string how = operand.writes ? "write" : "read";
     const bool is_base = operand.base && !IsCanonical(scene.registers[*operand.base]);
     return {.kind = CauseKind::kWildPointer,
-            .sentence = is_base ? fmt::format("{} through a wild pointer in {}: {}", how, operand.base_name,
-                                              At(scene.registers[*operand.base]))
-                                : fmt::format("{} through a wild pointer: {}", how, At(address))};
+            .access = operand.writes ? MemoryAccess::kWrite : MemoryAccess::kRead,
+            .address = is_base ? scene.registers[*operand.base] : address,
+            .reg = is_base ? operand.base_name : ""};
   }
   const bool jumps =
       instruction.kind == Instruction::Kind::kCall || instruction.kind == Instruction::Kind::kJump;
   if (jumps && instruction.register_operand)
     return {.kind = CauseKind::kWildPointer,
-            .sentence = fmt::format("call through a wild pointer in {}: {}", instruction.register_name,
-                                    At(scene.registers[*instruction.register_operand]))};
-  return {.sentence = "general protection fault: " + instruction.text, .guess = true};
+            .transfer = Transfer::kCall,
+            .address = scene.registers[*instruction.register_operand],
+            .reg = instruction.register_name};
+  return {.kind = CauseKind::kGeneralProtection, .instruction = instruction.text};
 }
 
-Report::Cause BusError(const CrashScene& scene, std::uint64_t address) {
-  if (scene.record.signal.code == BUS_ADRERR) {
+Cause BusError(const CrashScene& scene, std::uint64_t address) {
+  const int code = scene.record.signal.code.value_or(0);
+  if (code == BUS_ADRERR) {
     for (const CoreNotes::File& file : scene.image.notes().files)
       if (address >= file.begin && address < file.end)
-        return {.kind = CauseKind::kTruncatedFile,
-                .sentence = "mapped file is shorter than its mapping: " + file.path};
+        return {.kind = CauseKind::kTruncatedFile, .address = address, .place = file.path};
   }
   // An alignment check (#AC) tells no address: that of the operand it is.
-  if (scene.record.signal.code == BUS_ADRALN && address == 0 && scene.instruction &&
-      !scene.instruction->memory.empty())
+  if (code == BUS_ADRALN && address == 0 && scene.instruction && !scene.instruction->memory.empty())
     address =
         AddressOf(scene.instruction->memory.front(), scene.registers, scene.pc() + scene.instruction->size);
-  const bool broken = scene.record.signal.code == BUS_MCEERR_AR || scene.record.signal.code == BUS_MCEERR_AO;
-  return {.kind = CauseKind::kBusError,
-          .sentence = (broken ? "the hardware lost memory at " : "bus error at ") + At(address)};
+  const bool broken = code == BUS_MCEERR_AR || code == BUS_MCEERR_AO;
+  return {.kind = broken ? CauseKind::kHardwareMemory : CauseKind::kBusError, .address = address};
 }
 
 }  // namespace
 
-Report::Cause FindMemoryFault(CrashScene& scene) {
+Cause FindMemoryFault(CrashScene& scene) {
   const auto& signal = scene.record.signal;
   if (!signal.address)
-    return signal.number == SIGSEGV ? GeneralProtection(scene)
-                                    : Report::Cause{.kind = CauseKind::kBusError, .sentence = "bus error"};
+    return signal.number == SIGSEGV ? GeneralProtection(scene) : Cause{.kind = CauseKind::kBusError};
   const std::uint64_t address = *signal.address;
   if (signal.number == SIGBUS) return BusError(scene, address);
-  if (scene.registers.empty()) return {.sentence = "memory fault at " + At(address), .guess = true};
+  if (scene.registers.empty()) return {.address = address, .what = "memory fault"};
   if (address == scene.pc() && !scene.image.IsExecutable(address)) return BadCall(scene, address);
-  if (IsStackOverflow(scene, address)) return StackOverflow(scene);
+  if (IsStackOverflow(scene, address)) return StackOverflow(scene, address);
   const Instruction::MemoryOperand* operand = OperandAt(scene, address);
   const bool base_is_null = operand != nullptr && operand->base && !operand->segment_base &&
                             scene.registers[*operand->base] == 0 && !scene.image.Find(address);
   if (address < kNullMax || base_is_null) return NullPointer(scene, address, operand);
-  const Access access = AccessOf(operand);
+  const MemoryAccess access = AccessOf(operand);
   if (scene.image.Find(address) != nullptr && signal.code != SEGV_MAPERR)
     return ProtectedMemory(scene, address, access);
-  return {.kind = access == Access::kWrite ? CauseKind::kUnmappedWrite : CauseKind::kUnmappedRead,
-          .sentence =
-              (access == Access::kWrite ? "write to unmapped memory at " : "read of unmapped memory at ") +
-              At(address),
-          .guess = access == Access::kUnknown};
+  return {.kind = access == MemoryAccess::kWrite ? CauseKind::kUnmappedWrite : CauseKind::kUnmappedRead,
+          .guess = access == MemoryAccess::kUnknown,
+          .access = access,
+          .address = address};
 }
 
 }  // namespace obit

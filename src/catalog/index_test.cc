@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "catalog/test_index.h"
 #include "crash/report_json.h"
+#include "present/cause_sentence.h"
 
 namespace obit {
 namespace {
@@ -182,7 +183,7 @@ TEST_F(IndexTest, KeepsWhatTheReportSays) {
   const CrashList list = ListAsTheFolders();
   ASSERT_EQ(list.crashes.size(), 1u);
   EXPECT_EQ(list.crashes[0].kind, CauseKind::kNullRead);
-  EXPECT_EQ(list.crashes[0].cause, report.cause.sentence);
+  EXPECT_EQ(list.crashes[0].cause, CauseSentence(report.cause));
   EXPECT_TRUE(list.crashes[0].guess);
   EXPECT_EQ(list.crashes[0].group, (GroupKey{7, UINT64_MAX}));
 }
@@ -195,7 +196,7 @@ TEST_F(IndexTest, SeesAReportThatComesLaterOrIsReplaced) {
   SetPid(other, 7);
   Report report = SampleReport(crash.id);
   for (const char* sentence : {"first", "second", "third"}) {
-    report.cause.sentence = sentence;
+    report.cause.old_sentence = sentence;
     ASSERT_THAT(store_.WriteReport(crash, report, {}), Succeeds());
     for (const bool settled : {false, true}) {
       if (settled) SetDayChanged(crash.day, kSomeTime + sentence[0]);
@@ -256,7 +257,7 @@ TEST_F(IndexTest, AddSeesANewReport) {
   const CrashLocation crash = CommitCrash(store_, SampleRecord());
   for (const char* sentence : {"first", "second"}) {
     Report report = SampleReport(crash.id);
-    report.cause.sentence = sentence;
+    report.cause.old_sentence = sentence;
     ASSERT_THAT(store_.WriteReport(crash, report, {}), Succeeds());
     ASSERT_THAT(index->Add(store_, std::span(&crash, 1)), Succeeds());
     const CrashList list = ListAsTheFolders();
@@ -271,14 +272,14 @@ TEST_F(IndexTest, ANewReportOfAKnownCrashIsTakenWithoutItsRecord) {
   SetPid(crash, 7);
   for (const bool by_add : {true, false}) {
     Report report = SampleReport(crash.id);
-    report.cause.sentence = by_add ? "first" : "second";
+    report.cause.old_sentence = by_add ? "first" : "second";
     ASSERT_THAT(store_.WriteReport(crash, report, {}), Succeeds());
     if (by_add) {
       ASSERT_THAT(Index::Open(store_)->Add(store_, std::span(&crash, 1)), Succeeds());
     }
     const CrashList list = List();
     ASSERT_EQ(list.crashes.size(), 1u);
-    EXPECT_EQ(list.crashes[0].cause, report.cause.sentence);
+    EXPECT_EQ(list.crashes[0].cause, CauseSentence(report.cause));
     EXPECT_EQ(list.crashes[0].pid, 48213) << "the record was read again";
     EXPECT_EQ(list.crashes[0].comm, "imgproxy");
     EXPECT_EQ(list.crashes[0].exe, "/usr/bin/img\xff proxy");

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "crash/identity.h"
+#include "present/cause_sentence.h"
 
 namespace obit {
 namespace {
@@ -47,7 +48,7 @@ void AddProgram(const Store& store, const CrashRecord& record, CrashSummary& sum
 
 void AddReport(CrashSummary& summary, const Report& report) {
   summary.kind = report.cause.kind;
-  summary.cause = report.cause.sentence;
+  summary.cause = CauseSentence(report.cause);
   summary.guess = report.cause.guess;
   if (const auto value = ParseUnsigned(report.fingerprint.value, 16))
     summary.group = {report.fingerprint.version, *value};

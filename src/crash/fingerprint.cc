@@ -54,6 +54,11 @@ std::string NameFor(const Frame& frame, const std::vector<Module>& modules) {
                      frame.module_offset);
 }
 
+/// What was asserted, in the words that a report of schema 1 has for it.
+std::string Asserted(const Cause& cause) {
+  return cause.old_sentence.empty() ? "assertion failed: " + cause.expression : cause.old_sentence;
+}
+
 /// Functions of a recursion, beginning with the first by name: where in the cycle the stack ended is chance.
 std::vector<std::string> CycleNames(const Report& report, const Stack::Fold& fold) {
   std::vector<std::string> names;
@@ -90,7 +95,7 @@ Report::Fingerprint FindFingerprint(const Report& report, const CrashRecord& rec
       fingerprint.frames.push_back(NameFor(stack.frames[i], report.modules));
   }
   std::vector<std::string> words{std::string(ClassOf(report.cause.kind))};
-  if (report.cause.kind == CauseKind::kAssert) words.push_back(report.cause.sentence);
+  if (report.cause.kind == CauseKind::kAssert) words.push_back(Asserted(report.cause));
   words.insert(words.end(), fingerprint.frames.begin(), fingerprint.frames.end());
   fingerprint.value = fmt::format("{:016x}", Hash(words));
   return fingerprint;

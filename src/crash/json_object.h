@@ -172,9 +172,19 @@ class ObjectReader {
   std::string& wrong_;
 };
 
+/// The oldest schema version that is still read.
+template <class T>
+constexpr int OldestSchema() {
+  if constexpr (requires { T::kOldestSchema; })
+    return T::kOldestSchema;
+  else
+    return T::kSchema;
+}
+
 /// A file of a crash, `text`, as `read(ObjectReader&, T&)` reads it, after what each begins with: its schema
 /// version and the id of the crash. `name` begins the messages. EBADMSG: longer than `max` bytes, or not such
-/// a file; EPROTONOSUPPORT: of another schema version than T's.
+/// a file; EPROTONOSUPPORT: of a schema version that T does
+/// not know.
 template <class T, class F>
 Result<T> ReadCrashFile(std::string_view name, std::string_view text, std::size_t max, F read) {
   if (text.size() > max) return Refuse(EBADMSG, "{} is larger than {} bytes", name, max);
@@ -185,7 +195,7 @@ Result<T> ReadCrashFile(std::string_view name, std::string_view text, std::size_
   ObjectReader in(json, "", wrong);
   int schema = 0;
   in.Get("schema", schema);
-  if (wrong.empty() && schema != T::kSchema)
+  if (wrong.empty() && (schema < OldestSchema<T>() || schema > T::kSchema))
     return Refuse(EPROTONOSUPPORT, "{} has schema version {}; this obit knows {}", name, schema, T::kSchema);
   in.Get("id", out.id);
   if (!IsCrashId(out.id)) in.Wrong("id", "16 hex digits");

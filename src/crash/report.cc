@@ -1,60 +1,20 @@
 #include "crash/report.h"
 
-#include <iterator>
+#include "base/enum_names.h"
 
 namespace obit {
 namespace {
 
-constexpr std::string_view kCauseNames[] = {"unknown",
-                                            "null-read",
-                                            "null-write",
-                                            "null-call",
-                                            "unmapped-read",
-                                            "unmapped-write",
-                                            "wild-pointer",
-                                            "read-protected",
-                                            "write-read-only",
-                                            "execute-non-executable",
-                                            "stack-overflow",
-                                            "heap-corruption",
-                                            "stack-smashing",
-                                            "fortify",
-                                            "assert",
-                                            "uncaught-exception",
-                                            "pure-virtual-call",
-                                            "rust-panic",
-                                            "abort",
-                                            "out-of-memory",
-                                            "divide-by-zero",
-                                            "arithmetic",
-                                            "trap",
-                                            "illegal-instruction",
-                                            "truncated-file",
-                                            "bus-error",
-                                            "bad-system-call",
-                                            "cpu-limit",
-                                            "file-size-limit",
-                                            "killed"};
-static_assert(std::size(kCauseNames) == static_cast<std::size_t>(CauseKind::kKilled) + 1);
-
-constexpr std::string_view kOriginNames[] = {"registers", "cfi", "frame-pointer", "return-address", "scan"};
-static_assert(std::size(kOriginNames) == static_cast<std::size_t>(FrameOrigin::kScan) + 1);
-
-template <class E, std::size_t N>
-std::optional<E> Find(const std::string_view (&names)[N], std::string_view name) {
-  for (std::size_t i = 0; i < N; ++i)
-    if (names[i] == name) return static_cast<E>(i);
-  return std::nullopt;
-}
+constexpr EnumNames<FrameOrigin, 5> kOrigins{{{FrameOrigin::kRegisters, "registers"},
+                                              {FrameOrigin::kCfi, "cfi"},
+                                              {FrameOrigin::kFramePointer, "frame-pointer"},
+                                              {FrameOrigin::kReturnAddress, "return-address"},
+                                              {FrameOrigin::kScan, "scan"}}};
 
 }  // namespace
 
-std::string_view NameOf(CauseKind kind) { return kCauseNames[static_cast<std::size_t>(kind)]; }
-std::optional<CauseKind> CauseNamed(std::string_view name) { return Find<CauseKind>(kCauseNames, name); }
-std::string_view NameOf(FrameOrigin origin) { return kOriginNames[static_cast<std::size_t>(origin)]; }
-std::optional<FrameOrigin> OriginNamed(std::string_view name) {
-  return Find<FrameOrigin>(kOriginNames, name);
-}
+std::string_view NameOf(FrameOrigin origin) { return NameIn(kOrigins, origin); }
+std::optional<FrameOrigin> OriginNamed(std::string_view name) { return ValueIn(kOrigins, name); }
 
 void ForgetMemory(Report& report) {
   report.registers.clear();

@@ -9,43 +9,9 @@
 
 #include <sys/types.h>
 
-namespace obit {
+#include "crash/cause.h"
 
-/// What killed a process, for programs to branch on; Cause::sentence is for people.
-enum class CauseKind {
-  kUnknown,  ///< the signal is all that is known
-  kNullRead,
-  kNullWrite,
-  kNullCall,
-  kUnmappedRead,  ///< no mapping at the address
-  kUnmappedWrite,
-  kWildPointer,    ///< an address that cannot exist (not canonical)
-  kReadProtected,  ///< a mapping that may not be read
-  kWriteReadOnly,
-  kExecuteNonExecutable,  ///< data, or memory that is not there, was called
-  kStackOverflow,
-  kHeapCorruption,
-  kStackSmashing,
-  kFortify,
-  kAssert,
-  kUncaughtException,
-  kPureVirtualCall,
-  kRustPanic,
-  kAbort,
-  kOutOfMemory,
-  kDivideByZero,
-  kArithmetic,  ///< another SIGFPE
-  kTrap,        ///< an instruction that is meant to kill: ud2, int3
-  kIllegalInstruction,
-  kTruncatedFile,  ///< a mapped file that is shorter than its mapping
-  kBusError,
-  kBadSystemCall,
-  kCpuLimit,
-  kFileSizeLimit,
-  kKilled,  ///< by a signal of another process, or of its own
-};
-[[nodiscard]] std::string_view NameOf(CauseKind kind);
-[[nodiscard]] std::optional<CauseKind> CauseNamed(std::string_view name);
+namespace obit {
 
 /// How the caller of a frame was found; of the innermost frame: from the registers.
 enum class FrameOrigin {
@@ -114,20 +80,16 @@ struct FaultingInstruction {
 /// there). Replaced as a whole by each new analysis. Strings come from cores and binaries: they hold any
 /// bytes and are escaped only when written as JSON or printed.
 struct Report {
-  static constexpr int kSchema = 1;
+  static constexpr int kSchema = 2;
+  static constexpr int kOldestSchema = 1;  ///< that is read
 
   std::string id;         ///< of the crash
+  int schema = kSchema;   ///< that it was written in: an older one says less
   std::int64_t time = 0;  ///< of the analysis, ns since 1970
   double seconds = 0;     ///< that it took
   std::string failure;    ///< why there is not more; empty after a whole analysis
 
-  struct Cause {
-    CauseKind kind = CauseKind::kUnknown;
-    std::string sentence;  ///< "null pointer read at 0x18: the object in rdi is null"
-    bool guess = false;
-    std::string message;  ///< the runtime's own words: of an assert, abort or panic
-    bool operator==(const Cause&) const = default;
-  } cause;
+  Cause cause;
 
   /// Made from the crashing thread's frames; empty if there are none to go by. Reports with one version and
   /// one value are one group.

@@ -15,6 +15,52 @@ std::string ToHex(std::string_view bytes) {
   return hex;
 }
 
+Json CauseJson(const Cause& cause, const std::string& sentence) {
+  Json out = Json::object();
+  out["kind"] = NameOf(cause.kind);
+  Put(out, "sentence", sentence.empty() ? cause.old_sentence : sentence);
+  Put(out, "guess", cause.guess);
+  if (cause.access != MemoryAccess::kUnknown) out["access"] = NameOf(cause.access);
+  if (cause.transfer != Transfer::kNone) out["transfer"] = NameOf(cause.transfer);
+  PutAddress(out, "address", cause.address);
+  Put(out, "place", cause.place);
+  Put(out, "register", cause.reg);
+  Put(out, "instruction", cause.instruction);
+  if (cause.alignment != 0) out["alignment"] = cause.alignment;
+  if (cause.recursion) {
+    Json item = Json::object();
+    item["functions"] = Json::array();
+    for (const std::string& function : cause.recursion->functions)
+      item["functions"].push_back(BytesToUtf8(function));
+    item["times"] = cause.recursion->times;
+    Put(item, "at_least", cause.recursion->at_least);
+    out["recursion"] = std::move(item);
+  }
+  Put(out, "function", cause.function);
+  Put(out, "expression", cause.expression);
+  Put(out, "type", cause.type);
+  Put(out, "message", cause.message);
+  Put(out, "runtime", cause.runtime);
+  Put(out, "what", cause.what);
+  Put(out, "system_call", cause.system_call);
+  if (cause.sender) {
+    Json item = Json::object();
+    item["kind"] = NameOf(cause.sender->kind);
+    Put(item, "pid", cause.sender->pid);
+    Put(item, "uid", cause.sender->uid);
+    Put(item, "in_handler", cause.sender->in_handler);
+    out["sender"] = std::move(item);
+  }
+  if (cause.first_fault) {
+    Json item = Json::object();
+    item["signal"] = cause.first_fault->signal;
+    item["code"] = cause.first_fault->code;
+    PutAddress(item, "address", cause.first_fault->address);
+    out["first_fault"] = std::move(item);
+  }
+  return out;
+}
+
 Json FrameJson(const Frame& frame) {
   Json out = Json::object();
   PutAddress(out, "pc", frame.pc);
@@ -192,11 +238,46 @@ void ReadCrashedThread(ObjectReader in, Report& report) {
   });
 }
 
-void ReadCause(ObjectReader in, Report::Cause& cause) {
+void ReadCause(ObjectReader in, Cause& cause) {
   in.GetEnum("kind", CauseNamed, cause.kind);
-  in.Get("sentence", cause.sentence);
+  in.Get("sentence", cause.old_sentence);
   in.Get("guess", cause.guess);
+  if (in.Find("access") != nullptr) in.GetEnum("access", AccessNamed, cause.access);
+  if (in.Find("transfer") != nullptr) in.GetEnum("transfer", TransferNamed, cause.transfer);
+  in.GetAddress("address", cause.address);
+  in.Get("place", cause.place);
+  in.Get("register", cause.reg);
+  in.Get("instruction", cause.instruction);
+  in.Get("alignment", cause.alignment);
+  if (in.Find("recursion") != nullptr) {
+    ObjectReader item = in.Object("recursion");
+    cause.recursion.emplace();
+    item.Get("functions", cause.recursion->functions);
+    item.Get("times", cause.recursion->times);
+    item.Get("at_least", cause.recursion->at_least);
+  }
+  in.Get("function", cause.function);
+  in.Get("expression", cause.expression);
+  in.Get("type", cause.type);
   in.Get("message", cause.message);
+  in.Get("runtime", cause.runtime);
+  in.Get("what", cause.what);
+  in.Get("system_call", cause.system_call);
+  if (in.Find("sender") != nullptr) {
+    ObjectReader item = in.Object("sender");
+    cause.sender.emplace();
+    item.GetEnum("kind", SenderNamed, cause.sender->kind);
+    item.Get("pid", cause.sender->pid);
+    item.Get("uid", cause.sender->uid);
+    item.Get("in_handler", cause.sender->in_handler);
+  }
+  if (in.Find("first_fault") != nullptr) {
+    ObjectReader item = in.Object("first_fault");
+    cause.first_fault.emplace();
+    item.Get("signal", cause.first_fault->signal);
+    item.Get("code", cause.first_fault->code);
+    item.GetAddress("address", cause.first_fault->address);
+  }
 }
 
 void ReadFingerprint(ObjectReader in, Report::Fingerprint& fingerprint) {
@@ -208,6 +289,7 @@ void ReadFingerprint(ObjectReader in, Report::Fingerprint& fingerprint) {
 
 void ReadReport(ObjectReader& in, Report& report) {
   std::optional<std::int64_t> time;
+  in.Get("schema", report.schema);
   in.GetTime("time", time);
   report.time = time.value_or(0);
   in.Get("seconds", report.seconds);
@@ -237,19 +319,14 @@ void ReadReport(ObjectReader& in, Report& report) {
 
 }  // namespace
 
-std::string ReportToJson(const Report& report) {
+std::string ReportToJson(const Report& report, const std::string& sentence) {
   Json out = Json::object();
-  out["schema"] = Report::kSchema;
+  out["schema"] = report.schema;
   out["id"] = report.id;
   out["time"] = FormatTimestamp(report.time);
   out["seconds"] = report.seconds;
   Put(out, "failure", report.failure);
-  Json cause = Json::object();
-  cause["kind"] = NameOf(report.cause.kind);
-  Put(cause, "sentence", report.cause.sentence);
-  Put(cause, "guess", report.cause.guess);
-  Put(cause, "message", report.cause.message);
-  out["cause"] = std::move(cause);
+  out["cause"] = CauseJson(report.cause, sentence);
   Json fingerprint = Json::object();
   fingerprint["version"] = report.fingerprint.version;
   Put(fingerprint, "value", report.fingerprint.value);

@@ -12,8 +12,9 @@ namespace obit {
 inline constexpr std::size_t kReportJsonMax = 16 << 20;
 
 /// The report as JSON, indented by one, with a newline at its end. Strings go through BytesToUtf8
-/// (base/text.h).
-[[nodiscard]] std::string ReportToJson(const Report& report);
+/// (base/text.h). `sentence` goes into the cause: for whoever reads the JSON of a crash, and not into its
+/// folder, where the facts are enough.
+[[nodiscard]] std::string ReportToJson(const Report& report, const std::string& sentence = {});
 
 /// Reads untrusted text: a report is made by a process that had a hostile core in its hands. EBADMSG: not
 /// JSON, a field of the wrong type or out of range, an index that leads nowhere. EPROTONOSUPPORT: a schema

@@ -26,7 +26,7 @@ class Generator : testing::RandomValues {
     report.time = Time();
     report.seconds = static_cast<double>(random_() % 1'000'000'007) / 1e6;
     report.failure = Text();
-    report.cause = {static_cast<CauseKind>(random_() % 30), Text(), Coin(), Text()};
+    report.cause = MakeCause();
     report.fingerprint.version = Number<int>();
     if (Coin()) report.fingerprint.value = fmt::format("{:016x}", random_());
     report.fingerprint.frames.resize(random_() % 3);
@@ -53,6 +53,29 @@ class Generator : testing::RandomValues {
   }
 
  private:
+  Cause MakeCause() {
+    Cause cause{.kind = static_cast<CauseKind>(random_() % 44),
+                .guess = Coin(),
+                .access = static_cast<MemoryAccess>(random_() % 4),
+                .transfer = static_cast<Transfer>(random_() % 3)};
+    if (Coin()) cause.address = Address();
+    for (std::string* text :
+         {&cause.place, &cause.reg, &cause.instruction, &cause.function, &cause.expression, &cause.type,
+          &cause.message, &cause.runtime, &cause.what, &cause.system_call, &cause.old_sentence})
+      *text = Text();
+    cause.alignment = Number<std::uint32_t>();
+    if (Coin()) cause.recursion = {{Text(), Text()}, Address(), Coin()};
+    if (Coin()) {
+      cause.sender = {.kind = static_cast<SenderKind>(random_() % 8), .in_handler = Coin()};
+      if (Coin()) cause.sender->pid = Number<pid_t>();
+      if (Coin()) cause.sender->uid = Number<uid_t>();
+    }
+    if (Coin()) {
+      cause.first_fault = {.signal = Number<int>(), .code = Number<int>()};
+      if (Coin()) cause.first_fault->address = Address();
+    }
+    return cause;
+  }
   Stack MakeStack(std::size_t modules) {
     Stack stack;
     stack.tids.resize(random_() % 3);
@@ -85,7 +108,26 @@ Report Whole() {
   report.id = "3f9c2a71b04d6e58";
   report.seconds = 0.25;
   report.failure = "x";
-  report.cause = {CauseKind::kNullRead, "x", true, "y"};
+  report.cause = {.kind = CauseKind::kStackOverflow,
+                  .guess = true,
+                  .access = MemoryAccess::kRead,
+                  .transfer = Transfer::kCall,
+                  .address = 24,
+                  .place = "x",
+                  .reg = "rdi",
+                  .instruction = "nop",
+                  .alignment = 16,
+                  .recursion = Cause::Recursion{{"x"}, 3, true},
+                  .function = "x",
+                  .expression = "x",
+                  .type = "x",
+                  .message = "y",
+                  .runtime = "x",
+                  .what = "x",
+                  .system_call = "x",
+                  .sender = Cause::Sender{SenderKind::kTimer, 1, 2, true},
+                  .first_fault = Cause::FirstFault{11, 1, 5},
+                  .old_sentence = "x"};
   report.fingerprint = {1, "a71c0900b04d6e58", {"x", "y"}};
   report.modules = {{"x", "ab", 1, 2, "x", "module", true, "x"}};
   Frame frame{.pc = 1, .function = "x", .symbol = "x", .offset = 2, .file = "x", .line = 3};
@@ -222,8 +264,23 @@ TEST(ReportJson, TheIdMustBeOne) {
 }
 
 TEST(ReportJson, AnotherSchemaIsTold) {
-  for (const int schema : {-1, 0, 2, 1000})
+  for (const int schema : {-1, 0, 3, 1000})
     EXPECT_THAT(ReadWith("/schema", schema), FailsWith(EPROTONOSUPPORT)) << schema;
+}
+
+TEST(ReportJson, AReportOfSchemaOneHasItsSentence) {
+  Json old = WholeJson();
+  old["schema"] = 1;
+  old["cause"] = {
+      {"kind", "null-read"}, {"sentence", "null pointer read"}, {"guess", true}, {"message", "m"}};
+  const auto read = Read(old);
+  ASSERT_THAT(read, Succeeds());
+  EXPECT_EQ(read->schema, 1);
+  EXPECT_EQ(
+      read->cause,
+      (Cause{
+          .kind = CauseKind::kNullRead, .guess = true, .message = "m", .old_sentence = "null pointer read"}));
+  EXPECT_EQ(ReportFromJson(ReportToJson(*read)), *read);
 }
 
 TEST(ReportJson, FieldsOfNewerVersionsAreIgnored) {

@@ -41,7 +41,7 @@ TEST(Report, EveryOriginHasANameOfItsOwn) {
 TEST(Report, OfATraceHasNothingThatWasInMemory) {
   Report report;
   report.stacks = {{.tids = {1}, .frames = {{.pc = 1, .function = "f", .module = 0}, {.pc = 0}}}};
-  report.cause.sentence = "null pointer read";
+  report.cause.old_sentence = "null pointer read";
   Report all = report;
   all.registers = {{"rax", 42, ""}};
   all.memory = {{"sp", 7, "secret"}};

@@ -51,10 +51,10 @@ class AnalyzerProcessTest : public ::testing::Test {
 TEST_F(AnalyzerProcessTest, GivesTheReport) {
   Report made;
   made.id = kId;
-  made.cause.sentence = "null pointer read at 0x18";
+  made.cause.old_sentence = "null pointer read at 0x18";
   ASSERT_TRUE(WriteFileAtomically(folder_.fd(), "made", ReportToJson(made), 0600));
   const Report report = Analyze("cat " + (folder_ / "made") + " > $report; cat $core > $0.core");
-  EXPECT_EQ(report.cause.sentence, made.cause.sentence);
+  EXPECT_EQ(report.cause.old_sentence, made.cause.old_sentence);
   EXPECT_EQ(report.failure, "");
   EXPECT_EQ(TextOf("analyzer.core"), "the core");
 }

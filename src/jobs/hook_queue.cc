@@ -7,9 +7,9 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "crash/crash_json.h"
 #include "jobs/hooks.h"
 #include "jobs/niceness.h"
+#include "present/crash_json.h"
 
 namespace obit {
 namespace {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "present/cause_sentence.h"
 #include "render/function_name.h"
 #include "render/page.h"
 #include "render/report_sections.h"
@@ -63,7 +64,11 @@ std::string RegisterText(const Report::Register& reg) {
 class ReportPage {
  public:
   ReportPage(const CrashRecord& record, const Report& report, const PageContext& context)
-      : record_(record), report_(report), context_(context), page_(context.terminal) {}
+      : record_(record),
+        report_(report),
+        context_(context),
+        sentence_(CauseSentence(report.cause)),
+        page_(context.terminal) {}
 
   std::string Render(const ReportSections& sections) {
     page_.Paragraph(0, FullHeadline(record_, context_), Tone::kStrong);
@@ -100,11 +105,8 @@ class ReportPage {
   }
 
   void AddCause() {
-    const Report::Cause& cause = report_.cause;
-    page_.Paragraph(
-        2,
-        cause.sentence.empty() ? DescribeSignal(record_.signal) : DescribeCause(cause.sentence, cause.guess),
-        Tone::kBad);
+    page_.Paragraph(2, sentence_.empty() ? DescribeSignal(record_.signal) : DescribeCause(sentence_),
+                    Tone::kBad);
     if (Crashed() != nullptr) telling_ = TellingFrame(*Crashed(), report_);
     if (telling_ != nullptr) page_.Paragraph(2, "in " + PlaceOfTelling());
     AddMessage();
@@ -168,7 +170,7 @@ class ReportPage {
 
   void AddFields() {
     page_.Field("Threads", ThreadsText());
-    page_.Field("Signal", report_.cause.sentence.empty() ? "" : DescribeSignal(record_.signal));
+    page_.Field("Signal", sentence_.empty() ? "" : DescribeSignal(record_.signal));
     if (const auto items = ProcessItems(); !items.empty()) page_.Items("Process", items, " ", Tone::kPlain);
     page_.Field("Core", DescribeCapture(record_.capture), ToneOf(record_.capture.outcome));
     page_.Field("Removed", RemovedText(context_), Tone::kWarning);
@@ -290,6 +292,7 @@ class ReportPage {
   const CrashRecord& record_;
   const Report& report_;
   const PageContext& context_;
+  const std::string sentence_;
   Page page_;
   const Frame* telling_ = nullptr;
 };

@@ -51,7 +51,7 @@ Frame Named(std::string function, std::uint32_t module, std::string file = "", s
 Report SampleReport() {
   Report report;
   report.id = "3f9c2a71b04d6e58";
-  report.cause = {CauseKind::kNullRead, "null pointer read at 0x18: the object in rdi is null", false, ""};
+  report.cause = {.kind = CauseKind::kNullRead, .access = MemoryAccess::kRead, .address = 0x18, .reg = "rdi"};
   report.modules = {{.path = "/usr/bin/imgproxy", .symbols = "module"},
                     {.path = "/lib/libc.so.6", .symbols = "debug file"}};
   report.threads = 17;
@@ -93,7 +93,7 @@ TEST(ReportPage, SaysWhatATiredPersonWantsFirst) {
   EXPECT_EQ(Render(SampleRecord(), SampleReport()),
             R"(imgproxy died of SIGSEGV today at 14:02:11, the 3rd time since Saturday (group a71c09)
 
-  Null pointer read at 0x18: the object in rdi is null
+  Null pointer read at 0x18: rdi is null
   in Cache::find(std::string const&) const, /nowhere/cache.cc:112
 
   #0  Cache::find(std::string const&) const  cache.cc:112
@@ -145,8 +145,9 @@ TEST(ReportPage, ShowsTheSourceWhereItCanBeRead) {
 
 TEST(ReportPage, ThePlaceIsThatOfTheProgramNotOfItsRuntime) {
   Report report = SampleReport();
-  report.cause = {CauseKind::kAssert, "assert failed: \"x\"", false,
-                  "imgproxy: x.cc:1: f: Assertion `x' failed.\n"};
+  report.cause = {.kind = CauseKind::kAssert,
+                  .expression = "x",
+                  .message = "imgproxy: x.cc:1: f: Assertion `x' failed.\n"};
   auto& frames = report.stacks[0].frames;
   frames.insert(frames.begin(), {Named("raise", 1), Named("abort", 1)});
   EXPECT_THAT(Render(SampleRecord(), report),
@@ -220,7 +221,7 @@ TEST(ReportPage, SectionsFollowWhenAskedFor) {
 
 TEST(ReportPage, LinesFitTheTerminal) {
   Report report = SampleReport();
-  report.cause.sentence =
+  report.cause.old_sentence =
       "a sentence of many words " + std::string(60, 'x') + " that goes on for longer than any line";
   report.stacks[0].frames[0].function =
       "web::Router<web::Request, std::map<int, web::Handler>>::serve(web::Request const&, int)";
@@ -239,7 +240,7 @@ TEST(ReportPage, NothingOfTheProcessReachesTheTerminalUnescaped) {
   record.process.comm = record.process.cgroup = record.thread.comm = record.capture.reason = evil;
   record.process.cmdline = {evil};
   Report report = SampleReport();
-  report.failure = report.cause.sentence = report.cause.message = evil;
+  report.failure = report.cause.old_sentence = report.cause.message = evil;
   report.instruction->text = evil + " rdi";
   report.registers[0].about = report.registers[1].name = evil;
   for (Module& module : report.modules) module = {.path = evil, .problem = evil};

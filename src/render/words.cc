@@ -124,8 +124,7 @@ std::string Ordinal(std::uint64_t number) {
   return fmt::format("{}{}", number, last == 1 ? "st" : last == 2 ? "nd" : last == 3 ? "rd" : "th");
 }
 
-std::string DescribeCause(std::string_view sentence, bool guess) {
-  if (guess) return "Probably: " + EscapeControls(sentence);
+std::string DescribeCause(std::string_view sentence) {
   std::string text = EscapeControls(sentence);
   if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
   return text;

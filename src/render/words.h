@@ -32,9 +32,9 @@ namespace obit {
 /// "1st", "2nd", "3rd", "11th".
 [[nodiscard]] std::string Ordinal(std::uint64_t number);
 
-/// The sentence of a cause as it begins a line: "Null pointer read at 0x18", "Probably: null pointer read".
+/// CauseSentence() as it begins a line: "Null pointer read at 0x18", "Probably: null pointer read".
 /// Fit for a terminal.
-[[nodiscard]] std::string DescribeCause(std::string_view sentence, bool guess);
+[[nodiscard]] std::string DescribeCause(std::string_view sentence);
 
 /// An argument as a shell takes it: in quotes where it needs them. Not escaped for a terminal.
 [[nodiscard]] std::string QuoteForShell(const std::string& argument);

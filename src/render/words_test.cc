@@ -123,10 +123,10 @@ TEST(Ordinal, FollowsTheLastDigits) {
 }
 
 TEST(DescribeCause, BeginsALine) {
-  EXPECT_EQ(DescribeCause("null pointer read at 0x18", false), "Null pointer read at 0x18");
-  EXPECT_EQ(DescribeCause("null pointer read at 0x18", true), "Probably: null pointer read at 0x18");
-  EXPECT_EQ(DescribeCause("\x1b[2J", false), "\\x1b[2J");
-  EXPECT_EQ(DescribeCause("", false), "");
+  EXPECT_EQ(DescribeCause("null pointer read at 0x18"), "Null pointer read at 0x18");
+  EXPECT_EQ(DescribeCause("probably: null pointer read at 0x18"), "Probably: null pointer read at 0x18");
+  EXPECT_EQ(DescribeCause("\x1b[2J"), "\\x1b[2J");
+  EXPECT_EQ(DescribeCause(""), "");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/signal_name.h"
+#include "present/cause_sentence.h"
 #include "server/journal.h"
 
 namespace obit {
@@ -31,7 +32,7 @@ void AnnounceReport(const Store& store, const CrashLocation& crash, CrashOwner o
   const bool sent = journal && quotes && SendToJournal(EntryOfReport(report, store.PathOf(crash)));
   if (sent && LogsToJournal()) return;
   std::string line = fmt::format("{} analysed in {:.3f} s", crash.id, report.seconds);
-  if (quotes && !report.cause.sentence.empty()) line += ": " + report.cause.sentence;
+  if (const std::string cause = CauseSentence(report.cause); quotes && !cause.empty()) line += ": " + cause;
   if (!report.failure.empty()) line += ": " + report.failure;
   Log(report.failure.empty() ? Severity::kNotice : Severity::kWarning, "{}", line);
 }

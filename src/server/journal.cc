@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "crash/identity.h"
+#include "present/cause_sentence.h"
 
 namespace obit {
 namespace {
@@ -112,7 +113,8 @@ JournalEntry EntryOfCrash(const CrashRecord& record, const std::string& folder) 
 }
 
 JournalEntry EntryOfReport(const Report& report, const std::string& folder) {
-  std::string message = report.failure.empty() ? report.cause.sentence : report.failure;
+  const std::string cause = CauseSentence(report.cause);
+  std::string message = report.failure.empty() ? cause : report.failure;
   if (message.empty()) message = "no cause was found";
   message = fmt::format("Crash {}: {}", report.id, EscapeControls(message));
   if (!report.stacks.empty()) {
@@ -126,7 +128,7 @@ JournalEntry EntryOfReport(const Report& report, const std::string& folder) {
   entry.Add("PRIORITY", std::to_string(kNotice));
   entry.Add("SYSLOG_IDENTIFIER", "obitd");
   entry.Add("OBIT_ID", report.id);
-  entry.Add("OBIT_CAUSE", report.cause.sentence);
+  entry.Add("OBIT_CAUSE", cause);
   entry.Add("OBIT_GROUP", report.fingerprint.value);
   entry.Add("OBIT_FAILURE", report.failure);
   entry.Add("OBIT_FOLDER", folder);

@@ -71,7 +71,7 @@ TEST(EntryOfCrash, OfAPrivilegedProcessTellsNoArguments) {
 TEST(EntryOfReport, HasTheStack) {
   Report report;
   report.id = "3f9c2a71b04d6e58";
-  report.cause.sentence = "null pointer read";
+  report.cause.old_sentence = "null pointer read";
   report.stacks.resize(1);
   report.stacks[0].frames.push_back({.function = "Cache::find", .file = "cache.cc", .line = 112});
   report.stacks[0].frames.push_back({.module = 0, .module_offset = 0x123});

@@ -36,11 +36,11 @@ TEST_F(StoreReportTest, AReportCanBeReadOnceItIsWrittenAndReplaced) {
   EXPECT_THAT(store_.LoadReport(crash), FailsWith(ENOENT));
   Report report = SampleReport(crash.id);
   for (const char* sentence : {"null pointer read", "another\xff"}) {
-    report.cause.sentence = sentence;
+    report.cause.old_sentence = sentence;
     ASSERT_THAT(store_.WriteReport(crash, report, {}), Succeeds());
     const auto read = store_.LoadReport(crash);
     ASSERT_THAT(read, Succeeds());
-    EXPECT_EQ(read->cause.sentence, sentence);
+    EXPECT_EQ(read->cause.old_sentence, sentence);
   }
   struct stat status{};
   ASSERT_EQ(::stat((store_.PathOf(crash) + "/report.json").c_str(), &status), 0);

@@ -109,8 +109,11 @@ inline Report SampleReport(const std::string& id) {
   Report report;
   report.id = id;
   report.time = kSomeTime;
-  report.cause.kind = CauseKind::kNullRead;
-  report.cause.sentence = "null pointer read at 0x18 in img\xff";
+  report.cause = {.kind = CauseKind::kNullRead,
+                  .access = MemoryAccess::kRead,
+                  .address = 0x18,
+                  .reg = "rdi",
+                  .function = "img\xff"};
   report.fingerprint.value = "a71c0900b04d6e58";
   report.fingerprint.frames = {"Cache::find"};
   return report;

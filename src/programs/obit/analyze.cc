@@ -9,6 +9,7 @@
 #include "common.h"
 #include "jobs/analyzer_process.h"
 #include "jobs/debug_fetcher.h"
+#include "present/cause_sentence.h"
 #include "process/helper.h"
 #include "store/access.h"
 #include "stored_file.h"
@@ -76,7 +77,7 @@ Result<Report> Renew(const Store& store, const CrashLocation& crash, CrashOwner 
 
 ExitCode Tell(const CrashSummary& crash, const Result<Report>& report) {
   if (!report) return Failed(report.error());
-  const std::string& cause = report->cause.sentence;
+  const std::string cause = CauseSentence(report->cause);
   if (!report->failure.empty()) {
     const Error failure{EIO, fmt::format("{}: {}", ShortName(crash), report->failure)};
     if (cause.empty()) return Failed(failure);
@@ -93,7 +94,7 @@ bool IsDue(const Store& store, const CrashSummary& crash) {
   if (!crash.has_core()) return false;
   const auto report = store.LoadReport(crash.location);
   if (!report) return report.error().code != EPROTONOSUPPORT;  // a newer obit knew better
-  return report->fingerprint.version < Report::Fingerprint::kVersion;
+  return report->schema < Report::kSchema || report->fingerprint.version < Report::Fingerprint::kVersion;
 }
 
 ExitCode AnalyzeAll(const std::string& store_path, const Means& means) {

@@ -44,9 +44,7 @@ std::string NoteOf(const CrashSummary& crash) {
 
 }  // namespace
 
-std::string CauseText(const CrashSummary& crash) {
-  return (crash.guess && !crash.cause.empty() ? "probably: " : "") + EscapeControls(crash.cause);
-}
+std::string CauseText(const CrashSummary& crash) { return EscapeControls(crash.cause); }
 
 std::string RenderCrashTable(std::span<const FoldedCrash> lines, CauseColumn cause, const Terminal& terminal,
                              std::int64_t now) {

@@ -174,8 +174,7 @@ ExitCode ShowGroup(const Store& store, const std::string& store_path, const Cras
     headline += ", the first " + FormatMomentInProse(group.crashes.front()->time, now);
   page.Paragraph(0, headline + ", the last " + FormatMomentInProse(LastOf(group), now), Tone::kStrong);
   page.Line("");
-  page.Paragraph(2,
-                 newest.cause.empty() ? SignalName(newest.signal) : DescribeCause(newest.cause, newest.guess),
+  page.Paragraph(2, newest.cause.empty() ? SignalName(newest.signal) : DescribeCause(newest.cause),
                  Tone::kBad);
   // What makes them one group. Without the report the rest still says what there is.
   if (const auto head = store.LoadReportHead(newest.location)) {

@@ -9,10 +9,11 @@
 #include "catalog/fold.h"
 #include "catalog/selector.h"
 #include "common.h"
-#include "crash/crash_json.h"
 #include "groups.h"
 #include "host_namespace.h"
 #include "pager.h"
+#include "present/cause_sentence.h"
+#include "present/crash_json.h"
 #include "render/record_page.h"
 #include "render/report_page.h"
 #include "stored_file.h"
@@ -59,7 +60,7 @@ std::string WithoutReport(const CrashRecord& record, const Result<Report>& repor
 
 /// Says nothing but that it failed.
 bool IsEmpty(const Report& report) {
-  return !report.failure.empty() && report.stacks.empty() && report.cause.sentence.empty();
+  return !report.failure.empty() && report.stacks.empty() && CauseSentence(report.cause).empty();
 }
 
 ExitCode ShowCrash(const Store& store, const std::string& store_path, const CrashLocation& location,

@@ -10,7 +10,8 @@
 namespace obit {
 
 /// All that is known of a crash, as one JSON object: {"record": ..., "report": ..., "repeats": ...,
-/// "removed": ...}, each as it is stored; without those that are null. With a newline at its end.
+/// "removed": ...}, each as it is stored, and the sentence of its
+/// cause; without those that are null. With a newline at its end.
 [[nodiscard]] std::string CrashToJson(const CrashRecord& record, const Report* report, const Repeats* repeats,
                                       const RemovedCore* removed = nullptr);
 
