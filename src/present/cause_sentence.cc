@@ -95,6 +95,7 @@ std::string Misaligned(const Cause& cause) {
 }
 
 std::string Killed(const Cause& cause) {
+  if (cause.what.empty()) return "killed by a signal";
   if (!cause.sender) return "died of " + cause.what;
   const Cause::Sender& sender = *cause.sender;
   const std::string handler =

@@ -11,10 +11,15 @@ OPERATOR = re.compile(r"\boperator *(\(\)|\[\]|->\*?|<=>|<<=?|>>=?|<=?|>=?|[^\w\
 
 
 def of(store, record, seconds=60):
-    """The report of a crash, once it is there."""
+    """The report of a crash with the sentence of its cause, once it is there."""
     path = obit_store.directory_of(store, record) / "report.json"
     wait.until(path.exists, f"{path.name} of {record['id']}", seconds)
-    return json.loads(path.read_text())
+    return shown(store, record["id"])
+
+
+def shown(store, crash_id):
+    """What `obit show --json` says of a report: report.json, and the sentence."""
+    return json.loads(obit_store.obit(store, "show", "--json", crash_id).stdout)["report"]
 
 
 def number(address):

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 
-from harness import case, crash, programs, store, wait
+from harness import case, crash, programs, report as reports, store, wait
 
 
 class AnalysedCase(case.KernelCase):
@@ -25,7 +25,7 @@ class AnalysedCase(case.KernelCase):
         path = store.directory_of(self.server.store, record) / "report.json"
         wait.until(path.exists, lambda: f"report of {record['id']}:\n{self.server.log()}")
         self.assertEqual(path.stat().st_mode & 0o7777, 0o640)
-        return json.loads(path.read_text())
+        return reports.shown(self.server.store, record["id"])
 
     def functions(self, report):
         return [frame.get("function") for frame in report["stacks"][0]["frames"]]
@@ -68,7 +68,7 @@ class Analysis(AnalysedCase):
         (cut,) = store.records(cut_store)
         self.assertEqual(cut["capture"]["outcome"], "truncated")
         store.obit(cut_store, "analyze", cut["id"])
-        report = json.loads((store.directory_of(cut_store, cut) / "report.json").read_text())
+        report = reports.shown(cut_store, cut["id"])
         self.assertEqual((report["cause"]["kind"], report["cause"]["sentence"]), (whole["kind"], whole["sentence"]))
         self.assertIn("crash_here", self.functions(report))
         (stack,) = report["stacks"]
@@ -79,7 +79,7 @@ class Analysis(AnalysedCase):
         record = self.record()
         report = self.report(record)
         self.assertNotIn("failure", report)
-        self.assertEqual((report["schema"], report["id"]), (1, record["id"]))
+        self.assertEqual((report["schema"], report["id"]), (2, record["id"]))
         self.assertIn("crash_here", self.functions(report))
         self.assertIn("main", self.functions(report))
         self.server.wait_for_log(f"{record['id']} analysed in")

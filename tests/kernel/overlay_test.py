@@ -1,14 +1,13 @@
 """Programs on overlays. Container engines make them on the host; users make their own, over a file system that they serve
 themselves: it lets every file be opened, and then nobody gets a byte of it."""
 
-import json
 import os
 import shutil
 import signal
 import struct
 import subprocess
 
-from harness import case, crash, fuse, look, programs, server, silent, store, wait
+from harness import case, crash, fuse, look, programs, report, server, silent, store, wait
 
 USER = 61001
 
@@ -35,7 +34,7 @@ class Overlay(case.KernelCase):
     def report(self, record):
         path = store.directory_of(self.server.store, record) / "report.json"
         wait.until(path.exists, lambda: f"report of the crash\n{look.at_all(look.descendants(self.server.process.pid))}", 30)
-        return json.loads(path.read_text())
+        return report.shown(self.server.store, record["id"])
 
     def test_of_a_user(self):
         """His program is not read: not by the inspector, not for a copy, not for the analysis."""
