@@ -1,7 +1,6 @@
 """What becomes of a stored core: obit-analyze reads it, in its jail, and leaves a report beside it."""
 
 import http.server
-import json
 import os
 import pathlib
 import re
