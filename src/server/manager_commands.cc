@@ -17,11 +17,13 @@
 namespace obit {
 namespace {
 
-using Cause = event::HandoverFailed::Cause;
+using HandoverCause = event::HandoverFailed::Cause;
 
 constexpr std::int64_t kLeavingTime = 2'000'000;  // ns
 
-Cause CauseOf(const Error& error) { return IsShortage(error) ? Cause::kShortage : Cause::kWorker; }
+HandoverCause CauseOf(const Error& error) {
+  return IsShortage(error) ? HandoverCause::kShortage : HandoverCause::kWorker;
+}
 
 }  // namespace
 
@@ -94,7 +96,7 @@ void ManagerProcess::NoteLowered(const Lowered& lowered, OpenCrash& crash) {
 }
 
 /// Before anything else happens: the crash is as it was.
-void ManagerProcess::HandoverFailed(CrashKey crash, const Seat& seat, Cause cause, std::string why) {
+void ManagerProcess::HandoverFailed(CrashKey crash, const Seat& seat, HandoverCause cause, std::string why) {
   events_.push_front(event::HandoverFailed{crash, seat, cause, std::move(why)});
 }
 
@@ -102,9 +104,10 @@ void ManagerProcess::Do(const command::StartCapture& command) {
   OpenCrash& crash = crashes_.at(command.crash);
   Member* worker = Find(command.seat);
   const bool is_trace = command.detail == Detail::kEvent;
-  if (IsGone(worker)) return HandoverFailed(command.crash, command.seat, Cause::kDead, "it is dead");
+  if (IsGone(worker)) return HandoverFailed(command.crash, command.seat, HandoverCause::kDead, "it is dead");
   if (is_trace && !crash.bag)
-    return HandoverFailed(command.crash, command.seat, Cause::kNoTrace, "its memory could not be had");
+    return HandoverFailed(command.crash, command.seat, HandoverCause::kNoTrace,
+                          "its memory could not be had");
   crash.head.detail = static_cast<std::uint32_t>(command.detail);
   NoteLowered(command.lowered, crash);
   SocketPair trace;
@@ -116,7 +119,7 @@ void ManagerProcess::Do(const command::StartCapture& command) {
   if (crash.pipe) {
     // Its successor says that it is ready; until then no pipe comes here.
     if (IsGone(Pump(command.seat.index)))
-      return HandoverFailed(command.crash, command.seat, Cause::kPump, "nobody can read the pipe");
+      return HandoverFailed(command.crash, command.seat, HandoverCause::kPump, "nobody can read the pipe");
     if (const auto made = MakePumpSocket(crash); !made)
       return HandoverFailed(command.crash, command.seat, CauseOf(made.error()), made.error().what);
   }
@@ -170,7 +173,7 @@ void ManagerProcess::NoteOwnerKilled(CrashKey key, OpenCrash& crash) const {
 void ManagerProcess::Do(const command::StartRecovery& command) {
   OpenCrash& crash = crashes_.at(command.crash);
   Member* worker = Find(command.seat);
-  if (IsGone(worker)) return HandoverFailed(command.crash, command.seat, Cause::kDead, "it is dead");
+  if (IsGone(worker)) return HandoverFailed(command.crash, command.seat, HandoverCause::kDead, "it is dead");
   NoteOwnerKilled(command.crash, crash);
   Job job{.kind = Job::Kind::kRecover, .crash = command.crash, .head = crash.head};
   std::string message(reinterpret_cast<const char*>(&job), sizeof job);
