@@ -7,7 +7,7 @@ import pwd
 from harness import case, crash, programs, store, wait
 
 EXAMPLES = programs.ROOT / "docs/examples"
-CI = "nobody"  # stands for the user that runs tests
+CI, CI_UID = "nobody", 65534  # stand for the user that runs tests
 POD = "kubepods{}-pod6f8d3c0e_2c4b_4f0e_9a57_0d6a3f6f1b21.slice"
 CONTAINER = "cri-containerd-" + "3f9c2a71b04d6e58" * 4 + ".scope"
 
@@ -55,9 +55,9 @@ class Examples(case.KernelCase):
         self.seen = getattr(self, "seen", 0) + 1
         return store.records(self.server.store, self.seen)[-1]
 
-    def check(self, record, rule, outcome, **handling):
+    def check(self, record, rule, detail, **handling):
         capture = record["capture"]
-        self.assertEqual((capture.get("rule", ""), capture["outcome"]), (rule, outcome), record)
+        self.assertEqual((capture.get("rule", ""), capture["detail"]), (rule, detail), record)
         self.assertEqual(capture.get("handling", {}), handling)
 
     def test_of_a_database_host(self):
@@ -83,7 +83,7 @@ class Examples(case.KernelCase):
         waiting = crash.Running([found[-1], "-h", "/nonexistent", "-W", "-c", "x"], user="postgres", stdin=read)
         exe = pathlib.Path(f"/proc/{waiting.pid}/exe")
         wait.until(lambda: exe.exists() and os.readlink(exe) == str(found[-1]), "psql")
-        waiting.kill().wait()
+        waiting.kill().reap()
         os.close(read), os.close(write)
         self.check(self.newest(), "databases started by hand", "minimal", environment="none")
 
@@ -91,12 +91,12 @@ class Examples(case.KernelCase):
         self.start("ci-machine.toml", ci=CI)
         runner = self.crash_in("system.slice/runner.service", programs.CRASHER, "segv")
         self.check(runner, "", "full")
-        self.crash(programs.CRASHER, "segv", user=CI, core_limit=0)
+        self.crash(programs.CRASHER, "segv", user=CI_UID, core_limit=0)
         self.check(self.newest(), "tests", "full", environment="all", retention="short")
         on_purpose = pathlib.Path(self.directory) / "parser-death-test"
         on_purpose.write_bytes(programs.CRASHER.read_bytes())
         on_purpose.chmod(0o755)
-        self.crash(programs.for_every_user(on_purpose), "segv", user=CI)
+        self.crash(programs.for_every_user(on_purpose), "segv", user=CI_UID)
         wait.until(lambda: self.server.metrics().get("obit_crashes_rejected_total") == 1, "the death test to be counted")
         self.assertEqual(len(store.crash_directories(self.server.store)), 2)
 
