@@ -111,7 +111,7 @@ TEST_F(PartialListTest, WhoMayNotReadTakesNothingAway) {
   }
   // A report that he cannot see either.
   Report report = SampleReport(copied_.id);
-  report.cause.old_sentence.clear();
+  report.cause = {};
   ASSERT_THAT(store_.WriteReport(copied_, report, {}), Succeeds());
   Settle();
   EXPECT_TRUE(UserLists({2, 1, 0, 0}));
