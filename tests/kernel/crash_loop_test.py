@@ -1,5 +1,6 @@
 """A program that is started again and again and crashes each time: a few crashes are kept, the others counted."""
 
+import collections
 import fcntl
 import json
 import os
@@ -235,6 +236,56 @@ class CrashLoops(Limited, case.KernelCase):
                                     group=user, extra_groups=[], capture_output=True, text=True, check=True, timeout=60)  # fmt: skip
             self.assertIn(expected, listed.stdout)
 
+
+
+class LoopsBesideOthers(Limited, case.KernelCase):
+    """With the limits that nobody has set. OBIT_LOOPS is how often each program dies."""
+
+    TIMES = int(os.environ.get("OBIT_LOOPS", "400"))
+
+    def setUp(self):
+        super().setUp()
+        self.start("")
+        self.lend_kernel("socket-request")
+
+    def copies(self, name, count):
+        return [shutil.copy(programs.CRASHER, f"{self.directory}/{name}{number}") for number in range(count)]
+
+    def account(self):
+        """Of each program: crashes that were kept or counted, cores, and their bytes. The server has stopped then."""
+        self.give_kernel_back()
+        self.assertEqual(self.server.stop(), 0)
+        crashes, cores, stored = collections.Counter(), collections.Counter(), collections.Counter()
+        for folder in store.crash_directories(self.server.store):
+            record = json.loads((folder / "crash.json").read_text())
+            name = record["process"]["comm"]
+            crashes[name] += 1
+            if (folder / "repeats.json").exists():
+                crashes[name] += json.loads((folder / "repeats.json").read_text())["crashes"]
+            if record["capture"]["outcome"] != "event":
+                cores[name] += 1
+                stored[name] += record["capture"]["stored_bytes"]
+        return crashes, cores, stored
+
+    def test_five_loops_at_once(self):
+        others = self.copies("other", 3)
+        running = [crash.Running([looper, "loop", self.TIMES, 4]) for looper in self.copies("looper", 5)]
+        for other in others:
+            self.crash(other, "segv")
+        for one in running:
+            one.reap(150)
+        crashes, cores, stored = self.account()
+        self.assertEqual(crashes, dict.fromkeys((f"looper{n}" for n in range(5)), self.TIMES) | {f"other{n}": 1 for n in range(3)})
+        self.assertEqual(cores, dict.fromkeys((f"looper{n}" for n in range(5)), 4) | {f"other{n}": 1 for n in range(3)})
+        self.assertLessEqual(max(stored.values()), 50 << 20)
+
+    def test_a_storm_of_a_hundred_programs_is_recorded_whole(self):
+        running = [crash.Running([program, "storm", 4]) for program in self.copies("storm", 100)]
+        for one in running:
+            one.reap(150)
+        crashes, cores, _ = self.account()
+        self.assertEqual(crashes, {f"storm{n}": 4 for n in range(100)})
+        self.assertEqual(set(cores), set(crashes))  # where too many wait, less is kept of each
 
 if __name__ == "__main__":
     case.main()
