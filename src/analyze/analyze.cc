@@ -8,6 +8,7 @@
 #include "analyze/address_names.h"
 #include "analyze/cause.h"
 #include "analyze/core_image.h"
+#include "analyze/data_files.h"
 #include "analyze/environment.h"
 #include "analyze/fold.h"
 #include "analyze/instruction.h"
@@ -52,6 +53,7 @@ struct Analysis::State {
   AnalysisJob job;
   std::optional<CoreImage> image;
   std::vector<ModuleFiles> files;
+  std::vector<DataFile> data_files;
   std::int64_t begun = MonotonicNow();
 };
 
@@ -67,6 +69,7 @@ Result<Analysis> Analysis::Prepare(AnalysisJob job) {
   TakeSignal(state->image->notes(), state->job.record);
   state->files = FindModuleFiles(*state->image, state->job);
   FindPackages(state->files);
+  state->data_files = FindDataFiles(*state->image, state->job.record);
   return Analysis(std::move(state));
 }
 
@@ -75,9 +78,11 @@ namespace {
 /// Makes one report.
 class Reporter {
  public:
-  Reporter(CoreImage& image, std::vector<ModuleFiles>& files, const AnalysisJob& job, std::int64_t begun)
+  Reporter(CoreImage& image, std::vector<ModuleFiles>& files, const std::vector<DataFile>& data_files,
+           const AnalysisJob& job, std::int64_t begun)
       : image_(image),
         files_(files),
+        data_files_(data_files),
         job_(job),
         record_(job.record),
         begun_(begun),
@@ -118,10 +123,8 @@ class Reporter {
     std::map<std::vector<std::uint64_t>, std::size_t> alike;
     for (const CoreNotes::Thread& thread : image_.notes().threads) {
       RawStack raw = unwinder_.Unwind(Registers(thread.registers));
-      std::vector<std::uint64_t> pcs;
-      pcs.reserve(raw.frames.size());
-      for (const RawFrame& frame : raw.frames) pcs.push_back(frame.pc);
       const bool crashed = report_.stacks.empty();
+      std::vector<std::uint64_t> pcs = PcsOf(raw);
       if (!crashed) {
         const auto [known, is_new] = alike.try_emplace(std::move(pcs), report_.stacks.size());
         if (!is_new) {
@@ -138,6 +141,13 @@ class Reporter {
     // Most first, behind the one that crashed.
     std::ranges::stable_sort(report_.stacks.begin() + 1, report_.stacks.end(), std::ranges::greater(),
                              [](const Stack& stack) { return stack.tids.size(); });
+  }
+
+  static std::vector<std::uint64_t> PcsOf(const RawStack& raw) {
+    std::vector<std::uint64_t> pcs;
+    pcs.reserve(raw.frames.size());
+    for (const RawFrame& frame : raw.frames) pcs.push_back(frame.pc);
+    return pcs;
   }
 
   Stack NameStack(const RawStack& raw, const std::vector<std::uint64_t>& pcs) {
@@ -175,8 +185,12 @@ class Reporter {
   }
 
   void DescribeCrashed() {
-    const std::vector<std::uint64_t>& registers = image_.notes().threads.front().registers;
-    if (registers.size() != kUserRegisterCount) return;
+    const std::vector<std::uint64_t>& at_death = image_.notes().threads.front().registers;
+    if (at_death.size() == kUserRegisterCount) Describe(record_, at_death, crashed_, report_.stacks.front());
+  }
+
+  void Describe(const CrashRecord& record, const std::vector<std::uint64_t>& registers, const RawStack& raw,
+                const Stack& stack) {
     const Registers known(registers);
     for (const UserRegister& one : kUserRegisters) {
       const std::uint64_t value = registers[one.index];
@@ -187,7 +201,7 @@ class Reporter {
     const auto bytes = std::span(code).first(image_.Read(known.pc(), code));
     const std::optional<Instruction> instruction = Decode(bytes, known.pc());
     // Where a signal was sent, the thread may have been anywhere.
-    if (!bytes.empty() && !record_.signal.sender_pid) {
+    if (!bytes.empty() && !IsSent(record.signal)) {
       report_.instruction =
           FaultingInstruction{.address = known.pc(), .text = instruction ? instruction->text : ""};
       for (const std::byte byte : bytes.first(instruction ? instruction->size : bytes.size()))
@@ -195,9 +209,8 @@ class Reporter {
     }
     AddMemory("pc", known.pc());
     AddMemory("sp", known.sp());
-    if (record_.signal.address) AddMemory("fault", *record_.signal.address);
-    CrashScene scene{image_,     modules_, names_, record_, registers, crashed_, report_.stacks.front(),
-                     instruction};
+    if (record.signal.address) AddMemory("fault", *record.signal.address);
+    CrashScene scene{image_, modules_, names_, record, registers, raw, stack, instruction, data_files_};
     report_.cause = FindCause(scene);
   }
 
@@ -233,6 +246,7 @@ class Reporter {
 
   CoreImage& image_;
   std::vector<ModuleFiles>& files_;
+  const std::vector<DataFile>& data_files_;
   const AnalysisJob& job_;
   const CrashRecord& record_;
   std::int64_t begun_;
@@ -247,6 +261,8 @@ class Reporter {
 
 }  // namespace
 
-Report Analysis::Run() { return Reporter(*state_->image, state_->files, state_->job, state_->begun).Make(); }
+Report Analysis::Run() {
+  return Reporter(*state_->image, state_->files, state_->data_files, state_->job, state_->begun).Make();
+}
 
 }  // namespace obit

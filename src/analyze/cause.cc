@@ -31,26 +31,102 @@ Cause FindBadSystemCall(const CrashScene& scene) {
   return cause;
 }
 
+/// Numbers of system calls that send signals, and the argument with the signal, by its index in struct
+/// user_regs_struct (arch/x86/entry/syscalls/syscall_64.tbl).
+struct SendingCall {
+  std::uint64_t number;
+  std::size_t signal;
+};
+constexpr std::size_t kOrigRax = 15, kRdx = 12, kRsi = 13;
+constexpr SendingCall kSendingCalls[] = {{62, kRsi},    // kill
+                                         {129, kRsi},   // rt_sigqueueinfo
+                                         {200, kRsi},   // tkill
+                                         {234, kRdx},   // tgkill
+                                         {297, kRdx},   // rt_tgsigqueueinfo
+                                         {424, kRsi}};  // pidfd_send_signal
+
+bool IsInSendingCall(const CrashScene& scene) {
+  return scene.registers.size() > kOrigRax &&
+         std::ranges::any_of(kSendingCalls, [&](const SendingCall& call) {
+           return scene.registers[kOrigRax] == call.number &&
+                  static_cast<int>(scene.registers[call.signal]) == scene.record.signal.number;
+         });
+}
+
+/// The thread is in one of these functions. They may have blocked the signal while they sent it, and a
+/// handler may have sent it again.
+bool IsInRaise(const CrashScene& scene) {
+  constexpr std::string_view kNames[] = {"raise",        "gsignal", "abort",    "__GI_raise",
+                                         "__GI_abort",   "kill",    "__kill",   "__GI_kill",
+                                         "pthread_kill", "tgkill",  "sigqueue", "pthread_sigqueue"};
+  for (const Frame& frame : scene.stack.frames) {
+    if (frame.interrupted) break;
+    if (std::ranges::find(kNames, PlainName(frame.function)) != std::end(kNames)) return true;
+  }
+  return false;
+}
+
+bool IsInAbort(const CrashScene& scene) {
+  return std::ranges::any_of(scene.stack.frames, [](const Frame& frame) {
+    const std::string name = PlainName(frame.function);
+    return name == "abort" || name == "__GI_abort";
+  });
+}
+
+/// The thread that died sent it to itself: pids tell of processes only.
+bool IsSentByThread(const CrashScene& scene) {
+  return IsSentByItself(scene.record) &&
+         (scene.image.notes().threads.size() < 2 || IsInSendingCall(scene) || IsInRaise(scene));
+}
+
 /// A signal that somebody sent.
 Cause FindSender(const CrashScene& scene) {
   const auto& signal = scene.record.signal;
   Cause cause{.kind = CauseKind::kKilled, .what = SignalName(signal.number)};
+  Cause::Sender& sender = cause.sender.emplace();
+  switch (signal.code.value_or(SI_USER)) {
+    case SI_TIMER:
+      sender.kind = SenderKind::kTimer;
+      return cause;
+    case SI_MESGQ:
+    case SI_ASYNCIO:
+      sender.kind = SenderKind::kQueue;
+      return cause;
+    case SI_KERNEL:
+      // By the terminal's driver (isig() of drivers/tty/n_tty.c), and nothing else of the kernel sends it.
+      sender.kind = signal.number == SIGQUIT ? SenderKind::kTerminal : SenderKind::kKernel;
+      if (signal.number == SIGQUIT) cause.kind = CauseKind::kTerminalQuit;
+      return cause;
+    default:
+      break;
+  }
   if (!signal.sender_pid) {
+    cause.sender.reset();
     cause.kind = CauseKind::kUnknown;
     cause.what = "died of " + cause.what;
     return cause;
   }
-  Cause::Sender& sender = cause.sender.emplace();
   sender.pid = signal.sender_pid;
   sender.uid = signal.sender_uid;
   if (*signal.sender_pid == 0) {  // of another pid namespace, or the kernel's own
     sender = {.kind = SenderKind::kOutsideNamespace};
   } else if (IsSentByItself(scene.record)) {
-    sender.kind = SenderKind::kItself;
-    sender.in_handler = std::ranges::any_of(scene.stack.frames, &Frame::interrupted);
+    sender.kind = IsSentByThread(scene) ? SenderKind::kItself : SenderKind::kThread;
+    sender.in_handler =
+        sender.kind == SenderKind::kItself && std::ranges::any_of(scene.stack.frames, &Frame::interrupted);
     if (sender.in_handler) cause.function = OwnFunction(scene);
   }
   return cause;
+}
+
+/// SIGABRT. To send it is not yet to call abort(): kill(2) of its own pid is not.
+Cause FindAbortOrSender(CrashScene& scene) {
+  const auto& signal = scene.record.signal;
+  const bool unknown = !signal.code && !signal.sender_pid;  // a core without siginfo
+  if (!unknown && !IsSentByThread(scene)) return FindSender(scene);
+  Cause cause = FindAbort(scene);
+  const bool called = signal.code.value_or(unknown ? SI_USER : SI_TKILL) == SI_TKILL || IsInAbort(scene);
+  return cause.kind == CauseKind::kAbort && !called ? FindSender(scene) : cause;
 }
 
 }  // namespace
@@ -72,20 +148,22 @@ std::string OwnFunction(const CrashScene& scene) {
   return std::string(FileNameOf(path));
 }
 
+bool IsSent(const CrashRecord::Signal& signal) {
+  return signal.sender_pid || signal.code.value_or(1) <= 0 || signal.number == SIGQUIT;
+}
+
 Cause FindCause(CrashScene& scene) {
   const auto& signal = scene.record.signal;
-  const bool sent = signal.sender_pid.has_value();  // by kill(2) and its kin
-  const bool by_itself = IsSentByItself(scene.record);
   // The kernel sends SIGXFSZ in the name of the process that wrote (generic_write_check_limits() of
   // fs/read_write.c).
-  const bool means_more = signal.number == SIGABRT || (signal.number == SIGXFSZ && signal.code == SI_USER);
-  if (sent && !(by_itself && means_more)) return FindSender(scene);
+  if (signal.number == SIGXFSZ && signal.code == SI_USER && IsSentByItself(scene.record))
+    return {.kind = CauseKind::kFileSizeLimit};
+  if (signal.number == SIGABRT) return FindAbortOrSender(scene);
+  if (IsSent(signal)) return FindSender(scene);
   switch (signal.number) {
     case SIGSEGV:
     case SIGBUS:
       return FindMemoryFault(scene);
-    case SIGABRT:
-      return FindAbort(scene);
     case SIGILL:
     case SIGTRAP:
     case SIGFPE:

@@ -7,6 +7,7 @@
 
 #include "analyze/address_names.h"
 #include "analyze/core_image.h"
+#include "analyze/data_files.h"
 #include "analyze/instruction.h"
 #include "analyze/modules.h"
 #include "analyze/unwinder.h"
@@ -26,6 +27,7 @@ struct CrashScene {
   const RawStack& raw;
   const Stack& stack;  ///< the same with names
   const std::optional<Instruction>& instruction;
+  const std::vector<DataFile>& data_files;
 
   [[nodiscard]] std::uint64_t pc() const { return registers.size() > 16 ? registers[16] : 0; }
   [[nodiscard]] std::uint64_t sp() const { return registers.size() > 19 ? registers[19] : 0; }
@@ -33,11 +35,15 @@ struct CrashScene {
 
 [[nodiscard]] Cause FindCause(CrashScene& scene);
 
+/// Somebody sent the signal, or something but an instruction of the thread that died did: its registers say
+/// nothing of why.
+[[nodiscard]] bool IsSent(const CrashRecord::Signal& signal);
+
 // The parts that FindCause puts together.
 
 /// SIGSEGV, SIGBUS.
 [[nodiscard]] Cause FindMemoryFault(CrashScene& scene);
-/// SIGABRT that the program sent to itself.
+/// SIGABRT that the thread sent to itself.
 [[nodiscard]] Cause FindAbort(CrashScene& scene);
 /// SIGILL, SIGTRAP, SIGFPE.
 [[nodiscard]] Cause FindBadInstruction(CrashScene& scene);

@@ -25,6 +25,52 @@ std::string NameOf(ZydisRegister reg) {
   return name == nullptr ? "" : name;
 }
 
+/// Bytes of which the address of this operand has to be a multiple (Intel SDM, volume 2, 2.4: exceptions of
+/// type 1, and of instructions without VEX of type 2 and 4).
+std::uint32_t AlignmentOf(const ZydisDecodedInstruction& instruction, std::uint32_t size) {
+  switch (instruction.mnemonic) {
+    case ZYDIS_MNEMONIC_MOVUPS:
+    case ZYDIS_MNEMONIC_MOVUPD:
+    case ZYDIS_MNEMONIC_MOVDQU:
+    case ZYDIS_MNEMONIC_LDDQU:
+    case ZYDIS_MNEMONIC_MASKMOVDQU:
+    case ZYDIS_MNEMONIC_PCMPESTRI:
+    case ZYDIS_MNEMONIC_PCMPESTRM:
+    case ZYDIS_MNEMONIC_PCMPISTRI:
+    case ZYDIS_MNEMONIC_PCMPISTRM:
+      return 0;
+    case ZYDIS_MNEMONIC_CMPXCHG16B:
+    case ZYDIS_MNEMONIC_FXSAVE:
+    case ZYDIS_MNEMONIC_FXSAVE64:
+    case ZYDIS_MNEMONIC_FXRSTOR:
+    case ZYDIS_MNEMONIC_FXRSTOR64:
+      return 16;
+    case ZYDIS_MNEMONIC_XSAVE:
+    case ZYDIS_MNEMONIC_XSAVE64:
+    case ZYDIS_MNEMONIC_XSAVEC:
+    case ZYDIS_MNEMONIC_XSAVEC64:
+    case ZYDIS_MNEMONIC_XSAVEOPT:
+    case ZYDIS_MNEMONIC_XSAVEOPT64:
+    case ZYDIS_MNEMONIC_XRSTOR:
+    case ZYDIS_MNEMONIC_XRSTOR64:
+      return 64;
+    default:
+      break;
+  }
+  switch (instruction.meta.exception_class) {
+    case ZYDIS_EXCEPTION_CLASS_SSE1:
+    case ZYDIS_EXCEPTION_CLASS_SSE2:
+    case ZYDIS_EXCEPTION_CLASS_SSE4:
+      return size == 16 ? 16 : 0;
+    case ZYDIS_EXCEPTION_CLASS_AVX1:
+    case ZYDIS_EXCEPTION_CLASS_E1:
+    case ZYDIS_EXCEPTION_CLASS_E1NF:
+      return size == 16 || size == 32 || size == 64 ? size : 0;
+    default:
+      return 0;
+  }
+}
+
 Instruction::MemoryOperand MemoryOf(const ZydisDecodedInstruction& instruction,
                                     const ZydisDecodedOperand& operand) {
   Instruction::MemoryOperand out;
@@ -39,6 +85,9 @@ Instruction::MemoryOperand MemoryOf(const ZydisDecodedInstruction& instruction,
   out.reads = (operand.actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0;
   out.writes = (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
   if (out.base) out.base_name = NameOf(operand.mem.base);
+  out.alignment = AlignmentOf(instruction, out.size);
+  out.of_stack =
+      operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && operand.mem.base == ZYDIS_REGISTER_RSP;
   // What is pushed goes below the stack pointer; Zydis names the register as it was before.
   const bool pushes =
       instruction.meta.category == ZYDIS_CATEGORY_PUSH || instruction.meta.category == ZYDIS_CATEGORY_CALL;
@@ -50,7 +99,10 @@ Instruction::MemoryOperand MemoryOf(const ZydisDecodedInstruction& instruction,
 Instruction::Kind KindOf(const ZydisDecodedInstruction& instruction) {
   if (instruction.mnemonic == ZYDIS_MNEMONIC_DIV || instruction.mnemonic == ZYDIS_MNEMONIC_IDIV)
     return Instruction::Kind::kDivide;
-  if ((instruction.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) != 0) return Instruction::Kind::kPrivileged;
+  const bool flag =  // by the level of I/O rights, which no program has
+      instruction.mnemonic == ZYDIS_MNEMONIC_CLI || instruction.mnemonic == ZYDIS_MNEMONIC_STI;
+  if (flag || (instruction.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) != 0)
+    return Instruction::Kind::kPrivileged;
   switch (instruction.meta.category) {
     case ZYDIS_CATEGORY_CALL:
       return Instruction::Kind::kCall;
@@ -58,6 +110,9 @@ Instruction::Kind KindOf(const ZydisDecodedInstruction& instruction) {
       return Instruction::Kind::kReturn;
     case ZYDIS_CATEGORY_UNCOND_BR:
       return Instruction::Kind::kJump;
+    case ZYDIS_CATEGORY_INTERRUPT:  // int3 and int1 trap; no other gate is for programs
+      return instruction.mnemonic == ZYDIS_MNEMONIC_INT ? Instruction::Kind::kPrivileged
+                                                        : Instruction::Kind::kOther;
     case ZYDIS_CATEGORY_IO:  // these need a right to ports
     case ZYDIS_CATEGORY_IOSTRINGOP:
       return Instruction::Kind::kPrivileged;
@@ -98,6 +153,13 @@ std::optional<Instruction> Decode(std::span<const std::byte> bytes, std::uint64_
   out.text = TextOf(decoded, all, address);
   out.size = decoded.length;
   out.kind = KindOf(decoded);
+  if (out.kind == Instruction::Kind::kDivide) {
+    const ZydisRegister divisor =
+        all[0].type == ZYDIS_OPERAND_TYPE_REGISTER ? all[0].reg.value : ZYDIS_REGISTER_NONE;
+    out.division = {.is_signed = decoded.mnemonic == ZYDIS_MNEMONIC_IDIV,
+                    .size = static_cast<std::uint32_t>(all[0].size / 8),
+                    .high_byte = divisor >= ZYDIS_REGISTER_AH && divisor <= ZYDIS_REGISTER_BH};
+  }
   for (const ZydisDecodedOperand& operand : std::span(all).first(decoded.operand_count)) {
     if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.type == ZYDIS_MEMOP_TYPE_MEM) {
       out.memory.push_back(MemoryOf(decoded, operand));

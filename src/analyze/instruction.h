@@ -24,12 +24,22 @@ struct Instruction {
     int scale = 1;
     std::uint32_t size = 0;  ///< bytes
     bool reads = false, writes = false;
-    std::string base_name;  ///< "rdi"
+    bool of_stack = false;        ///< what push, call, pop, ret touch, without naming it
+    std::uint32_t alignment = 0;  ///< bytes: of another address the processor refuses it; 0: of none
+    std::string base_name;        ///< "rdi"
   };
   std::vector<MemoryOperand> memory;
   /// Target of an indirect call or jump, or divisor, that stands in a register.
   std::optional<std::size_t> register_operand;
   std::string register_name;
+
+  /// div, idiv. The divisor is register_operand, or else the operand in memory.
+  struct Division {
+    bool is_signed = false;
+    std::uint32_t size = 0;  ///< of the divisor and the quotient, bytes: 1, 2, 4, 8
+    bool high_byte = false;  ///< the second lowest byte of the register: ah, bh, ch, dh
+  };
+  std::optional<Division> division;
 };
 
 /// Decodes the instruction that `bytes` (up to 15 are looked at) begin with. Nothing: it is none.

@@ -33,6 +33,7 @@ Json CauseJson(const Cause& cause, const std::string& sentence) {
     for (const std::string& function : cause.recursion->functions)
       item["functions"].push_back(BytesToUtf8(function));
     item["times"] = cause.recursion->times;
+    Put(item, "irregular", cause.recursion->irregular);
     Put(item, "at_least", cause.recursion->at_least);
     out["recursion"] = std::move(item);
   }
@@ -254,6 +255,7 @@ void ReadCause(ObjectReader in, Cause& cause) {
     cause.recursion.emplace();
     item.Get("functions", cause.recursion->functions);
     item.Get("times", cause.recursion->times);
+    item.Get("irregular", cause.recursion->irregular);
     item.Get("at_least", cause.recursion->at_least);
   }
   in.Get("function", cause.function);

@@ -36,6 +36,8 @@ std::string NullPointer(const Cause& cause, std::string_view how) {
   return text;
 }
 
+std::string WildStack(const Cause& cause) { return cause.reg == "rsp" ? ": the stack pointer is wild" : ""; }
+
 std::string WildPointer(const Cause& cause) {
   const std::string value = cause.address ? fmt::format(": {:#x}", *cause.address) : "";
   if (cause.transfer == Transfer::kReturn)
@@ -47,6 +49,10 @@ std::string WildPointer(const Cause& cause) {
 }
 
 std::string NotExecutable(const Cause& cause) {
+  if (cause.transfer == Transfer::kReturn)
+    return fmt::format("return to {}{}: the stack was overwritten",
+                       cause.what == "unmapped" ? "unmapped memory" : "memory that is not executable",
+                       AtPlace(cause));
   if (cause.what == "unmapped") return "call of unmapped memory" + At(cause);
   return "execution of non-executable memory" + AtPlace(cause);
 }
@@ -66,6 +72,8 @@ std::string StackOverflow(const Cause& cause) {
   const std::string times = (recursion.at_least ? "at least " : "") + Grouped(recursion.times);
   if (recursion.functions.size() == 1)
     return fmt::format("stack overflow: {} calls deep in {}", times, recursion.functions.front());
+  if (recursion.irregular)
+    return fmt::format("stack overflow: {} calls deep in {}", times, fmt::join(recursion.functions, ", "));
   return fmt::format("stack overflow: {} times {}", times, fmt::join(recursion.functions, " < "));
 }
 
@@ -135,9 +143,9 @@ std::string Sentence(const Cause& cause) {
     case CauseKind::kNullCall:
       return NullPointer(cause, "called");
     case CauseKind::kUnmappedRead:
-      return "read of unmapped memory" + At(cause);
+      return "read of unmapped memory" + At(cause) + WildStack(cause);
     case CauseKind::kUnmappedWrite:
-      return "write to unmapped memory" + At(cause);
+      return "write to unmapped memory" + At(cause) + WildStack(cause);
     case CauseKind::kWildPointer:
       return WildPointer(cause);
     case CauseKind::kReadProtected:
@@ -178,7 +186,7 @@ std::string Sentence(const Cause& cause) {
     case CauseKind::kTruncatedFile:
       return "mapped file is shorter than its mapping" + Behind(cause.place);
     case CauseKind::kBusError:
-      return "bus error" + At(cause);
+      return "bus error" + AtPlace(cause) + Behind(cause.what);
     case CauseKind::kBadSystemCall:
       return "forbidden system call" + (cause.system_call.empty() ? "" : " " + cause.system_call);
     case CauseKind::kCpuLimit:
@@ -202,7 +210,7 @@ std::string Sentence(const Cause& cause) {
     case CauseKind::kNoHugePage:
       return "no huge page left for memory" + AtPlace(cause);
     case CauseKind::kHardwareMemory:
-      return "the hardware lost memory" + At(cause);
+      return "the hardware lost memory" + AtPlace(cause);
     case CauseKind::kPrivilegedInstruction:
       return "privileged instruction" + Behind(cause.instruction);
     case CauseKind::kSanitizerTrap:
