@@ -10,6 +10,7 @@
 #include "analyze/core_image.h"
 #include "analyze/data_files.h"
 #include "analyze/environment.h"
+#include "analyze/first_fault.h"
 #include "analyze/fold.h"
 #include "analyze/instruction.h"
 #include "analyze/module_files.h"
@@ -106,7 +107,7 @@ class Reporter {
     for (const ModuleFiles& one : files_) report_.modules.push_back(DescribedModule(one));
     if (!report_.stacks.empty()) {
       const auto& frames = report_.stacks.front().frames;
-      const std::size_t own = CountRuntimeFrames(frames, report_.modules, IsSentByItself(record_));
+      const std::size_t own = CountOwnFrom(frames);
       if (own < frames.size()) report_.own_frame = static_cast<std::uint32_t>(own);
     }
     report_.fingerprint = FindFingerprint(report_, record_);
@@ -124,6 +125,7 @@ class Reporter {
     for (const CoreNotes::Thread& thread : image_.notes().threads) {
       RawStack raw = unwinder_.Unwind(Registers(thread.registers));
       const bool crashed = report_.stacks.empty();
+      if (crashed) first_fault_ = FindFirstFault(image_, unwinder_, record_, thread.registers, raw);
       std::vector<std::uint64_t> pcs = PcsOf(raw);
       if (!crashed) {
         const auto [known, is_new] = alike.try_emplace(std::move(pcs), report_.stacks.size());
@@ -148,6 +150,19 @@ class Reporter {
     pcs.reserve(raw.frames.size());
     for (const RawFrame& frame : raw.frames) pcs.push_back(frame.pc);
     return pcs;
+  }
+
+  /// Where a handler was called for a fault, what is the handler's is not looked at.
+  std::size_t CountOwnFrom(const std::vector<Frame>& frames) const {
+    std::size_t from = 0;
+    if (first_fault_ && first_fault_->interrupted > 0) {
+      auto left = std::ranges::count(std::span(crashed_.frames).first(first_fault_->interrupted), true,
+                                     &RawFrame::trampoline);
+      while (from < frames.size() && (!frames[from].interrupted || --left > 0)) ++from;
+      const std::vector<Frame> outer(frames.begin() + static_cast<std::ptrdiff_t>(from), frames.end());
+      return from + CountRuntimeFrames(outer, report_.modules, false);
+    }
+    return CountRuntimeFrames(frames, report_.modules, !first_fault_ && IsSentByItself(record_));
   }
 
   Stack NameStack(const RawStack& raw, const std::vector<std::uint64_t>& pcs) {
@@ -184,9 +199,21 @@ class Reporter {
     stack.frames.insert(stack.frames.end(), frames.begin(), frames.end());
   }
 
+  /// The moment that killed: of the first fault, where a handler was called for one.
   void DescribeCrashed() {
     const std::vector<std::uint64_t>& at_death = image_.notes().threads.front().registers;
-    if (at_death.size() == kUserRegisterCount) Describe(record_, at_death, crashed_, report_.stacks.front());
+    if (at_death.size() != kUserRegisterCount) return;
+    if (!first_fault_) return Describe(record_, at_death, crashed_, report_.stacks.front());
+    RawStack raw = crashed_;
+    const auto outer = raw.frames.begin() + static_cast<std::ptrdiff_t>(first_fault_->interrupted);
+    raw.frames.erase(raw.frames.begin(), std::min(outer, raw.frames.end()));
+    const auto kept = std::min(first_fault_->interrupted, raw.registers.size());
+    raw.registers.erase(raw.registers.begin(), raw.registers.begin() + static_cast<std::ptrdiff_t>(kept));
+    const Stack stack = NameStack(raw, PcsOf(raw));
+    const SignalFrame& frame = first_fault_->frame;
+    Describe(first_fault_->RecordOf(record_), frame.registers, raw, stack);
+    report_.cause.guess = report_.cause.guess || first_fault_->guess;
+    report_.cause.first_fault = {.signal = frame.signal, .code = frame.code, .address = frame.address};
   }
 
   void Describe(const CrashRecord& record, const std::vector<std::uint64_t>& registers, const RawStack& raw,
@@ -256,6 +283,7 @@ class Reporter {
   AddressNames names_;
   Report report_;
   RawStack crashed_;
+  std::optional<FirstFault> first_fault_;
   std::size_t frames_ = 0;
 };
 

@@ -89,7 +89,8 @@ Report::Fingerprint FindFingerprint(const Report& report, const CrashRecord& rec
   if (report.cause.kind == CauseKind::kStackOverflow && !stack.folds.empty()) {
     fingerprint.frames = CycleNames(report, stack.folds.front());
   } else {
-    std::size_t first = CountRuntimeFrames(stack.frames, report.modules, IsSentByItself(record));
+    std::size_t first = CountRuntimeFrames(stack.frames, report.modules,
+                                           IsSentByItself(record) || report.cause.first_fault.has_value());
     if (first == stack.frames.size()) first = 0;
     for (std::size_t i = first; i < stack.frames.size() && fingerprint.frames.size() < kFrames; ++i)
       fingerprint.frames.push_back(NameFor(stack.frames[i], report.modules));

@@ -170,7 +170,7 @@ class ReportPage {
 
   void AddFields() {
     page_.Field("Threads", ThreadsText());
-    page_.Field("Signal", sentence_.empty() ? "" : DescribeSignal(record_.signal));
+    page_.Field("Signal", sentence_.empty() ? "" : DescribeSignal(record_.signal, report_.cause));
     if (const auto items = ProcessItems(); !items.empty()) page_.Items("Process", items, " ", Tone::kPlain);
     page_.Field("Core", DescribeCapture(record_.capture), ToneOf(record_.capture.outcome));
     page_.Field("Removed", RemovedText(context_), Tone::kWarning);

@@ -89,6 +89,15 @@ std::string DescribeSignal(const CrashRecord::Signal& signal) {
   return text;
 }
 
+std::string DescribeSignal(const CrashRecord::Signal& signal, const Cause& cause) {
+  std::string text = DescribeSignal(signal);
+  if (!cause.first_fault) return text;
+  const Cause::FirstFault& first = *cause.first_fault;
+  return text +
+         fmt::format(", after {}, which a handler caught",
+                     DescribeSignal({.number = first.signal, .code = first.code, .address = first.address}));
+}
+
 std::string Headline(const CrashRecord& record, std::int64_t now) {
   const std::string program = ProgramName(record.process.comm, record.process.exe);
   std::string text = program.empty() ? "A program without a name" : EscapeForTerminal(program);

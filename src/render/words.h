@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "crash/cause.h"
 #include "crash/record.h"
 #include "render/terminal.h"
 
@@ -21,6 +22,9 @@ namespace obit {
 
 /// "SIGSEGV (SEGV_MAPERR) at address 0x18", "SIGABRT (SI_TKILL), sent by process 4711 of ann".
 [[nodiscard]] std::string DescribeSignal(const CrashRecord::Signal& signal);
+/// The same of a crash whose cause is known: "..., after SIGSEGV (SEGV_MAPERR) at address 0x18, which a
+/// handler caught".
+[[nodiscard]] std::string DescribeSignal(const CrashRecord::Signal& signal, const Cause& cause);
 
 /// "python3 died of SIGSEGV today at 14:02:11". Fit for a terminal.
 [[nodiscard]] std::string Headline(const CrashRecord& record, std::int64_t now);

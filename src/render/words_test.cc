@@ -71,6 +71,17 @@ TEST(DescribeSignal, NamesCodeAddressAndSender) {
             "SIGABRT (SI_TKILL), sent by process 4711 of root");
 }
 
+TEST(DescribeSignal, TellsTheFaultThatAHandlerCaughtBefore) {
+  Cause cause;
+  cause.first_fault = {.signal = SIGSEGV, .code = 1, .address = 0};
+  EXPECT_EQ(
+      DescribeSignal({.number = SIGABRT, .code = SI_TKILL, .sender_pid = 4711}, cause),
+      "SIGABRT (SI_TKILL), sent by process 4711, after SIGSEGV (SEGV_MAPERR) at address 0x0, which a handler "
+      "caught");
+  EXPECT_EQ(DescribeSignal({.number = SIGSEGV, .code = 1, .address = 0x18}, Cause()),
+            "SIGSEGV (SEGV_MAPERR) at address 0x18");
+}
+
 TEST(Headline, EscapesTheNameOfTheProgram) {
   CrashRecord record;
   record.process.comm = "evil\x1b[2J";
