@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "crash/fingerprint.h"
+#include "crash/runtime_frames.h"
 
 namespace obit {
 namespace {
@@ -14,6 +15,12 @@ Result<bool> RegroupOne(const Store& store, const CrashLocation& crash) {
   if (report.fingerprint.version >= Report::Fingerprint::kVersion) return false;
   const auto record = OBIT_TRY(store.Load(crash));
   report.fingerprint = FindFingerprint(report, record);
+  if (!report.stacks.empty()) {
+    const auto& frames = report.stacks.front().frames;
+    const std::size_t own = CountRuntimeFrames(frames, report.modules, IsSentByItself(record));
+    report.own_frame.reset();
+    if (own < frames.size()) report.own_frame = static_cast<std::uint32_t>(own);
+  }
   OBIT_TRY(store.WriteReport(crash, report, OwnerOf(record)));
   return true;
 }

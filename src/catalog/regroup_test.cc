@@ -40,6 +40,7 @@ TEST_F(RegroupTest, OlderVersionsGetTheFingerprintOfToday) {
   EXPECT_EQ(report.fingerprint.version, Report::Fingerprint::kVersion);
   EXPECT_THAT(report.fingerprint.frames, ::testing::ElementsAre("shop!pay"));
   EXPECT_EQ(report.fingerprint.value, FindFingerprint(report, store_.Load(old).value()).value);
+  EXPECT_EQ(report.own_frame, 0u);
   EXPECT_EQ(Regroup(store_)->done, 0u) << "once is enough";
 }
 

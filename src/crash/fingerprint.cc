@@ -1,6 +1,20 @@
+// A group should be one bug: the same after each build, with each optimiser, with debug information or
+// without, at each depth of a recursion, on each host; and no two bugs one group. All that is known comes
+// from a stack, so this is a choice of what of it to believe:
+//  - Physical frames only. An inlined function is a frame for those who have debug information, and none for
+//    others. The name of a physical frame is the symbol table's, which `strip -g` leaves (Frame::linked_as).
+//  - Functions of the program's own. What libc, a language's runtime, a library's template or a helper to die
+//    did on its behalf is the same for many bugs, and is inlined here and called there.
+//  - Each function once. How often a recursion went round before it crashed is a matter of its input.
+//  - The first kFrames: callers tell bugs apart; further out it matters where a request came from.
+// A stack overflow is told by the functions that went round, whichever of them was the last.
+
 #include "crash/fingerprint.h"
 
 #include <algorithm>
+#include <csignal>
+#include <map>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -30,6 +44,7 @@ std::string_view ClassOf(CauseKind kind) {
     case CauseKind::kReadProtected:
     case CauseKind::kWriteReadOnly:
     case CauseKind::kExecuteNonExecutable:
+    case CauseKind::kGeneralProtection:
       return "memory";
     default:
       return NameOf(kind);
@@ -45,27 +60,19 @@ std::string ShortName(const Module& module) {
   return name;
 }
 
-/// "libfoo.so!parse": functions of different programs have the same names, "main" above all.
-std::string NameFor(const Frame& frame, const std::vector<Module>& modules) {
-  if (!frame.module) return "?";  // made at run time, or no code at all: its address says nothing
-  const Module& module = modules[*frame.module];
-  if (!frame.function.empty()) return ShortName(module) + "!" + PlainName(frame.function);
-  return fmt::format("{}+{:#x}", module.build_id.empty() ? ShortName(module) : module.build_id,
-                     frame.module_offset);
-}
-
 /// What was asserted, in the words that a report of schema 1 has for it.
 std::string Asserted(const Cause& cause) {
   return cause.old_sentence.empty() ? "assertion failed: " + cause.expression : cause.old_sentence;
 }
 
-/// Functions of a recursion, beginning with the first by name: where in the cycle the stack ended is chance.
-std::vector<std::string> CycleNames(const Report& report, const Stack::Fold& fold) {
-  std::vector<std::string> names;
-  for (std::uint32_t i = fold.first; i < fold.first + fold.count; ++i)
-    names.push_back(NameFor(report.stacks.front().frames[i], report.modules));
-  std::ranges::rotate(names, std::ranges::min_element(names));
-  return names;
+/// Not only what the kernel shows as one: runtimes find their own.
+bool IsStackOverflow(const Cause& cause) {
+  if (cause.kind == CauseKind::kStackOverflow) return true;
+  if (cause.kind != CauseKind::kGoPanic && cause.kind != CauseKind::kRuntimeFatal &&
+      cause.kind != CauseKind::kAbort)
+    return false;
+  return std::ranges::any_of(std::initializer_list<std::string_view>{"stack overflow", "stack exceeds"},
+                             [&](std::string_view words) { return cause.message.contains(words); });
 }
 
 /// FNV-1a, 64 bits: short, the same everywhere, and nobody gains by a collision but a wrong neighbour in a
@@ -80,22 +87,113 @@ std::uint64_t Hash(const std::vector<std::string>& words) {
   return hash;
 }
 
+class Namer {
+ public:
+  Namer(const Report& report, const CrashRecord& record)
+      : report_(report), record_(record), stack_(report.stacks.front()) {}
+
+  /// Never empty, as the stack is not.
+  std::vector<std::string> Names() {
+    ChoosePart();
+    for (const Pick pick : {Pick::kOwn, Pick::kTemplates, Pick::kAll}) {
+      if (IsStackOverflow(report_.cause))
+        if (auto names = RoundNames(pick); !names.empty()) return names;
+      if (auto names = FirstNames(pick); !names.empty()) return names;
+    }
+    return {"?"};  // no code at all, and nobody who called it
+  }
+
+ private:
+  /// Which frames count. The others only where there are none of the ones before.
+  enum class Pick { kOwn, kTemplates, kAll };
+
+  /// [first_, end_) are the frames that tell of the crash.
+  void ChoosePart() {
+    const auto& frames = stack_.frames;
+    const std::size_t interrupted = InterruptedFrame(frames);
+    const bool gave_up = IsSentByItself(record_);
+    end_ = frames.size();
+    if (gave_up || report_.cause.first_fault) {
+      first_ = interrupted;
+    } else if (interrupted > 0) {
+      // The handler crashed. What it had interrupted was not asked.
+      const auto handler = std::span(frames).first(interrupted);
+      const bool has_own =
+          std::ranges::any_of(handler, [&](const Frame& one) { return !NameOfOne(one, Pick::kOwn).empty(); });
+      if (has_own) end_ = interrupted;
+    }
+    const int signal = record_.signal.number;
+    if (gave_up || signal == SIGABRT || signal == SIGILL || signal == SIGTRAP)
+      first_ += CountFatalHelpers(frames, report_.modules, first_);
+  }
+
+  /// Empty: it does not count.
+  [[nodiscard]] std::string NameOfOne(const Frame& frame, Pick pick) const {
+    if (frame.inlined || !frame.module) return {};
+    const Module& module = report_.modules[*frame.module];
+    const FrameOwner owner = OwnerOf(frame, report_.modules);
+    const std::string& function = frame.linked_as.empty() ? frame.function : frame.linked_as;
+    if (owner != FrameOwner::kProgram && pick == Pick::kOwn) {
+      const std::string lambda = owner == FrameOwner::kTemplate ? LambdaInside(function) : "";
+      return lambda.empty() ? "" : ShortName(module) + "!" + lambda;
+    }
+    if (owner == FrameOwner::kRuntime && pick == Pick::kTemplates) return {};
+    if (function.empty())
+      return fmt::format("{}+{:#x}", module.build_id.empty() ? ShortName(module) : module.build_id,
+                         frame.module_offset);
+    // The arguments of a template are all that tells it from others.
+    const bool whole = owner == FrameOwner::kTemplate && pick == Pick::kTemplates;
+    return ShortName(module) + "!" + (whole ? function : PlainName(function));
+  }
+
+  [[nodiscard]] std::vector<std::string> FirstNames(Pick pick) const {
+    std::vector<std::string> names;
+    for (std::size_t i = first_; i < end_ && names.size() < kFrames; ++i) {
+      std::string name = NameOfOne(stack_.frames[i], pick);
+      if (!name.empty() && std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
+    }
+    // Made at run time, or no code at all: its address says nothing, but it was not its caller that crashed.
+    if (!names.empty() && !stack_.frames[first_].module) names.insert(names.begin(), "?");
+    return names;
+  }
+
+  /// Functions that nearly each round of the recursion has, in the order of their names: where in the cycle
+  /// the stack ended, and which way an irregular one went, is chance. Empty if nothing goes round.
+  [[nodiscard]] std::vector<std::string> RoundNames(Pick pick) const {
+    constexpr std::uint64_t kTimesMin = 4, kTimesMax = UINT32_MAX;
+    std::map<std::string, std::uint64_t> times;
+    auto fold = stack_.folds.begin();
+    for (std::size_t i = 0; i < end_; ++i) {
+      while (fold != stack_.folds.end() && i >= std::size_t{fold->first} + fold->count) ++fold;
+      const bool folded = fold != stack_.folds.end() && i >= fold->first;
+      if (i < first_) continue;
+      std::string name = NameOfOne(stack_.frames[i], pick);
+      if (!name.empty()) times[std::move(name)] += folded ? std::min(fold->times, kTimesMax) : 1;
+    }
+    std::uint64_t most = 0;
+    for (const auto& [name, count] : times) most = std::max(most, count);
+    std::vector<std::string> names;
+    if (most < kTimesMin) return names;
+    for (const auto& [name, count] : times)
+      if (count >= most - most / 3) names.push_back(name);
+    return names;
+  }
+
+  const Report& report_;
+  const CrashRecord& record_;
+  const Stack& stack_;
+  std::size_t first_ = 0, end_ = 0;
+};
+
 }  // namespace
 
 Report::Fingerprint FindFingerprint(const Report& report, const CrashRecord& record) {
   Report::Fingerprint fingerprint;
   if (report.stacks.empty() || report.stacks.front().frames.empty()) return fingerprint;
-  const Stack& stack = report.stacks.front();
-  if (report.cause.kind == CauseKind::kStackOverflow && !stack.folds.empty()) {
-    fingerprint.frames = CycleNames(report, stack.folds.front());
-  } else {
-    std::size_t first = CountRuntimeFrames(stack.frames, report.modules,
-                                           IsSentByItself(record) || report.cause.first_fault.has_value());
-    if (first == stack.frames.size()) first = 0;
-    for (std::size_t i = first; i < stack.frames.size() && fingerprint.frames.size() < kFrames; ++i)
-      fingerprint.frames.push_back(NameFor(stack.frames[i], report.modules));
-  }
-  std::vector<std::string> words{std::string(ClassOf(report.cause.kind))};
+  fingerprint.frames = Namer(report, record).Names();
+  const auto& first_fault = report.cause.first_fault;
+  const int signal = first_fault ? first_fault->signal : record.signal.number;
+  std::vector<std::string> words{std::to_string(signal), std::string(ClassOf(report.cause.kind))};
   if (report.cause.kind == CauseKind::kAssert) words.push_back(Asserted(report.cause));
   words.insert(words.end(), fingerprint.frames.begin(), fingerprint.frames.end());
   fingerprint.value = fmt::format("{:016x}", Hash(words));

@@ -27,9 +27,12 @@ enum class FrameOrigin {
 
 /// A function that had been called and had not returned.
 struct Frame {
-  std::uint64_t pc = 0;                 ///< of the innermost frame; else where the function will go on
-  std::string function;                 ///< demangled; empty if there is no name
-  std::string symbol;                   ///< as the linker knows it; empty if that is `function`
+  std::uint64_t pc = 0;  ///< of the innermost frame; else where the function will go on
+  std::string function;  ///< demangled; empty if there is no name
+  std::string symbol;    ///< as the linker knows it; empty if that is `function`
+  /// The function that the symbol table has there (demangled), where that is another one than `function`: of
+  /// two that the compiler made one. A program without debug information has only this name.
+  std::string linked_as;
   std::optional<std::uint64_t> offset;  ///< of pc in the function, bytes; not for inlined ones
   std::string file;  ///< source file as the debug information names it; empty if there is none
   std::uint32_t line = 0;
@@ -91,10 +94,10 @@ struct Report {
 
   Cause cause;
 
-  /// Made from the crashing thread's frames; empty if there are none to go by. Reports with one version and
-  /// one value are one group.
+  /// Made from the crashing thread's frames (FindFingerprint); empty if there are none to go by. Reports with
+  /// one version and one value are one group.
   struct Fingerprint {
-    static constexpr int kVersion = 1;
+    static constexpr int kVersion = 2;
     int version = kVersion;
     std::string value;                ///< 16 hex digits
     std::vector<std::string> frames;  ///< what it is made of

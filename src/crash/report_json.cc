@@ -67,6 +67,7 @@ Json FrameJson(const Frame& frame) {
   PutAddress(out, "pc", frame.pc);
   Put(out, "function", frame.function);
   Put(out, "symbol", frame.symbol);
+  Put(out, "linked_as", frame.linked_as);
   Put(out, "offset", frame.offset);
   Put(out, "file", frame.file);
   if (frame.line != 0) out["line"] = frame.line;
@@ -171,6 +172,7 @@ Frame ReadFrame(ObjectReader in, std::size_t modules) {
   frame.pc = AddressOf(in, "pc");
   in.Get("function", frame.function);
   in.Get("symbol", frame.symbol);
+  in.Get("linked_as", frame.linked_as);
   in.Get("offset", frame.offset);
   in.Get("file", frame.file);
   in.Get("line", frame.line);

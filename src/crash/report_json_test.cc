@@ -85,6 +85,7 @@ class Generator : testing::RandomValues {
       frame.pc = Address();
       frame.function = Text();
       frame.symbol = Text();
+      frame.linked_as = Text();
       if (Coin()) frame.offset = Address();
       frame.file = Text();
       frame.line = Number<std::uint32_t>();
@@ -130,7 +131,7 @@ Report Whole() {
                   .old_sentence = "x"};
   report.fingerprint = {1, "a71c0900b04d6e58", {"x", "y"}};
   report.modules = {{"x", "ab", 1, 2, "x", "module", true, "x"}};
-  Frame frame{.pc = 1, .function = "x", .symbol = "x", .offset = 2, .file = "x", .line = 3};
+  Frame frame{.pc = 1, .function = "x", .symbol = "x", .linked_as = "x", .offset = 2, .file = "x", .line = 3};
   frame.inlined = frame.interrupted = true;
   frame.module = 0;
   frame.module_offset = 4;

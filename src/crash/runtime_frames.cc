@@ -1,119 +1,88 @@
 #include "crash/runtime_frames.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 
 #include "base/text.h"
 #include "crash/plain_name.h"
+#include "crash/runtime_names.h"
 
 namespace obit {
 namespace {
 
-constexpr std::string_view kLibraries[] = {
-    "libc.so.",     "libc-2.",     "ld-linux",   "ld-2.",       "libpthread", "libstdc++.so", "libc++.so",
-    "libc++abi.so", "libgcc_s.so", "libasan.so", "libubsan.so", "libtsan.so", "ld-musl",      "[vdso]"};
-
-// Linked statically they have no file of their own; these are the names that a stack can begin with.
-constexpr std::string_view kFunctions[] = {"abort",
-                                           "raise",
-                                           "gsignal",
-                                           "pthread_kill",
-                                           "tgkill",
-                                           "__libc_message",
-                                           "malloc_printerr",
-                                           "__malloc_assert",
-                                           "free",
-                                           "malloc",
-                                           "calloc",
-                                           "realloc",
-                                           "memcpy",
-                                           "memmove",
-                                           "memset",
-                                           "strlen",
-                                           "strcpy",
-                                           "strcmp",
-                                           "operator new",
-                                           "operator new[]",
-                                           "operator delete",
-                                           "operator delete[]",
-                                           "<signal handler called>",
-                                           "rust_begin_unwind",
-                                           "rust_panic",
-                                           "rust_panic_with_hook",
-                                           "__rust_start_panic",
-                                           "__rust_abort",
-                                           "panic_abort",
-                                           "rust_oom",
-                                           "_Unwind_RaiseException",
-                                           "_Unwind_Resume",
-                                           "__cxa_throw",
-                                           "__cxa_rethrow",
-                                           "__cxa_pure_virtual",
-                                           "__cxa_deleted_virtual",
-                                           "__gxx_personality_v0"};
-constexpr std::string_view kPrefixes[] = {"__assert",
-                                          "__GI_",
-                                          "__pthread_kill",
-                                          "__libc_",
-                                          "__fortify_fail",
-                                          "__chk_fail",
-                                          "__stack_chk_",
-                                          "_int_malloc",
-                                          "_int_free",
-                                          "_int_realloc",
-                                          "__libc_malloc",
-                                          "__mem",
-                                          "__str",
-                                          "sysmalloc",
-                                          "unlink_chunk",
-                                          "malloc_",
-                                          "tcache_",
-                                          "__gnu_cxx::__verbose_terminate",
-                                          "__cxxabiv1::",
-                                          "std::terminate",
-                                          "std::unexpected",
-                                          "std::__throw_",
-                                          "std::panicking::",
-                                          "core::panicking::",
-                                          "core::result::unwrap_failed",
-                                          "core::option::unwrap_failed",
-                                          "core::option::expect_failed",
-                                          "std::process::abort",
-                                          "std::sys::",
-                                          "std::sys_common::backtrace::",
-                                          "std::rt::lang_start",
-                                          "alloc::alloc::handle_alloc_error",
-                                          "panic_abort::",
-                                          "__rustc",
-                                          "__sanitizer::",
-                                          "__asan",
-                                          "__ubsan",
-                                          "__tsan",
-                                          "__interceptor_"};
-
-bool IsRuntimeFunction(std::string_view name) {
-  return std::ranges::find(kFunctions, name) != std::end(kFunctions) ||
-         std::ranges::any_of(kPrefixes, [&](std::string_view prefix) { return name.starts_with(prefix); });
+/// By how the linker's name is mangled: v0, or a legacy one, which ends in a hash.
+bool IsRust(const Frame& frame) {
+  constexpr std::size_t kHash = 20;  // "17h", 16 digits, "E"
+  const std::string_view symbol = frame.symbol;
+  if (symbol.starts_with("_R")) return true;
+  return symbol.starts_with("_ZN") && symbol.size() > kHash &&
+         symbol.substr(symbol.size() - kHash).starts_with("17h") && symbol.ends_with('E');
 }
 
-bool IsRuntimeLibrary(std::string_view path) {
-  const std::string_view name = FileNameOf(path);
-  return std::ranges::any_of(kLibraries, [&](std::string_view library) { return name.starts_with(library); });
+bool IsInRuntimeLibrary(const Frame& frame, const std::vector<Module>& modules) {
+  return frame.module && IsRuntimeLibrary(modules[*frame.module].path);
+}
+
+std::string NameOf(const Frame& frame) {
+  return PlainName(frame.linked_as.empty() ? frame.function : frame.linked_as);
+}
+
+/// With what debug information says, too.
+bool IsOwn(const Frame& frame, const std::vector<Module>& modules) {
+  return frame.module && !IsLibrarySource(frame.file) && OwnerOf(frame, modules) == FrameOwner::kProgram;
 }
 
 }  // namespace
 
+FrameOwner OwnerOf(const Frame& frame, const std::vector<Module>& modules) {
+  if (IsInRuntimeLibrary(frame, modules)) return FrameOwner::kRuntime;
+  const std::string name = NameOf(frame);
+  if (IsRuntimeFunction(name) || (IsRust(frame) && IsRustLibraryFunction(name))) return FrameOwner::kRuntime;
+  return IsTemplateFunction(name) ? FrameOwner::kTemplate : FrameOwner::kProgram;
+}
+
+std::size_t InterruptedFrame(const std::vector<Frame>& frames) {
+  const auto interrupted = std::ranges::find_if(frames.rbegin(), frames.rend(), &Frame::interrupted);
+  return interrupted == frames.rend() ? 0 : static_cast<std::size_t>(interrupted.base() - frames.begin()) - 1;
+}
+
+std::size_t CountFatalHelpers(const std::vector<Frame>& frames, const std::vector<Module>& modules,
+                              std::size_t first) {
+  const auto is_helper = [&](const Frame& frame) {
+    return !IsInRuntimeLibrary(frame, modules) && IsFatalHelper(NameOf(frame));
+  };
+  std::size_t behind = first;
+  bool others = false;
+  for (std::size_t i = first; i < frames.size() && !others; ++i) {
+    const Frame& frame = frames[i];
+    if (is_helper(frame)) {
+      behind = i + 1;
+      continue;
+    }
+    // What has no name may be a helper's, if another one follows. So may all of a library's functions.
+    if (frame.function.empty() || OwnerOf(frame, modules) != FrameOwner::kProgram) continue;
+    std::size_t of_library = i;
+    if (frame.module && FileNameOf(modules[*frame.module].path).contains(".so"))
+      while (of_library < frames.size() && frames[of_library].module == frame.module) ++of_library;
+    const auto rest = std::span(frames).subspan(i, of_library - i);
+    const auto last = std::ranges::find_if(rest.rbegin(), rest.rend(), is_helper);
+    others = last == rest.rend();
+    if (!others) i = (behind = i + static_cast<std::size_t>(last.base() - rest.begin())) - 1;
+  }
+  return others ? behind - first : 0;
+}
+
 std::size_t CountRuntimeFrames(const std::vector<Frame>& frames, const std::vector<Module>& modules,
                                bool gave_up) {
-  auto from = frames.begin();
-  if (gave_up) {
-    const auto interrupted = std::ranges::find_if(frames.rbegin(), frames.rend(), &Frame::interrupted);
-    if (interrupted != frames.rend()) from = interrupted.base() - 1;
-  }
-  const auto own = std::find_if(from, frames.end(), [&](const Frame& frame) {
-    if (frame.module && IsRuntimeLibrary(modules[*frame.module].path)) return false;
-    return !IsRuntimeFunction(PlainName(frame.function));
-  });
+  std::size_t first = gave_up ? InterruptedFrame(frames) : 0;
+  if (gave_up) first += CountFatalHelpers(frames, modules, first);
+  const auto from = frames.begin() + static_cast<std::ptrdiff_t>(first);
+  const auto own_by = [&](auto is_own) { return std::find_if(from, frames.end(), is_own); };
+  const auto named = [&](const Frame& one) { return !one.function.empty() && IsOwn(one, modules); };
+  auto own = own_by(named);
+  // A program without any symbols has no name to offer.
+  if (own == frames.end()) own = own_by([&](const Frame& one) { return IsOwn(one, modules); });
   return static_cast<std::size_t>(own - frames.begin());
 }
 
