@@ -66,7 +66,8 @@ std::string PlainGoName(std::string_view name) {
   for (const std::string_view whole : Split(name.substr(folder.size()), '.')) {
     const std::string_view part = GoPart(whole);
     const bool repeats = !parts.empty() && part == parts.back() && part == "func";
-    if (!IsNumber(part) && !part.empty() && !repeats) parts.push_back(part);
+    const bool is_variant = part == "abi0" || part == "abiinternal";  // how it takes its arguments
+    if (!IsNumber(part) && !part.empty() && !repeats && !is_variant) parts.push_back(part);
   }
   return fmt::format("{}{}", folder, fmt::join(parts, "."));
 }

@@ -29,6 +29,7 @@ TEST(PlainName, OtherLanguages) {
   EXPECT_EQ(PlainName("main.Map[go.shape.struct { A int }]"), "main.Map");
   EXPECT_EQ(PlainName("main.glob..func1"), "main.glob.func");
   EXPECT_EQ(PlainName("main.cleanup"), "main.cleanup");
+  EXPECT_EQ(PlainName("main.sum.abi0"), "main.sum");
   EXPECT_EQ(PlainName("camlShop__Cart__pay_123"), "camlShop.Cart.pay");
   EXPECT_EQ(PlainName("camlShop__Cart.pay_9"), "camlShop.Cart.pay");
   EXPECT_EQ(PlainName("Java_shop_Cart_pay__IJ"), "Java_shop_Cart_pay");
