@@ -1,32 +1,60 @@
 #include "analyze/fold.h"
 
 #include <algorithm>
+#include <unordered_map>
+#include <utility>
 
 namespace obit {
 namespace {
 
-constexpr std::size_t kCycleMax = 16;
+constexpr std::size_t kCycleMax = 512;
+constexpr std::size_t kLengthsTried = 16;  // at each frame
 constexpr std::uint64_t kTimesMin = 4;
+/// Comparisons. A stack can be made so that each of its frames begins many cycles that break off late.
+constexpr std::uint64_t kWorkMax = 256 << 20;
 
-/// How often the `count` frames at `first` stand there in a row.
-std::uint64_t Rounds(std::span<const std::uint64_t> pcs, std::size_t first, std::size_t count) {
-  std::size_t same = count;
-  while (first + same < pcs.size() && pcs[first + same] == pcs[first + same - count]) ++same;
-  return same / count;
-}
+class Folder {
+ public:
+  explicit Folder(std::span<const std::uint64_t> pcs) : pcs_(pcs), next_(pcs.size(), pcs.size()) {
+    std::unordered_map<std::uint64_t, std::size_t> seen;
+    for (std::size_t i = pcs.size(); i-- > 0;) {
+      const auto [last, is_new] = seen.try_emplace(pcs[i], i);
+      if (!is_new) next_[i] = std::exchange(last->second, i);
+    }
+  }
+
+  /// The recursion that begins at `at`; a cycle ends where its first frame comes again.
+  StackPart PartAt(std::size_t at) {
+    std::size_t again = next_[at];
+    for (std::size_t tried = 0; tried < kLengthsTried; ++tried, again = next_[again]) {
+      if (again >= pcs_.size() || again - at > kCycleMax || work_ > kWorkMax) break;
+      const std::uint64_t times = Rounds(at, again - at);
+      if (times >= kTimesMin) return {.first = at, .count = again - at, .times = times};
+    }
+    return {.first = at, .count = 1};
+  }
+
+ private:
+  /// How often the `count` frames at `first` stand there in a row.
+  std::uint64_t Rounds(std::size_t first, std::size_t count) {
+    std::size_t same = count;
+    while (first + same < pcs_.size() && pcs_[first + same] == pcs_[first + same - count]) ++same;
+    work_ += same - count;
+    return same / count;
+  }
+
+  std::span<const std::uint64_t> pcs_;
+  std::vector<std::size_t> next_;  ///< where the same pc comes again; the size: nowhere
+  std::uint64_t work_ = 0;
+};
 
 }  // namespace
 
 std::vector<StackPart> FoldRecursion(std::span<const std::uint64_t> pcs) {
   std::vector<StackPart> parts;
+  Folder folder(pcs);
   for (std::size_t at = 0; at < pcs.size();) {
-    StackPart part{.first = at, .count = 1};
-    for (std::size_t count = 1; count <= std::min(kCycleMax, pcs.size() - at); ++count) {
-      const std::uint64_t times = Rounds(pcs, at, count);
-      if (times < kTimesMin) continue;
-      part = {.first = at, .count = count, .times = times};
-      break;
-    }
+    const StackPart part = folder.PartAt(at);
     const bool joins = part.times == 1 && !parts.empty() && parts.back().times == 1;
     if (joins)
       parts.back().count += 1;

@@ -12,8 +12,8 @@ struct StackPart {
   std::uint64_t times = 1;
 };
 
-/// Splits a stack (pcs, innermost first) into parts, in order and without gaps. A cycle of at most 16
-/// functions that goes round at least 4 times is one part with one round of it; all else has `times` 1.
+/// Splits a stack (pcs, innermost first) into parts, in order and without gaps. A cycle of at most 512
+/// frames that goes round at least 4 times is one part with one round of it; all else has `times` 1.
 [[nodiscard]] std::vector<StackPart> FoldRecursion(std::span<const std::uint64_t> pcs);
 
 }  // namespace obit

@@ -39,5 +39,28 @@ TEST(FoldRecursion, ThreeRoundsAreNoRecursion) {
   EXPECT_THAT(FoldRecursion(Pcs{1, 2, 1, 2, 1, 2}), ElementsAre(StackPart{0, 6, 1}));
 }
 
+TEST(FoldRecursion, LongCycles) {
+  for (const std::size_t length : {17, 20, 300, 512}) {
+    Pcs pcs;
+    for (std::size_t i = 0; i < length * 4 + 3; ++i) pcs.push_back(i % length);
+    EXPECT_THAT(FoldRecursion(pcs), ElementsAre(StackPart{0, length, 4}, StackPart{length * 4, 3, 1}))
+        << length;
+  }
+}
+
+TEST(FoldRecursion, AFunctionMayBeInItsCycleTwice) {
+  Pcs pcs;
+  for (int i = 0; i < 9; ++i) pcs.insert(pcs.end(), {4, 5, 4, 6});
+  EXPECT_THAT(FoldRecursion(pcs), ElementsAre(StackPart{0, 4, 9}));
+}
+
+TEST(FoldRecursion, CyclesThatBreakOffLateTakeNoForever) {
+  Pcs pcs;
+  for (std::size_t i = 0; i < (1 << 21); ++i) pcs.push_back(i % 1530 == 0 ? i : i % 2 == 0 ? 1 : i % 510);
+  std::size_t frames = 0;
+  for (const StackPart& part : FoldRecursion(pcs)) frames += part.count * part.times;
+  EXPECT_EQ(frames, pcs.size());
+}
+
 }  // namespace
 }  // namespace obit
