@@ -31,8 +31,9 @@ constexpr std::size_t kFramesOfStack =
     512;  // that a report keeps of one stack; its innermost and its outermost
 constexpr std::size_t kFramesOfReport = 20'000;
 constexpr std::uint64_t kMemoryBefore = 64, kMemoryBytes = 256;  // around an address
-/// After that no more names are looked up: what there is, is worth more than a deadline that takes all.
-constexpr std::int64_t kNamingTime = 20'000'000'000;  // ns
+/// After that no more names are looked up: what there is, is worth more than a deadline that takes all. Some
+/// 20 seconds, but counted (Symbolizer::work): a report does not depend on what else the machine does.
+constexpr std::uint64_t kNamingWork = 4'000'000'000;
 
 std::string AccessOf(std::uint32_t flags) {
   return {(flags & 4) != 0 ? 'r' : '-', (flags & 2) != 0 ? 'w' : '-', (flags & 1) != 0 ? 'x' : '-'};
@@ -188,7 +189,7 @@ class Reporter {
   void Name(const RawStack& raw, std::size_t index, Stack& stack) {
     const RawFrame& frame = raw.frames[index];
     std::vector<Frame> frames;
-    if (frames_ >= kFramesOfReport || MonotonicNow() - begun_ > kNamingTime) {
+    if (frames_ >= kFramesOfReport || symbolizer_.work() > kNamingWork) {
       frames.push_back({.pc = frame.pc, .origin = frame.origin, .module = modules_.Find(frame.lookup())});
       report_.failure = "there are too many frames to name them all";
     } else {

@@ -8,11 +8,14 @@
 #include <dwarf.h>
 
 #include "analyze/demangle.h"
+#include "crash/plain_name.h"
+#include "crash/runtime_names.h"
 
 namespace obit {
 namespace {
 
 constexpr std::size_t kUnitRangesMax = 1 << 22, kInlinedMax = 256, kTextMax = 4096;
+constexpr std::uint64_t kEntryWork = 16, kRowWork = 4;  // in what it takes to look at a symbol
 constexpr const char* kSignalHandlerCalled = "<signal handler called>";
 
 std::string Bounded(const char* text) {
@@ -131,6 +134,7 @@ bool Symbolizer::UnitOf(std::uint32_t module, Dwarf* debug, Dwarf_Addr address, 
     while (units.ranges.size() < kUnitRangesMax &&
            ::dwarf_get_units(debug, next, &next, nullptr, nullptr, &die, nullptr) == 0) {
       Dwarf_Addr base = 0, begin = 0, end = 0;
+      work_ += kEntryWork;
       for (std::ptrdiff_t at = 0; (at = ::dwarf_ranges(&die, at, &base, &begin, &end)) > 0;)
         units.ranges.push_back({begin, end, ::dwarf_dieoffset(&die)});
     }
@@ -156,8 +160,16 @@ void Symbolizer::NameByDebug(std::uint32_t module, std::uint64_t lookup, std::ve
   Dwarf_Files* files = nullptr;
   std::size_t file_count = 0;
   if (::dwarf_getsrcfiles(&unit, &files, &file_count) != 0) file_count = 0;
-  const auto functions = functions_.try_emplace(unit.addr, unit).first;
-  for (Dwarf_Die& scope : functions->second.At(lookup - bias)) {
+  const auto [functions, is_new] = functions_.try_emplace(unit.addr, unit);
+  if (is_new) {
+    Dwarf_Lines* rows = nullptr;
+    std::size_t row_count = 0;
+    if (::dwarf_getsrclines(&unit, &rows, &row_count) == 0) work_ += kRowWork * row_count;
+  }
+  const std::uint64_t visited_before = is_new ? 0 : functions->second.visited();
+  std::vector<Dwarf_Die> scopes = functions->second.At(lookup - bias);
+  work_ += kEntryWork * (functions->second.visited() - visited_before);
+  for (Dwarf_Die& scope : scopes) {
     Frame& frame = frames.emplace_back();
     SetName(&scope, frame);
     frame.file = file;
@@ -181,6 +193,7 @@ void Symbolizer::NameByDebug(std::uint32_t module, std::uint64_t lookup, std::ve
 void Symbolizer::NameBySymbol(std::uint32_t module, std::uint64_t lookup, std::uint64_t pc, Frame& frame) {
   Dwfl_Module* handle = modules_.handle(module);
   if (handle == nullptr) return;
+  work_ += static_cast<std::uint64_t>(std::max(::dwfl_module_getsymtab(handle), 0));  // it looks at each
   GElf_Off offset = 0;
   GElf_Sym symbol{};
   const char* name = ::dwfl_module_addrinfo(handle, lookup, &offset, &symbol, nullptr, nullptr, nullptr);
@@ -190,9 +203,16 @@ void Symbolizer::NameBySymbol(std::uint32_t module, std::uint64_t lookup, std::u
   // A C++ function that only its file knows has no linkage name in its debug information, but a symbol with
   // all of it.
   const bool says_more = frame.symbol.empty() && std::string_view(name).starts_with("_Z");
-  if (!frame.function.empty() && !says_more) return;
-  frame.symbol = Bounded(name);
-  frame.function = Demangle(frame.symbol);
+  const std::string bounded = Bounded(name);
+  std::string linked = Demangle(bounded);
+  if (!frame.function.empty() && !says_more) {
+    if (linked != frame.function && !IsRuntimeLibrary(modules_.files(module).module.path) &&
+        PlainName(linked) != PlainName(frame.function))
+      frame.linked_as = std::move(linked);
+    return;
+  }
+  frame.symbol = bounded;
+  frame.function = std::move(linked);
   if (frame.function == frame.symbol) frame.symbol.clear();
 }
 

@@ -21,6 +21,10 @@ class Symbolizer {
   /// The frames that `frame` stands for: inlined functions first, the one they were inlined into last.
   [[nodiscard]] std::vector<Frame> Name(const RawFrame& frame);
 
+  /// What it took until now, in what it takes to look at a symbol: some nanoseconds, whatever the machine
+  /// does besides.
+  [[nodiscard]] std::uint64_t work() const { return work_; }
+
  private:
   /// Compilation units by address, for files whose .debug_aranges is not complete (LLVM writes none).
   struct Units {
@@ -37,6 +41,7 @@ class Symbolizer {
   void NameBySymbol(std::uint32_t module, std::uint64_t lookup, std::uint64_t pc, Frame& frame);
 
   Modules& modules_;
+  std::uint64_t work_ = 0;
   std::unordered_map<std::uint64_t, std::vector<Frame>> known_;  // by lookup address
   std::map<std::uint32_t, Units> units_;
   std::unordered_map<void*, UnitFunctions> functions_;  // by the unit's entry

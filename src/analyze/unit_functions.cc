@@ -83,13 +83,14 @@ void UnitFunctions::Collect(Dwarf_Die die, int depth) {
   } while (::dwarf_siblingof(&child, &child) == 0);
 }
 
-std::vector<Dwarf_Die> UnitFunctions::At(Dwarf_Addr address) const {
+std::vector<Dwarf_Die> UnitFunctions::At(Dwarf_Addr address) {
   std::vector<Dwarf_Die> outward;
   auto after = std::ranges::upper_bound(ranges_, address, {}, &Range::begin);
   if (after == ranges_.begin() || address >= (--after)->end) return outward;
   std::uint64_t visited = 0;
   AddInlined(after->function, address, 0, visited, outward);
   outward.push_back(after->function);
+  visited_by_at_ += visited;
   return outward;
 }
 

@@ -17,7 +17,9 @@ class UnitFunctions {
 
   /// The entry of the function that `address` (as in its file) lies in, behind those of the calls that were
   /// inlined there, innermost first. Empty if there is none.
-  [[nodiscard]] std::vector<Dwarf_Die> At(Dwarf_Addr address) const;
+  [[nodiscard]] std::vector<Dwarf_Die> At(Dwarf_Addr address);
+  /// Entries of the tree that were looked at until now.
+  [[nodiscard]] std::uint64_t visited() const { return visited_ + visited_by_at_; }
 
  private:
   void Collect(Dwarf_Die die, int depth);
@@ -27,7 +29,7 @@ class UnitFunctions {
     Dwarf_Die function;
   };
   std::vector<Range> ranges_;  // by begin
-  std::uint64_t visited_ = 0;
+  std::uint64_t visited_ = 0, visited_by_at_ = 0;
 };
 
 /// The function's name with the namespaces and classes around it, for languages that give no linkage name;
