@@ -30,7 +30,11 @@ constexpr Dwfl_Callbacks kCallbacks{.find_elf = FindNoElf,
 }  // namespace
 
 Modules::Modules(std::vector<ModuleFiles>& files, CoreImage& image)
-    : files_(files), dwfl_(::dwfl_begin(&kCallbacks)), handles_(files.size()), debug_asked_(files.size()) {
+    : files_(files),
+      dwfl_(::dwfl_begin(&kCallbacks)),
+      handles_(files.size()),
+      debug_asked_(files.size()),
+      go_(files.size()) {
   if (dwfl_) ::dwfl_report_begin(dwfl_.get());
   for (std::uint32_t i = 0; i < files_.size(); ++i) {
     if (!files_[i].file) continue;
@@ -85,6 +89,25 @@ std::uint64_t Modules::OffsetOf(std::uint32_t index, std::uint64_t address) cons
   GElf_Addr bias = files_[index].base;
   if (handles_[index] != nullptr) ::dwfl_module_getelf(handles_[index], &bias);
   return address - bias;
+}
+
+bool Modules::IsGo(std::uint32_t index) {
+  constexpr std::size_t kSectionsMax = 4096;
+  std::optional<bool>& known = go_[index];
+  if (known) return *known;
+  known = false;
+  GElf_Addr bias = 0;
+  Elf* elf = handles_[index] == nullptr ? nullptr : ::dwfl_module_getelf(handles_[index], &bias);
+  std::size_t names = 0;
+  if (elf == nullptr || ::elf_getshdrstrndx(elf, &names) != 0) return false;
+  Elf_Scn* section = nullptr;
+  for (std::size_t i = 0; i < kSectionsMax && (section = ::elf_nextscn(elf, section)) != nullptr; ++i) {
+    GElf_Shdr header;
+    if (::gelf_getshdr(section, &header) == nullptr) continue;
+    const char* name = ::elf_strptr(elf, names, header.sh_name);
+    if (name != nullptr && std::strcmp(name, ".note.go.buildid") == 0) known = true;
+  }
+  return *known;
 }
 
 std::optional<std::uint64_t> Modules::SymbolAddress(std::uint32_t index, std::string_view name) {

@@ -33,6 +33,8 @@ class Modules {
   [[nodiscard]] Dwarf* Debug(std::uint32_t index, Dwarf_Addr& bias);
   /// `address` as in the module's own file.
   [[nodiscard]] std::uint64_t OffsetOf(std::uint32_t index, std::uint64_t address) const;
+  /// It was made by Go's own linker.
+  [[nodiscard]] bool IsGo(std::uint32_t index);
   /// Where the module defines a symbol with this name.
   [[nodiscard]] std::optional<std::uint64_t> SymbolAddress(std::uint32_t index, std::string_view name);
 
@@ -48,6 +50,7 @@ class Modules {
   std::unique_ptr<Dwfl, Closer> dwfl_;
   std::vector<Dwfl_Module*> handles_;
   std::vector<bool> debug_asked_;
+  std::vector<std::optional<bool>> go_;
 };
 
 }  // namespace obit

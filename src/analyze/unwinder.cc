@@ -6,13 +6,20 @@
 // So each step takes the best evidence that there is, and the frame says which that was (FrameOrigin):
 //  1. Call frame information, which the compiler wrote. libdw finds the row of an address; its expressions
 //     are evaluated here, in bounded steps and with no other memory than the image's (analyze/expression.h).
-//  2. For the innermost frame, the word on top of the stack: a call to where no code is has just pushed it,
-//     and a function that makes no frame has left it there (which counts only if that call leads to a little
-//     before `pc`).
+//  2. Where a function can be at any instruction (the innermost frame, and what a signal came to), the word
+//  on
+//     top of the stack: a call to where no code is has just pushed it, and a function that makes no frame has
+//     left it there (which counts only if that call leads to a little before `pc`). vfork(2) keeps it in a
+//     register, since its child has the same stack.
 //  3. The frame pointer, if it points into the segment of the stack, above the stack pointer.
 //  4. The first word in kScanBytes of stack that can be a return address: at most kScansMax times.
 // In 2 to 4 a word can be a return address only if it is behind a call instruction, by the bytes that are
 // there.
+//
+// What a signal handler returns to is known by its call frame information, or by its bytes: Go and musl say
+// nothing of theirs. The kernel's record of the registers then is on top of the stack.
+//
+// Go's handler makes the thread go on in runtime.sigpanic() as if the instruction that faulted had called it.
 //
 // A return address is behind its call, where another function may begin already. So a frame is looked up one
 // byte before (RawFrame::lookup), but for one that was interrupted: the innermost, and the one that a signal
@@ -26,6 +33,7 @@
 
 #include "analyze/unwinder.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -49,6 +57,8 @@ struct Free {
 struct Unwinder::Row {
   std::unique_ptr<Dwarf_Frame, Free> frame;  // null: there is no information
   bool signal = false;
+  bool injected = false;          ///< the caller did not call: the handler of a signal made it look so
+  bool before_sigreturn = false;  ///< the next address begins what a signal handler returns to
   int return_register = -1;
 };
 
@@ -73,7 +83,43 @@ const Unwinder::Row* Unwinder::RowOf(std::uint64_t address) {
     if (frame != nullptr) row->return_register = ::dwarf_frame_info(frame, nullptr, nullptr, &row->signal);
     if (row->return_register < 0) row->frame.reset();
   }
+  if (module != nullptr && modules_.IsGo(*index)) {
+    const char* name = ::dwfl_module_addrname(module, address);
+    row->injected = name != nullptr && std::string_view(name) == "runtime.sigpanic";
+  }
+  row->before_sigreturn = !(row->frame && row->signal) && IsSigreturn(address + 1);
   return rows_.emplace(address, std::move(row)).first->second.get();
+}
+
+/// rt_sigreturn(2) and nothing else, as libraries of languages write it.
+bool Unwinder::IsSigreturn(std::uint64_t address) const {
+  using namespace std::string_view_literals;
+  constexpr std::string_view kWays[] = {"\xb8\x0f\0\0\0\x0f\x05"sv,          // mov $15,%eax; syscall
+                                        "\x48\xc7\xc0\x0f\0\0\0\x0f\x05"sv,  // mov $15,%rax; syscall
+                                        "\x6a\x0f\x58\x0f\x05"sv};           // push $15; pop %rax; syscall
+  if (!image_.IsExecutable(address)) return false;
+  std::array<char, 9> bytes;
+  const std::size_t got = image_.Read(address, std::as_writable_bytes(std::span(bytes)));
+  const std::string_view code(bytes.data(), got);
+  return std::ranges::any_of(kWays, [&](std::string_view way) { return code.starts_with(way); });
+}
+
+/// The handler has returned: the kernel's struct ucontext (asm-generic/ucontext.h, asm/sigcontext.h) is on
+/// top of the stack.
+bool Unwinder::StepOutOfHandler(const Registers& trampoline, Registers& interrupted) const {
+  constexpr std::uint64_t kRegisters = 40, kFlagsMax = 0xff;  // bytes; uc_flags has three bits today
+  // As DWARF numbers them: r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip.
+  constexpr unsigned kNumbers[] = {8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7, Registers::kPc};
+  const auto flags = image_.ReadWord(trampoline.sp()), link = image_.ReadWord(trampoline.sp() + 8);
+  if (!flags || *flags > kFlagsMax || link != 0) return false;
+  std::uint64_t at = trampoline.sp() + kRegisters;
+  for (const unsigned number : kNumbers) {
+    const auto value = image_.ReadWord(at);
+    if (!value) return false;
+    interrupted.Set(number, *value);
+    at += sizeof *value;
+  }
+  return true;
 }
 
 Unwinder::Step Unwinder::StepByCfi(const Row& row, const Registers& callee, Registers& caller) const {
@@ -151,13 +197,33 @@ bool Unwinder::StepOutOfLeaf(const Registers& callee, Registers& caller) const {
   return StepByReturnAddress(callee, caller);
 }
 
-bool Unwinder::StepByFramePointer(const Registers& callee, Registers& caller) const {
+/// The child of vfork(2) has its parent's stack, so libraries keep the return address in a register
+/// meanwhile.
+bool Unwinder::StepOutOfVfork(const Registers& callee, Registers& caller) const {
+  constexpr std::array<unsigned char, 7> kVfork{0xb8, 58, 0, 0, 0, 0x0f, 0x05};  // mov $58,%eax; syscall
+  std::array<unsigned char, kVfork.size()> code{};
+  if (image_.Read(callee.pc() - code.size(), std::as_writable_bytes(std::span(code))) != code.size() ||
+      code != kVfork)
+    return false;
+  for (const unsigned number : {5, 1, 4, 8, 9, 10}) {  // rdi of glibc, rdx of musl; what a system call leaves
+    const auto address = callee.Get(number);
+    if (!address || !IsReturnAddress(*address)) continue;
+    caller = callee;
+    caller.Set(Registers::kPc, *address);
+    return true;
+  }
+  return false;
+}
+
+bool Unwinder::StepByFramePointer(const Registers& callee, bool injected, Registers& caller) const {
   const auto pointer = callee.Get(Registers::kRbp);
   if (!pointer || *pointer < callee.sp() || *pointer % sizeof(std::uint64_t) != 0) return false;
   const CoreImage::Mapping* stack = image_.Find(callee.sp());
   if (stack == nullptr || image_.Find(*pointer) != stack) return false;
   const auto saved = image_.ReadWord(*pointer), address = image_.ReadWord(*pointer + 8);
-  if (!saved || !address || !IsReturnAddress(*address)) return false;
+  if (!saved || !address) return false;
+  if (!IsReturnAddress(*address) && !IsSigreturn(*address) && !(injected && image_.IsExecutable(*address)))
+    return false;
   caller.Set(Registers::kRbp, *saved);
   caller.Set(Registers::kPc, *address);
   caller.Set(Registers::kRsp, *pointer + 16);
@@ -168,7 +234,7 @@ bool Unwinder::StepByScan(const Registers& callee, Registers& caller) const {
   for (std::uint64_t at = callee.sp(); at - callee.sp() < kScanBytes; at += sizeof(std::uint64_t)) {
     const auto address = image_.ReadWord(at);
     if (!address) return false;
-    if (!IsReturnAddress(*address)) continue;
+    if (!IsReturnAddress(*address) && !IsSigreturn(*address)) continue;
     if (const auto pointer = callee.Get(Registers::kRbp)) caller.Set(Registers::kRbp, *pointer);
     caller.Set(Registers::kPc, *address);
     caller.Set(Registers::kRsp, at + sizeof(std::uint64_t));
@@ -191,6 +257,27 @@ std::string Unwinder::WhyNot(const RawFrame& frame) const {
   return fmt::format("{} says nothing of the caller of {:#x}", module.path, frame.pc);
 }
 
+bool Unwinder::Guess(const RawFrame& frame, bool injected, const Registers& callee, int& scans,
+                     Registers& caller, FrameOrigin& origin) const {
+  const auto guess = [&](auto method, FrameOrigin by) {
+    caller = Registers();
+    if (!(this->*method)(callee, caller)) return false;
+    origin = by;
+    return true;
+  };
+  if (frame.exact && !image_.IsExecutable(frame.pc)) {
+    if (guess(&Unwinder::StepByReturnAddress, FrameOrigin::kReturnAddress)) return true;
+  } else if (frame.exact) {
+    if (guess(&Unwinder::StepOutOfVfork, FrameOrigin::kReturnAddress) ||
+        guess(&Unwinder::StepOutOfLeaf, FrameOrigin::kReturnAddress))
+      return true;
+  }
+  caller = Registers();
+  origin = FrameOrigin::kFramePointer;
+  if (StepByFramePointer(callee, injected, caller)) return true;
+  return scans++ < kScansMax && guess(&Unwinder::StepByScan, FrameOrigin::kScan);
+}
+
 RawStack Unwinder::Unwind(const Registers& innermost) {
   RawStack stack;
   if (!innermost.Get(Registers::kPc)) {
@@ -202,7 +289,8 @@ RawStack Unwinder::Unwind(const Registers& innermost) {
   int scans = 0;
   for (;;) {
     const Row& row = *RowOf(frame.lookup());
-    frame.trampoline = row.frame != nullptr && row.signal;
+    const bool sigreturn = !frame.exact && row.before_sigreturn;
+    frame.trampoline = sigreturn || (row.frame != nullptr && row.signal);
     stack.frames.push_back(frame);
     if (stack.registers.size() < RawStack::kRegistersKept) stack.registers.push_back(registers);
     if (stack.frames.size() >= kFramesMax) {
@@ -212,37 +300,30 @@ RawStack Unwinder::Unwind(const Registers& innermost) {
     Registers caller;
     FrameOrigin origin = FrameOrigin::kCfi;
     Step step = Step::kUnknown;
-    if (row.frame != nullptr) step = StepByCfi(row, registers, caller);
+    if (sigreturn) {
+      if (StepOutOfHandler(registers, caller)) step = Step::kCaller;
+    } else if (row.frame != nullptr) {
+      step = StepByCfi(row, registers, caller);
+    }
     if (step == Step::kOutermost) return stack;
     if (step == Step::kUnknown) {
-      const auto guess = [&](auto method, FrameOrigin by) {
-        caller = Registers();
-        if (!(this->*method)(registers, caller)) return false;
-        origin = by;
-        return true;
-      };
-      const bool first = stack.frames.size() == 1;
-      bool found = first && (image_.IsExecutable(frame.pc)
-                                 ? guess(&Unwinder::StepOutOfLeaf, FrameOrigin::kReturnAddress)
-                                 : guess(&Unwinder::StepByReturnAddress, FrameOrigin::kReturnAddress));
-      found = found || guess(&Unwinder::StepByFramePointer, FrameOrigin::kFramePointer);
-      if (!found && scans < kScansMax) {
-        found = guess(&Unwinder::StepByScan, FrameOrigin::kScan);
-        ++scans;
-      }
-      if (!found) {
+      if (!Guess(frame, row.injected, registers, scans, caller, origin)) {
         stack.end = WhyNot(frame);
         return stack;
       }
     }
-    // A caller's frame lies above; only a signal handler may have a stack of its own.
-    if (caller.sp() <= registers.sp() && !frame.trampoline) {
+    // A caller's frame lies above; only a signal handler may have a stack of its own. What can be at any
+    // instruction may have given its part of the stack back.
+    const bool moves = frame.exact ? caller.sp() >= registers.sp() : caller.sp() > registers.sp();
+    if (!moves && !frame.trampoline) {
       stack.end = fmt::format("the stack pointer does not move at {:#x}", frame.pc);
       return stack;
     }
-    frame = {.pc = caller.pc(), .sp = caller.sp(), .origin = origin, .exact = frame.trampoline};
+    frame = {
+        .pc = caller.pc(), .sp = caller.sp(), .origin = origin, .exact = frame.trampoline || row.injected};
     registers = caller;
-    if (origin == FrameOrigin::kCfi && !image_.IsExecutable(frame.lookup())) {
+    // A signal may have come of a jump to where no code is; a call leads back into code.
+    if (origin == FrameOrigin::kCfi && !frame.exact && !image_.IsExecutable(frame.lookup())) {
       stack.end = fmt::format("{:#x} is not code: the stack is damaged", frame.pc);
       return stack;
     }

@@ -58,9 +58,14 @@ class Unwinder {
   Step StepByCfi(const Row& row, const Registers& callee, Registers& caller) const;
   bool StepByReturnAddress(const Registers& callee, Registers& caller) const;
   bool StepOutOfLeaf(const Registers& callee, Registers& caller) const;
-  bool StepByFramePointer(const Registers& callee, Registers& caller) const;
+  bool StepOutOfVfork(const Registers& callee, Registers& caller) const;
+  bool StepOutOfHandler(const Registers& trampoline, Registers& interrupted) const;
+  bool StepByFramePointer(const Registers& callee, bool injected, Registers& caller) const;
   bool StepByScan(const Registers& callee, Registers& caller) const;
+  bool Guess(const RawFrame& frame, bool injected, const Registers& callee, int& scans, Registers& caller,
+             FrameOrigin& origin) const;
   [[nodiscard]] bool IsReturnAddress(std::uint64_t address) const;
+  [[nodiscard]] bool IsSigreturn(std::uint64_t address) const;
   std::string WhyNot(const RawFrame& frame) const;
 
   CoreImage& image_;

@@ -68,6 +68,65 @@ TEST(Unwinder, SaysThatTheStackIsNotThere) {
   EXPECT_THAT(dead.Analyze().stacks[0].end, HasSubstr("the stack at 0x10 is not in the core"));
 }
 
+/// The registers that the kernel kept when it called a signal handler, at `at`.
+void PutContext(DeadProcess& dead, std::uint64_t at, std::uint64_t pc, std::uint64_t sp, std::uint64_t bp) {
+  dead.Word(at, 7).Word(at + 40 + 8 * 10, bp).Word(at + 40 + 8 * 15, sp).Word(at + 40 + 8 * 16, pc);
+}
+
+TEST(Unwinder, KnowsWhatAHandlerReturnsToByItsBytes) {
+  const std::initializer_list<unsigned> ways[] = {{0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05},
+                                                  {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05},
+                                                  {0x6a, 0x0f, 0x58, 0x0f, 0x05}};
+  for (const auto& way : ways) {
+    DeadProcess dead = WithCalls();
+    const std::uint64_t trampoline = kCode + 0x600, sp = dead.registers().rsp;
+    dead.Code(way, 0x600);
+    dead.registers().rbp = sp;
+    dead.Word(sp, 0).Word(sp + 8, trampoline);
+    const std::uint64_t other = kStack + 0x1000;  // the handler has a stack of its own, above
+    PutContext(dead, sp + 16, kCode + 0x40, other, other + 32);
+    dead.Word(other + 32, 0).Word(other + 40, Caller(2));
+    const Report report = dead.Analyze();
+    EXPECT_THAT(Pcs(report), ElementsAre(kCode, trampoline, kCode + 0x40, Caller(2)));
+    EXPECT_TRUE(report.stacks[0].frames.at(2).interrupted);
+  }
+}
+
+TEST(Unwinder, FollowsACallThatWentNowhereAndASignalThatCameOfIt) {
+  DeadProcess dead = WithCalls();
+  const std::uint64_t sp = dead.registers().rsp, other = kStack + 0x1000;
+  dead.Code({0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05}, 0x600);
+  dead.registers().rbp = sp;
+  dead.Word(sp, 0).Word(sp + 8, kCode + 0x600);
+  PutContext(dead, sp + 16, 0, other, 0);
+  dead.Word(other, Caller(3));
+  EXPECT_THAT(Pcs(dead.Analyze()), ElementsAre(kCode, kCode + 0x600, 0, Caller(3)));
+}
+
+TEST(Unwinder, BelievesNoContextThatTheKernelDidNotWrite) {
+  DeadProcess dead = WithCalls();
+  const std::uint64_t sp = dead.registers().rsp;
+  dead.Code({0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05}, 0x600);
+  dead.registers().rbp = sp;
+  dead.Word(sp, 0).Word(sp + 8, kCode + 0x600);
+  PutContext(dead, sp + 16, kCode + 0x40, kStack + 0x1000, 0);
+  dead.Word(sp + 16, ~0ULL);
+  EXPECT_THAT(Pcs(dead.Analyze()), ElementsAre(kCode, kCode + 0x600));
+}
+
+TEST(Unwinder, FindsTheReturnAddressThatVforkKeepsInARegister) {
+  for (const bool glibc : {true, false}) {
+    DeadProcess dead = WithCalls();
+    dead.Code({0xb8, 58, 0, 0, 0, 0x0f, 0x05}, 0x700);  // mov $58,%eax; syscall
+    dead.registers().rip = kCode + 0x707;
+    (glibc ? dead.registers().rdi : dead.registers().rdx) = Caller(1);
+    const std::uint64_t sp = dead.registers().rsp;
+    dead.registers().rbp = sp + 16;
+    dead.Word(sp, Caller(4)).Word(sp + 16, 0).Word(sp + 24, Caller(2));
+    EXPECT_THAT(Pcs(dead.Analyze()), ElementsAre(kCode + 0x707, Caller(1), Caller(2)));
+  }
+}
+
 TEST(Unwinder, ThreadsWithTheSameFramesAreOneStack) {
   DeadProcess dead = WithCalls();
   user_regs_struct other = dead.registers();
