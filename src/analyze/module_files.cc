@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include <elf.h>
@@ -22,8 +25,50 @@ constexpr std::size_t kModulesMax = 4096;
 constexpr std::uint64_t kSegmentGapMax = 64 << 20;
 constexpr std::size_t kHeadBytes =
     4096;  // coredump_filter bit 4: the kernel dumps the first page of an ELF mapping
+constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kVdsoMax = 256 * 1024;
 constexpr std::uint64_t kUnpackedMax = 512ULL << 20;  // of exe.zst
+
+std::uint64_t PageOf(std::uint64_t address) { return address - address % kPage; }
+
+/// The loadable segments of the ELF file whose beginning is mapped at `begin`, as its head there says:
+/// hostile, as all of a core. Empty if there is none.
+std::vector<Elf64_Phdr> LoadedSegments(CoreImage& image, std::uint64_t begin) {
+  Elf64_Ehdr header{};
+  if (image.Read(begin, std::as_writable_bytes(std::span(&header, 1))) != sizeof header ||
+      !std::ranges::equal(std::span(header.e_ident).first(SELFMAG), std::string_view(ELFMAG)) ||
+      header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phoff > kHeadBytes)
+    return {};
+  std::vector<Elf64_Phdr> headers(std::min<std::size_t>(header.e_phnum, kHeadBytes / sizeof(Elf64_Phdr)));
+  headers.resize(image.Read(begin + header.e_phoff, std::as_writable_bytes(std::span(headers))) /
+                 sizeof(Elf64_Phdr));
+  std::erase_if(headers, [](const Elf64_Phdr& one) { return one.p_type != PT_LOAD || one.p_memsz == 0; });
+  return headers;
+}
+
+/// Where the loader's mappings of a file end that it has mapped at `begin`: by its head, each executable
+/// segment lies where it should. Nothing if it is mapped there as data, to be read, or the core does not
+/// tell.
+std::optional<std::uint64_t> LoadedUpTo(CoreImage& image, const CoreNotes::File& first) {
+  if (first.offset != 0) return std::nullopt;
+  const std::vector<Elf64_Phdr> segments = LoadedSegments(image, first.begin);
+  if (segments.empty() || segments.front().p_offset >= kPage) return std::nullopt;
+  const std::uint64_t bias = first.begin - PageOf(segments.front().p_vaddr);
+  std::uint64_t end = 0;
+  bool has_code = false;
+  for (const Elf64_Phdr& segment : segments) {
+    end = std::max(end, bias + segment.p_vaddr + segment.p_memsz);
+    if ((segment.p_flags & PF_X) == 0) continue;
+    const std::uint64_t begin = bias + PageOf(segment.p_vaddr);
+    const auto& files = image.notes().files;  // by address, unless they are made to deceive
+    auto there = std::ranges::upper_bound(files, begin, {}, &CoreNotes::File::begin);
+    if (!image.IsExecutable(begin) || there == files.begin() || begin >= (--there)->end ||
+        there->path != first.path || there->offset + (begin - there->begin) != PageOf(segment.p_offset))
+      return std::nullopt;
+    has_code = true;
+  }
+  return has_code ? std::optional(end) : std::nullopt;
+}
 
 bool SameFileGoesOn(const ModuleFiles& last, const CoreNotes::File& next, const CoreImage& image) {
   if (last.module.path != next.path || next.begin < last.module.end) return false;
@@ -33,16 +78,23 @@ bool SameFileGoesOn(const ModuleFiles& last, const CoreNotes::File& next, const 
   return next.offset != 0 || next.begin == last.module.end || !image.IsExecutable(last.module.begin);
 }
 
-std::vector<ModuleFiles> ListModules(const CoreImage& image) {
+std::vector<ModuleFiles> ListModules(CoreImage& image) {
   std::vector<ModuleFiles> modules;
+  std::optional<std::uint64_t> loaded_up_to;  // of the last one: a program may also read its files by mmap(2)
+
   for (const CoreNotes::File& file : image.notes().files) {
     if (file.begin >= file.end) continue;
-    if (modules.empty() || !SameFileGoesOn(modules.back(), file, image)) {
+    const bool apart = loaded_up_to && file.begin >= *loaded_up_to;
+    const bool goes_on = !modules.empty() && !apart && SameFileGoesOn(modules.back(), file, image);
+    const bool inside = goes_on && loaded_up_to;
+    const auto up_to = file.offset == 0 && !inside ? LoadedUpTo(image, file) : std::nullopt;
+    if (!goes_on || up_to) {
       if (modules.size() >= kModulesMax) break;
       ModuleFiles& made = modules.emplace_back();
       made.module.path = file.path;
       made.module.begin = file.begin;
       made.base = file.begin - std::min(file.offset, file.begin);
+      loaded_up_to = up_to;
     }
     modules.back().module.end = file.end;
     modules.back().ranges.push_back({file.begin, file.end, file.offset});
@@ -144,7 +196,8 @@ void FindFile(ModuleFiles& module, AnalysisJob& job, const std::string& exe) {
   const bool is_exe = module.module.path == exe;
   if (job.exe && is_exe) {
     auto unpacked = UnpackToMemory(std::move(job.exe));
-    if (unpacked && HasBuildId(*unpacked, module.module.build_id)) {
+    // What was kept is what was executed, also without a build-id to tell.
+    if (unpacked && (module.module.build_id.empty() || HasBuildId(*unpacked, module.module.build_id))) {
       module.file = std::move(*unpacked);
       return;
     }
