@@ -5,6 +5,7 @@
 
 #include <seccomp.h>
 
+#include "analyze/runtime_words.h"
 #include "base/text.h"
 #include "crash/plain_name.h"
 #include "crash/runtime_frames.h"
@@ -166,6 +167,9 @@ Cause FindCause(CrashScene& scene) {
       return FindMemoryFault(scene);
     case SIGILL:
     case SIGTRAP:
+      // Some libraries trap where others abort.
+      if (auto said = FindRuntimeWords(scene)) return *std::move(said);
+      return FindBadInstruction(scene);
     case SIGFPE:
       return FindBadInstruction(scene);
     case SIGSYS:

@@ -108,10 +108,11 @@ struct Cause {
   };
   std::optional<Recursion> recursion;
 
-  std::string function;     ///< of the program's own, in which it happened
-  std::string expression;   ///< what was asserted
-  std::string type;         ///< of an exception
-  std::string message;      ///< the runtime's own words: of an assert, abort or panic
+  std::string function;        ///< of the program's own, in which it happened
+  std::string expression;      ///< what was asserted
+  std::string type;            ///< of an exception
+  std::string message;         ///< the runtime's own words: of an assert, abort or panic
+  bool message_guess = false;  ///< `message` was found in an exception, and its what() may say something else
   std::string runtime;      ///< whose words these are: "GLib", "Go"; empty: the C library's or the program's
   std::string what;         ///< in a few words, what of the kind it was: "buffer overflow detected", "int3"
   std::string system_call;  ///< "59 (execve)"

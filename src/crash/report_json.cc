@@ -41,6 +41,7 @@ Json CauseJson(const Cause& cause, const std::string& sentence) {
   Put(out, "expression", cause.expression);
   Put(out, "type", cause.type);
   Put(out, "message", cause.message);
+  Put(out, "message_guess", cause.message_guess);
   Put(out, "runtime", cause.runtime);
   Put(out, "what", cause.what);
   Put(out, "system_call", cause.system_call);
@@ -264,6 +265,7 @@ void ReadCause(ObjectReader in, Cause& cause) {
   in.Get("expression", cause.expression);
   in.Get("type", cause.type);
   in.Get("message", cause.message);
+  in.Get("message_guess", cause.message_guess);
   in.Get("runtime", cause.runtime);
   in.Get("what", cause.what);
   in.Get("system_call", cause.system_call);

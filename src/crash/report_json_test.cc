@@ -123,6 +123,7 @@ Report Whole() {
                   .expression = "x",
                   .type = "x",
                   .message = "y",
+                  .message_guess = true,
                   .runtime = "x",
                   .what = "x",
                   .system_call = "x",

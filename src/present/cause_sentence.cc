@@ -77,14 +77,23 @@ std::string StackOverflow(const Cause& cause) {
   return fmt::format("stack overflow: {} times {}", times, fmt::join(recursion.functions, " < "));
 }
 
+/// ": no such table"; a text that what() may not have returned is said to be one.
+std::string ExceptionText(const Cause& cause) {
+  if (cause.message.empty()) return "";
+  return (cause.message_guess ? ", which holds: " : ": ") + cause.message;
+}
+
+/// "uncaught exception shop::Error: no such table (an exception left a noexcept function)"
 std::string UncaughtException(const Cause& cause) {
-  return fmt::format("uncaught exception{}{}", cause.type.empty() ? "" : " " + cause.type,
-                     Behind(cause.message));
+  std::string text = "uncaught exception";
+  if (!cause.type.empty()) text += " " + cause.type;
+  if (!cause.runtime.empty()) text += " in " + cause.runtime;
+  return text + ExceptionText(cause) + Of(cause.what);
 }
 
 std::string OutOfMemory(const Cause& cause) {
   if (!cause.type.empty())
-    return fmt::format("out of memory: uncaught {}{}", cause.type, Behind(cause.message));
+    return fmt::format("out of memory: uncaught {}{}{}", cause.type, ExceptionText(cause), Of(cause.what));
   return "out of memory" + Behind(cause.message);
 }
 
@@ -94,6 +103,12 @@ std::string_view FirstLine(std::string_view text) { return Trim(text.substr(0, t
 std::string InWords(std::string_view how, const Cause& cause) {
   return cause.message.empty() ? std::string(how) + In(cause.function)
                                : fmt::format("{}: {}", how, FirstLine(cause.message));
+}
+
+/// "GLib error", "Python fatal error"
+std::string WhoAndWhat(const Cause& cause) {
+  if (cause.runtime.empty()) return cause.what.empty() ? "fatal error" : cause.what;
+  return cause.what.empty() ? cause.runtime : cause.runtime + " " + cause.what;
 }
 
 std::string Misaligned(const Cause& cause) {
@@ -222,7 +237,7 @@ std::string Sentence(const Cause& cause) {
     case CauseKind::kGoPanic:
       return InWords("Go " + (cause.what.empty() ? "panic" : cause.what), cause);
     case CauseKind::kRuntimeFatal:
-      return InWords(cause.runtime.empty() ? "fatal error" : cause.runtime, cause);
+      return InWords(WhoAndWhat(cause), cause);
     case CauseKind::kTerminalQuit:
       return "quit from the terminal (Ctrl-\\)";
   }

@@ -61,6 +61,20 @@ TEST(CauseSentence, OfARuntimeTakesTheFirstLineOfItsWords) {
               .message = "Settings schema is not installed\nmore",
               .runtime = "GLib"};
   EXPECT_EQ(CauseSentence(cause), "GLib: Settings schema is not installed");
+  cause.what = "error";
+  EXPECT_EQ(CauseSentence(cause), "GLib error: Settings schema is not installed");
+}
+
+TEST(CauseSentence, OfAnException) {
+  Cause cause{.kind = CauseKind::kUncaughtException, .type = "shop::Error", .message = "no jam"};
+  EXPECT_EQ(CauseSentence(cause), "uncaught exception shop::Error: no jam");
+  cause.message_guess = true;
+  EXPECT_EQ(CauseSentence(cause), "uncaught exception shop::Error, which holds: no jam");
+  cause.what = "an exception left a noexcept function";
+  cause.message.clear();
+  EXPECT_EQ(CauseSentence(cause), "uncaught exception shop::Error (an exception left a noexcept function)");
+  EXPECT_EQ(CauseSentence({.kind = CauseKind::kUncaughtException, .runtime = "Node"}),
+            "uncaught exception in Node");
 }
 
 }  // namespace
