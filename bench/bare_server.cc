@@ -26,7 +26,7 @@ Result<void> Exchange(const Fd& connection, CoredumpWish wish) {
     OBIT_TRY(handshake.Receive(part));
     if (handshake.state() != Handshake::State::kAnswer) continue;
     const CoredumpAck ack = OBIT_TRY(handshake.Answer(wish));
-    OBIT_TRY(WriteAll(connection, std::as_bytes(std::span(&ack, 1))));
+    OBIT_TRY(WriteAll(connection, std::as_bytes(std::span(&ack, 1)).first(ack.size)));
   }
   return {};
 }

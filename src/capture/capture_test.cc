@@ -219,7 +219,7 @@ TEST_F(CaptureTest, StoresTheCoreOfThreadsWithLargeRegisters) {
 std::function<void(Fd&)> Marking(CoredumpMark mark) {
   return [mark](Fd& server) {
     EXPECT_TRUE(WriteAll(server, EncodeCoredumpRequest({})));
-    std::array<std::byte, sizeof(CoredumpAck)> ack{};
+    std::array<std::byte, kCoredumpAckMin> ack{};
     EXPECT_EQ(*ReadFull(server, ack), ack.size());
     EXPECT_TRUE(WriteAll(server, std::as_bytes(std::span(&mark, 1))));
   };
@@ -241,8 +241,8 @@ TEST_F(CaptureTest, EndsWhenTheKernelSaysNothing) {
   const auto record = Run(
       [](Fd& server) {
         EXPECT_TRUE(WriteAll(server, EncodeCoredumpRequest({})));
-        CoredumpAck ack;
-        (void)ReadFull(server, std::as_writable_bytes(std::span(&ack, 1)));
+        std::array<std::byte, kCoredumpAckMin> ack{};
+        (void)ReadFull(server, ack);
         AwaitRelease(server);  // no mark
       },
       true, {.progress = 50ms});
@@ -261,9 +261,9 @@ TEST_F(CaptureTest, SurvivesAHangUpAtEveryByteOfTheExchange) {
     const auto record = Run(
         [&](Fd& server) {
           EXPECT_TRUE(WriteAll(server, EncodeCoredumpRequest({})));
-          CoredumpAck ack;
+          std::array<std::byte, kCoredumpAckMin> ack{};
           if (n > 0) {
-            EXPECT_EQ(*ReadFull(server, std::as_writable_bytes(std::span(&ack, 1))), sizeof ack);
+            EXPECT_EQ(*ReadFull(server, ack), ack.size());
           }
           EXPECT_TRUE(WriteAll(server, std::span(wire).first(n)));
         },

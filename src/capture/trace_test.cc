@@ -37,7 +37,7 @@ class TraceTest : public ::testing::Test {
         .connection = crash.TakeServer(), .memory = std::move(memory), .no_memory = "no right", .time = time};
     if (has_offer) {
       ::fcntl(job.connection.get(), F_SETFL, 0);
-      std::array<std::byte, sizeof(CoredumpRequest)> request{};
+      std::array<std::byte, kCoredumpRequestMin> request{};
       EXPECT_EQ(*ReadFull(job.connection, request), request.size());
       job.offer = *DecodeCoredumpRequest(request);
       ::fcntl(job.connection.get(), F_SETFL, O_NONBLOCK);

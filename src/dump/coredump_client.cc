@@ -28,20 +28,37 @@ Result<void> Send(const Fd& server, std::span<const std::byte> bytes) {
 }
 
 /// The checks on a whole answer, in the kernel's order.
-CoredumpMark Judge(const CoredumpAck& ack, std::uint64_t offered) {
-  if ((ack.mask & ~offered) != 0) return CoredumpMark::kUnsupported;
+CoredumpMark Judge(const CoredumpAck& ack, const CoredumpOffer& offer) {
+  const auto asks = [&ack](std::uint64_t bit) { return (ack.mask & bit) != 0; };
+  if (asks(~offer.mask)) return CoredumpMark::kUnsupported;
   if (std::popcount(ack.mask & (kCoredumpKernel | kCoredumpUserspace | kCoredumpReject)) != 1)
     return CoredumpMark::kConflicting;
+  if (asks(kCoredumpRecords | kCoredumpMemoryTypes) && !asks(kCoredumpKernel))
+    return CoredumpMark::kConflicting;
+  if (asks(kCoredumpSparse) && !asks(kCoredumpRecords)) return CoredumpMark::kConflicting;
   if (ack.spare != 0) return CoredumpMark::kUnsupported;
+  if (asks(kCoredumpMemoryTypes) && ack.size < sizeof ack) return CoredumpMark::kMinSize;
+  if ((ack.memory_types & ~(asks(kCoredumpMemoryTypes) ? offer.memory_types_mask : 0)) != 0)
+    return CoredumpMark::kUnsupported;
   return CoredumpMark::kAccepted;
 }
 
 }  // namespace
 
+CoredumpOffer OfferOfLinux74(std::uint64_t coredump_filter) {
+  return {.size = sizeof(CoredumpRequest),
+          .size_ack = sizeof(CoredumpAck),
+          .mask = kCoredumpKernel | kCoredumpUserspace | kCoredumpReject | kCoredumpWait | kCoredumpRecords |
+                  kCoredumpSparse | kCoredumpMemoryTypes,
+          .memory_types = coredump_filter,
+          .memory_types_mask = 0x1ff};
+}
+
 std::vector<std::byte> EncodeCoredumpRequest(const CoredumpOffer& offer) {
-  const CoredumpRequest request{offer.size, offer.size_ack, offer.mask};
-  std::vector<std::byte> wire(std::max<std::size_t>(offer.size, sizeof request));
-  std::memcpy(wire.data(), &request, sizeof request);
+  const CoredumpRequest request{offer.size, offer.size_ack, offer.mask, offer.memory_types,
+                                offer.memory_types_mask};
+  std::vector<std::byte> wire(std::max<std::size_t>(offer.size, kCoredumpRequestMin));
+  std::memcpy(wire.data(), &request, std::min(wire.size(), sizeof request));
   return wire;
 }
 
@@ -51,7 +68,7 @@ Result<CoredumpAgreement> Negotiate(const Fd& server, const CoredumpOffer& offer
   std::uint32_t size = 0;
   // Peeked, so an answer whose first piece is shorter than 4 bytes ends the dump without a mark.
   if (Receive(server, &size, sizeof size, MSG_PEEK | MSG_WAITALL) != sizeof size) return agreement;
-  if (size < sizeof(CoredumpAck)) {
+  if (size < kCoredumpAckMin) {
     agreement.mark = CoredumpMark::kMinSize;
   } else if (size > offer.size_ack) {
     agreement.mark =
@@ -60,9 +77,10 @@ Result<CoredumpAgreement> Negotiate(const Fd& server, const CoredumpOffer& offer
     std::vector<std::byte> wire(size);
     if (Receive(server, wire.data(), wire.size(), MSG_WAITALL) != wire.size()) return agreement;
     CoredumpAck ack{};
-    std::memcpy(&ack, wire.data(), sizeof ack);
-    agreement.mark = Judge(ack, offer.mask);
+    std::memcpy(&ack, wire.data(), std::min(wire.size(), sizeof ack));
+    agreement.mark = Judge(ack, offer);
     agreement.mask = ack.mask;
+    agreement.memory_types = ack.memory_types;
   }
   const bool sent = Send(server, std::as_bytes(std::span(&*agreement.mark, 1))).has_value();
   return sent || agreement.rejected() ? agreement : CoredumpAgreement{};

@@ -1,7 +1,7 @@
 #pragma once
 
 // The kernel's half of a coredump socket, in user space: what fs/coredump.c does with the server at the other
-// end (coredump_sock_request, coredump_sock_mark, coredump_sock_wait of Linux 6.17).
+// end (coredump_sock_request, coredump_sock_mark, coredump_sock_wait of Linux 6.17, and what 7.4 adds).
 
 #include <cstdint>
 #include <optional>
@@ -16,17 +16,22 @@ namespace obit {
 
 /// What a kernel offers. The defaults are Linux 6.17 to 7.3; a newer one has a longer request and more bits.
 struct CoredumpOffer {
-  std::uint32_t size = sizeof(CoredumpRequest);
-  std::uint32_t size_ack = sizeof(CoredumpAck);
+  std::uint32_t size = kCoredumpRequestMin;
+  std::uint32_t size_ack = kCoredumpAckMin;
   std::uint64_t mask = kCoredumpKernel | kCoredumpUserspace | kCoredumpReject | kCoredumpWait;
+  std::uint64_t memory_types = 0, memory_types_mask = 0;  ///< in a request that is long enough
 };
+/// What Linux 7.4 is to offer for a process with this coredump_filter.
+[[nodiscard]] CoredumpOffer OfferOfLinux74(std::uint64_t coredump_filter);
 
 /// How the negotiation ended for the dumping side.
 struct CoredumpAgreement {
   /// The mark that was sent; none if the server hung up or its answer came in pieces. A server that rejects
   /// may hang up before the mark: the dump ends the same.
   std::optional<CoredumpMark> mark;
-  std::uint64_t mask = 0;  ///< what the server asked for, if the mark is kAccepted
+  // What the server asked for, if the mark is kAccepted.
+  std::uint64_t mask = 0;
+  std::uint64_t memory_types = 0;  ///< with kCoredumpMemoryTypes
   [[nodiscard]] bool dumps() const {
     return mark == CoredumpMark::kAccepted && (mask & kCoredumpKernel) != 0;
   }

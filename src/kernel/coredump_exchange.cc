@@ -85,15 +85,15 @@ Result<CoredumpExchange::Step> CoredumpExchange::Receive() {
   return Reached();
 }
 
-Result<void> CoredumpExchange::Send(CoredumpWish wish) {
-  const CoredumpAck ack = OBIT_TRY(handshake_.Answer(wish));
+Result<CoredumpAck> CoredumpExchange::Send(CoredumpWish wish, std::optional<std::uint64_t> memory_types) {
+  const CoredumpAck ack = OBIT_TRY(handshake_.Answer(wish, memory_types));
   // In one piece: the kernel drops a dump whose answer begins with fewer than 4 bytes. There is room for it:
   // nothing was sent before.
   for (int tries = 2;; --tries) {
     ssize_t n = 0;
-    do n = ::send(connection_.get(), &ack, sizeof ack, MSG_NOSIGNAL | MSG_DONTWAIT);
+    do n = ::send(connection_.get(), &ack, ack.size, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    if (n == sizeof ack) return {};
+    if (n == static_cast<ssize_t>(ack.size)) return ack;
     if (n >= 0 || tries == 1 || !IsShortage({errno, {}})) return Gone();
   }
 }

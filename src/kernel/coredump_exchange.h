@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "base/fd.h"
@@ -42,9 +43,10 @@ class CoredumpExchange {
   /// does not is EBADMSG.
   [[nodiscard]] Result<Step> Receive();
 
-  /// Answers the offer, in one piece. ENOTSUP: the kernel offers nothing that would do. EPIPE: the connection
-  /// ended.
-  [[nodiscard]] Result<void> Send(CoredumpWish wish);
+  /// Answers the offer, in one piece, and returns what was asked for (Handshake::Answer). ENOTSUP: the kernel
+  /// offers nothing that would do. EPIPE: the connection ended.
+  [[nodiscard]] Result<CoredumpAck> Send(CoredumpWish wish,
+                                         std::optional<std::uint64_t> memory_types = std::nullopt);
 
   /// After kMark: EPROTO unless the kernel accepted the answer.
   [[nodiscard]] Result<void> Verdict() const;

@@ -73,6 +73,24 @@ TEST(CoredumpExchange, AgreesWithTheKernel) {
   }
 }
 
+TEST(CoredumpExchange, AgreesOnMemoryTypes) {
+  Connected connected;
+  CoredumpAgreement agreed;
+  std::jthread kernel([&] { agreed = *Negotiate(connected.pair.second, OfferOfLinux74(0x37)); });
+  std::byte first{};
+  ASSERT_EQ(::recv(connected.pair.first.get(), &first, 1, MSG_PEEK), 1);  // it comes in one piece
+  ASSERT_THAT(connected.exchange.Receive(), Gives(Step::kRequest));
+  EXPECT_EQ(connected.exchange.request().memory_types, 0x37u);
+  const auto asked = connected.exchange.Send(CoredumpWish::kCore, 0x31);
+  ASSERT_THAT(asked, Succeeds());
+  kernel.join();
+  EXPECT_EQ(agreed.mark, CoredumpMark::kAccepted);
+  EXPECT_EQ(agreed.mask, kCoredumpKernel | kCoredumpWait | kCoredumpMemoryTypes);
+  EXPECT_EQ(agreed.memory_types, 0x31u);
+  EXPECT_EQ(asked->mask, agreed.mask);
+  EXPECT_EQ(asked->memory_types, agreed.memory_types);
+}
+
 TEST(CoredumpExchange, TakesBytesAsTheyCome) {
   Connected connected;
   CoredumpExchange& exchange = connected.exchange;
@@ -129,7 +147,9 @@ TEST(CoredumpExchange, GoesOnFromAnOfferThatWasRead) {
   EXPECT_THAT(exchange.Receive(), Gives(Step::kRequest));
   ASSERT_THAT(exchange.Send(CoredumpWish::kCore), Succeeds());
   CoredumpAck ack{};
-  EXPECT_EQ(*ReadFull(connected.pair.second, std::as_writable_bytes(std::span(&ack, 1))), sizeof ack);
+  EXPECT_EQ(
+      *ReadFull(connected.pair.second, std::as_writable_bytes(std::span(&ack, 1)).first(kCoredumpAckMin)),
+      kCoredumpAckMin);
   EXPECT_EQ(ack.mask, kCoredumpKernel);
   connected.Kernel(0u);
   EXPECT_THAT(exchange.Receive(), Gives(Step::kMark));
@@ -194,7 +214,7 @@ bool HasNone(const Connected& connected) {
 TEST(PeekRequest, TakesNothing) {
   const Connected connected;
   const CoredumpRequest request{16, 16, 15};
-  const auto bytes = std::as_bytes(std::span(&request, 1));
+  const auto bytes = std::as_bytes(std::span(&request, 1)).first(kCoredumpRequestMin);
   EXPECT_TRUE(HasNone(connected));
   connected.Kernel(bytes.first(8));
   EXPECT_TRUE(HasNone(connected)) << "a part";

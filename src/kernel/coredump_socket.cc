@@ -22,21 +22,22 @@ std::string_view Describe(CoredumpMark mark) {
 
 Result<CoredumpRequest> DecodeCoredumpRequest(std::span<const std::byte> wire) {
   CoredumpRequest request{};
-  if (wire.size() < sizeof request)
-    return Refuse(EBADMSG, "coredump request has {} bytes, {} are the least", wire.size(), sizeof request);
-  std::memcpy(&request, wire.data(), sizeof request);
+  if (wire.size() < kCoredumpRequestMin)
+    return Refuse(EBADMSG, "coredump request has {} bytes, {} are the least", wire.size(),
+                  kCoredumpRequestMin);
+  std::memcpy(&request, wire.data(), wire.size() < sizeof request ? kCoredumpRequestMin : sizeof request);
   if (request.size != wire.size() || request.size >= kCoredumpRequestMax)
     return Refuse(EBADMSG, "coredump request of {} bytes says {}", wire.size(), request.size);
-  if (request.size_ack < sizeof(CoredumpAck))
+  if (request.size_ack < kCoredumpAckMin)
     return Refuse(EBADMSG, "coredump request takes answers of {} bytes, {} are the least", request.size_ack,
-                  sizeof(CoredumpAck));
+                  kCoredumpAckMin);
   return request;
 }
 
 Result<std::size_t> CoredumpRequestSize(std::span<const std::byte, 4> first) {
   std::uint32_t size;
   std::memcpy(&size, first.data(), sizeof size);
-  if (size < sizeof(CoredumpRequest) || size >= kCoredumpRequestMax)
+  if (size < kCoredumpRequestMin || size >= kCoredumpRequestMax)
     return Refuse(EBADMSG, "coredump request says it has {} bytes", size);
   return size;
 }

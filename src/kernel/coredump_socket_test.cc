@@ -14,8 +14,21 @@ using testing::Succeeds;
 std::vector<std::byte> Wire(CoredumpRequest request = {.size = 16, .size_ack = 16, .mask = 0xf},
                             std::size_t extra = 0) {
   const auto raw = std::bit_cast<std::array<std::byte, sizeof request>>(request);
-  std::vector<std::byte> wire(raw.begin(), raw.end());
+  std::vector<std::byte> wire(raw.begin(), raw.begin() + kCoredumpRequestMin);
   wire.resize(wire.size() + extra, std::byte{0xee});
+  return wire;
+}
+
+constexpr CoredumpRequest kLinux74{
+    .size = 32, .size_ack = 24, .mask = 0x7f, .memory_types = 0x33, .memory_types_mask = 0x1ff};
+
+/// The first bytes of that request, which says so, and others behind it.
+std::vector<std::byte> WireOfLinux74(std::uint32_t size) {
+  CoredumpRequest request = kLinux74;
+  request.size = size;
+  const auto raw = std::bit_cast<std::array<std::byte, sizeof request>>(request);
+  std::vector<std::byte> wire(raw.begin(), raw.end());
+  wire.resize(size, std::byte{0xee});
   return wire;
 }
 
@@ -37,6 +50,33 @@ TEST(DecodeCoredumpRequest, KeepsKnownFieldsOfALongerRequestFromANewerKernel) {
   ASSERT_THAT(request, Succeeds());
   EXPECT_EQ(request->size_ack, 24u);
   EXPECT_EQ(request->mask, 0x7fu);
+}
+
+TEST(DecodeCoredumpRequest, HasNoMemoryTypesBefore74) {
+  const auto request = DecodeCoredumpRequest(Wire());
+  ASSERT_THAT(request, Succeeds());
+  EXPECT_EQ(request->memory_types, 0u);
+  EXPECT_EQ(request->memory_types_mask, 0u);
+}
+
+TEST(DecodeCoredumpRequest, ReadsTheMemoryTypesOfLinux74AndOfWhatFollows) {
+  for (const std::uint32_t size : {32u, 33u, 40u, 4095u}) {
+    const auto request = DecodeCoredumpRequest(WireOfLinux74(size));
+    ASSERT_THAT(request, Succeeds()) << size;
+    EXPECT_EQ(request->mask, kLinux74.mask);
+    EXPECT_EQ(request->memory_types, kLinux74.memory_types);
+    EXPECT_EQ(request->memory_types_mask, kLinux74.memory_types_mask);
+  }
+}
+
+TEST(DecodeCoredumpRequest, TakesMemoryTypesAndTheirMaskOrNeither) {
+  for (std::uint32_t size = 16; size < 32; ++size) {
+    const auto request = DecodeCoredumpRequest(WireOfLinux74(size));
+    ASSERT_THAT(request, Succeeds()) << size;
+    EXPECT_EQ(request->mask, kLinux74.mask);
+    EXPECT_EQ(request->memory_types, 0u) << size;
+    EXPECT_EQ(request->memory_types_mask, 0u) << size;
+  }
 }
 
 TEST(DecodeCoredumpRequest, RefusesEveryTruncation) {

@@ -50,7 +50,7 @@ Result<void> Handshake::Receive(std::span<const std::byte> bytes) {
   return {};
 }
 
-Result<CoredumpAck> Handshake::Answer(CoredumpWish wish) {
+Result<CoredumpAck> Handshake::Answer(CoredumpWish wish, std::optional<std::uint64_t> memory_types) {
   const auto offered = [this](std::uint64_t bit) { return (request_.mask & bit) != 0; };
   std::uint64_t mask = 0;
   switch (wish) {
@@ -75,7 +75,14 @@ Result<CoredumpAck> Handshake::Answer(CoredumpWish wish) {
   if (mask != kCoredumpReject && offered(kCoredumpWait))
     mask |= kCoredumpWait;  // Wait has no effect on Reject
   state_ = State::kMark;
-  return CoredumpAck{.size = sizeof(CoredumpAck), .spare = 0, .mask = mask};
+  const bool takes_types = memory_types && wish == CoredumpWish::kCore && offered(kCoredumpMemoryTypes) &&
+                           request_.size_ack >= sizeof(CoredumpAck) &&
+                           (*memory_types & ~request_.memory_types_mask) == 0;
+  if (!takes_types) return CoredumpAck{.size = kCoredumpAckMin, .spare = 0, .mask = mask};
+  return CoredumpAck{.size = sizeof(CoredumpAck),
+                     .spare = 0,
+                     .mask = mask | kCoredumpMemoryTypes,
+                     .memory_types = *memory_types};
 }
 
 }  // namespace obit

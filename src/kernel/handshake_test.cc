@@ -97,6 +97,51 @@ TEST(Handshake, AnswersEachWish) {
   EXPECT_EQ(mask(CoredumpWish::kReject, 0xf), kCoredumpReject);
 }
 
+TEST(Handshake, AsksForMemoryTypes) {
+  for (const std::uint64_t types : {std::uint64_t{0}, std::uint64_t{0x31}, std::uint64_t{0x1ff}}) {
+    Handshake handshake = Offered(OfferOfLinux74(0x33));
+    const auto ack = handshake.Answer(CoredumpWish::kCore, types);
+    ASSERT_TRUE(ack);
+    EXPECT_EQ(ack->size, 24u);
+    EXPECT_EQ(ack->mask, kCoredumpKernel | kCoredumpWait | kCoredumpMemoryTypes);
+    EXPECT_EQ(ack->memory_types, types);
+    EXPECT_EQ(handshake.state(), State::kMark);
+  }
+}
+
+/// 16 bytes, as every kernel takes them.
+bool AsksForNoTypes(const Result<CoredumpAck>& ack) {
+  return ack && ack->size == 16 && (ack->mask & kCoredumpMemoryTypes) == 0 && ack->memory_types == 0;
+}
+
+TEST(Handshake, AsksForNoMemoryTypesThatTheKernelDoesNotTake) {
+  const auto answer = [](const CoredumpOffer& offer, std::optional<std::uint64_t> types) {
+    return Offered(offer).Answer(CoredumpWish::kCore, types);
+  };
+  CoredumpOffer offer = OfferOfLinux74(0x33);
+  EXPECT_TRUE(AsksForNoTypes(answer(offer, std::nullopt)));
+  EXPECT_TRUE(AsksForNoTypes(answer(offer, 0x200))) << "it does not know it";
+  EXPECT_TRUE(AsksForNoTypes(answer(offer, 0x231)));
+  offer.mask &= ~std::uint64_t{kCoredumpMemoryTypes};
+  EXPECT_TRUE(AsksForNoTypes(answer(offer, 0x31))) << "it is not on offer";
+  offer = OfferOfLinux74(0x33);
+  for (const std::uint32_t size_ack : {16u, 20u, 23u}) {
+    offer.size_ack = size_ack;
+    EXPECT_TRUE(AsksForNoTypes(answer(offer, 0x31))) << "there is no room for them: " << size_ack;
+  }
+  offer = OfferOfLinux74(0x33);
+  offer.size = 24;
+  EXPECT_TRUE(AsksForNoTypes(answer(offer, 0x31))) << "it does not say which it knows";
+}
+
+TEST(Handshake, AsksForMemoryTypesOfACoreOnly) {
+  for (const CoredumpWish wish : {CoredumpWish::kEvent, CoredumpWish::kReject})
+    EXPECT_TRUE(AsksForNoTypes(Offered(OfferOfLinux74(0x33)).Answer(wish, 0x31)));
+  CoredumpOffer offer = OfferOfLinux74(0x33);
+  offer.mask &= ~std::uint64_t{kCoredumpUserspace};
+  EXPECT_TRUE(AsksForNoTypes(Offered(offer).Answer(CoredumpWish::kEvent, 0x31))) << "cut short";
+}
+
 TEST(Handshake, AsksOnlyForWhatIsOffered) {
   const auto answer = [](CoredumpWish wish, std::uint64_t offered) {
     return Offered({.mask = offered}).Answer(wish);

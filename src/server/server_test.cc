@@ -167,7 +167,7 @@ TEST_F(ServerTest, ARepeatThatHangsUpIsCountedOnce) {
   EXPECT_EQ(AnswerTo(0), kCoredumpKernel | kCoredumpWait);
   Crash([](Fd& server) {  // no mark follows the answer
     (void)WriteAll(server, EncodeCoredumpRequest({}));
-    std::array<std::byte, sizeof(CoredumpAck)> answer{};
+    std::array<std::byte, kCoredumpAckMin> answer{};
     return ReadFull(server, answer) ? 0 : kNoAnswer;
   });
   EXPECT_EQ(AnswerTo(1), 0);

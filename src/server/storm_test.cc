@@ -177,7 +177,7 @@ class StormTest : public testing::ServerTest {
         return 0;
       case Way::kRefuses: {
         (void)WriteAll(server, EncodeCoredumpRequest({}));
-        std::array<std::byte, sizeof(CoredumpAck)> answer{};
+        std::array<std::byte, kCoredumpAckMin> answer{};
         (void)ReadFull(server, answer);
         (void)WriteAll(server, std::as_bytes(std::span(&kRefusal, 1)));
         AwaitRelease(server);

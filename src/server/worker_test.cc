@@ -49,7 +49,7 @@ TEST_F(WorkerTest, AnswersTheOfferThatTheManagerRead) {
     });
     const Fd connection = kernel.TakeServer();
     ::fcntl(connection.get(), F_SETFL, 0);
-    std::array<std::byte, sizeof(CoredumpRequest)> request{};
+    std::array<std::byte, kCoredumpRequestMin> request{};
     ASSERT_EQ(*ReadFull(connection, request), request.size());
     Job job = CaptureOf();
     job.has_offer = 1;
