@@ -110,9 +110,22 @@ Result<bool> KeepMinimal(CaptureJob& job, CoreHead& head, std::uint64_t plain, c
   return false;
 }
 
+/// With less memory a process has no core of which a part would come much faster: its mappings, bytes. The
+/// kernel sends so much in a tenth of a second.
+constexpr std::uint64_t kReducedMin = 64 << 20;
+
+/// What to ask the kernel for, so that it does not send what a minimal core leaves out: shared memory, and
+/// all of the files that are mapped. Only where the core has to come by stream: else no more than its head
+/// is read, which then tells how large a full core would have been.
+std::optional<std::uint64_t> ReducedTypes(const CaptureJob& job, const CrashRecord& record) {
+  if (record.capture.detail != Detail::kMinimal || job.memory) return std::nullopt;
+  if (record.process.virtual_bytes.value_or(UINT64_MAX) < kReducedMin) return std::nullopt;
+  return TypesOfMinimal(*job.offer);
+}
+
 /// Gets the core into core.zst, and lets the process go. The record gets sizes, outcome and reason. False: it
 /// ended early, and there is no memory to look at the minimal one; both are there.
-Result<bool> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
+Result<bool> CaptureCore(CaptureJob& job, StreamedMemory streamed, CoreHead& head, CrashRecord& record,
                          std::atomic<std::uint64_t>& progress, const std::function<void()>& released) {
   CrashRecord::Capture& capture = record.capture;
   CoreWriter writer(job.core, job.writer);
@@ -127,7 +140,7 @@ Result<bool> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
     TakeMinimalBeside(job.minimal, head, stream, job.writer, *job.memory, job.core_max, progress);
   };
   auto acquired = minimal ? CaptureMinimal(head, stream, writer, job.memory ? &*job.memory : nullptr,
-                                           job.core_max, progress, capture)
+                                           job.core_max, progress, capture, streamed)
                           : Acquire(head, stream, writer, direct, job.core_max, capture, take_minimal);
   std::optional<Error> ended;  // early
   if (!acquired) ended = acquired.error();
@@ -167,9 +180,10 @@ Result<bool> CaptureCore(CaptureJob& job, CoreHead& head, CrashRecord& record,
     capture.outcome = CrashOutcome::kFailed;
     return true;
   }
-  capture.outcome = !capture.reason.empty()          ? CrashOutcome::kTruncated
-                    : capture.full_bytes.has_value() ? CrashOutcome::kMinimal
-                                                     : CrashOutcome::kFull;
+  const bool is_minimal = capture.full_bytes.has_value() || streamed == StreamedMemory::kReduced;
+  capture.outcome = !capture.reason.empty() ? CrashOutcome::kTruncated
+                    : is_minimal            ? CrashOutcome::kMinimal
+                                            : CrashOutcome::kFull;
   capture.core_bytes = core.plain;
   capture.stored_bytes = core.stored;
   capture.omitted_bytes = core.omitted;
@@ -366,12 +380,14 @@ Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress
   (void)TryTwice([&] { return WriteAllAt(job.begun, std::as_bytes(std::span(begun)), 0); });
   CoreHead head = HeadForMinimal();
   Result<bool> captured = true;
-  Result<void> agreed;
+  Result<CoredumpAck> agreed;
   if (job.offer)
     agreed = AskFor(record.capture.detail, job.connection, *job.offer,
-                    MonotonicNow() + job.deadlines.progress.count());
+                    MonotonicNow() + job.deadlines.progress.count(), ReducedTypes(job, record));
+  const bool is_reduced = agreed && (agreed->mask & kCoredumpMemoryTypes) != 0;
   if (agreed)
-    captured = CaptureCore(job, head, record, progress, released);
+    captured = CaptureCore(job, is_reduced ? StreamedMemory::kReduced : StreamedMemory::kSelected, head,
+                           record, progress, released);
   else
     captured = std::unexpected(std::move(agreed).error());
   if (job.connection) {  // it failed before the release

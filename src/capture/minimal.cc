@@ -108,9 +108,11 @@ CoreLayout Plan(MemoryView& view, const CoreHead& head, const ProcessMap& map, c
 
 Result<void> CaptureMinimal(CoreHead& head, CoreStream& stream, CoreWriter& writer,
                             const ProcessMemory* memory, std::uint64_t core_max,
-                            std::atomic<std::uint64_t>& progress, CrashRecord::Capture& capture) {
+                            std::atomic<std::uint64_t>& progress, CrashRecord::Capture& capture,
+                            StreamedMemory streamed) {
   capture.method = CaptureMethod::kStream;
-  const auto come = OBIT_TRY(stream.ReadHeadAside(head, std::min(kWholeCoreMax, core_max)));
+  const bool is_reduced = streamed == StreamedMemory::kReduced;
+  const auto come = OBIT_TRY(stream.ReadHeadAside(head, is_reduced ? 0 : std::min(kWholeCoreMax, core_max)));
   const std::uint64_t full = head.core_bytes().value_or(0);
   capture.promised_bytes = full;
   if (!come.empty()) {
@@ -126,7 +128,10 @@ Result<void> CaptureMinimal(CoreHead& head, CoreStream& stream, CoreWriter& writ
     else
       capture.stream_reason = std::move(read).error().what;
   }
-  return CaptureMinimalBehind(head, stream, writer, memory, std::move(maps), core_max, progress, capture);
+  auto captured =
+      CaptureMinimalBehind(head, stream, writer, memory, std::move(maps), core_max, progress, capture);
+  if (is_reduced) capture.full_bytes.reset();
+  return captured;
 }
 
 Result<void> CaptureMinimalBehind(const CoreHead& head, CoreStream& stream, CoreWriter& writer,

@@ -43,19 +43,19 @@ Result<Fd> CaptureTrace(TraceJob job, std::atomic<std::uint64_t>& progress,
                         const std::function<void()>& released) {
   const std::int64_t deadline = MonotonicNow() + job.time.count();
   auto file = MakeFile(job);
-  Result<void> captured;
+  Result<CoredumpAck> agreed;
   if (job.offer)
-    captured = AskFor(file ? Detail::kMinimal : Detail::kEvent, job.connection, *job.offer, deadline);
-  if (captured && !file) captured = std::unexpected(file.error());
-  if (!captured) {
+    agreed = AskFor(file ? Detail::kMinimal : Detail::kEvent, job.connection, *job.offer, deadline);
+  if (agreed && !file) agreed = std::unexpected(file.error());
+  if (!agreed) {
     ReleaseConnection(job.connection);
     released();
-    return std::unexpected(std::move(captured).error());
+    return std::unexpected(std::move(agreed).error());
   }
   job.writer.written = &progress;
   CoreWriter writer(*file, job.writer);
   CoreStream stream(job.connection, {.progress = job.time, .whole = job.time}, progress);
-  captured = Acquire(job, stream, writer, progress);
+  Result<void> captured = Acquire(job, stream, writer, progress);
   ReleaseConnection(job.connection);
   released();
   OBIT_TRY(std::move(captured));
