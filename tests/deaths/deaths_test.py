@@ -108,7 +108,7 @@ class Deaths(case.KernelCase):
     def check(self, runtime):
         wanted = [death for death in deaths.DEATHS if death.runtime == runtime]
         died = [pair for some in in_eights(wanted) for pair in self.die_together(some)]
-        said, wrong = [], self.alive
+        said, wrong = [], list(self.alive)
         for death, record in died:
             if record is None:
                 continue
