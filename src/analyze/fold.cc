@@ -1,8 +1,6 @@
 #include "analyze/fold.h"
 
 #include <algorithm>
-#include <unordered_map>
-#include <utility>
 
 namespace obit {
 namespace {
@@ -15,21 +13,18 @@ constexpr std::uint64_t kWorkMax = 256 << 20;
 
 class Folder {
  public:
-  explicit Folder(std::span<const std::uint64_t> pcs) : pcs_(pcs), next_(pcs.size(), pcs.size()) {
-    std::unordered_map<std::uint64_t, std::size_t> seen;
-    for (std::size_t i = pcs.size(); i-- > 0;) {
-      const auto [last, is_new] = seen.try_emplace(pcs[i], i);
-      if (!is_new) next_[i] = std::exchange(last->second, i);
-    }
-  }
+  explicit Folder(std::span<const std::uint64_t> pcs) : pcs_(pcs) {}
 
   /// The recursion that begins at `at`; a cycle ends where its first frame comes again.
   StackPart PartAt(std::size_t at) {
-    std::size_t again = next_[at];
-    for (std::size_t tried = 0; tried < kLengthsTried; ++tried, again = next_[again]) {
-      if (again >= pcs_.size() || again - at > kCycleMax || work_ > kWorkMax) break;
-      const std::uint64_t times = Rounds(at, again - at);
-      if (times >= kTimesMin) return {.first = at, .count = again - at, .times = times};
+    const std::size_t longest = std::min(kCycleMax, pcs_.size() - at - 1);
+    std::size_t tried = 0;
+    for (std::size_t count = 1; count <= longest && tried < kLengthsTried && work_ < kWorkMax; ++count) {
+      ++work_;
+      if (pcs_[at + count] != pcs_[at]) continue;
+      ++tried;
+      const std::uint64_t times = Rounds(at, count);
+      if (times >= kTimesMin) return {.first = at, .count = count, .times = times};
     }
     return {.first = at, .count = 1};
   }
@@ -44,7 +39,6 @@ class Folder {
   }
 
   std::span<const std::uint64_t> pcs_;
-  std::vector<std::size_t> next_;  ///< where the same pc comes again; the size: nowhere
   std::uint64_t work_ = 0;
 };
 
