@@ -15,7 +15,49 @@ constexpr std::string_view kLibraries[] = {
     "libc++.so",  "libc++abi.so", "libunwind.so", "libgcc_s.so", "libasan.so", "libubsan.so", "libtsan.so",
     "liblsan.so", "libclang_rt",  "ld-musl",      "libjvm.so",   "[vdso]",     "librt.so.",   "libdl.so."};
 
-constexpr std::string_view kFunctions[] = {"abort",
+constexpr std::string_view kFunctions[] = {"vfork",
+                                           "fork",
+                                           "kill",
+                                           "syscall",
+                                           "exit",
+                                           "_exit",
+                                           "_Exit",
+                                           "pause",
+                                           "sigsuspend",
+                                           "strcat",
+                                           "strncpy",
+                                           "strncat",
+                                           "strncmp",
+                                           "strchr",
+                                           "strrchr",
+                                           "strstr",
+                                           "strdup",
+                                           "strtol",
+                                           "atoi",
+                                           "memchr",
+                                           "memcmp",
+                                           "printf",
+                                           "fprintf",
+                                           "vfprintf",
+                                           "vprintf",
+                                           "sprintf",
+                                           "vsprintf",
+                                           "snprintf",
+                                           "vsnprintf",
+                                           "printf_core",
+                                           "puts",
+                                           "fputs",
+                                           "fwrite",
+                                           "fread",
+                                           "fclose",
+                                           "nanosleep",
+                                           "clock_nanosleep",
+                                           "waitpid",
+                                           "wait4",
+                                           "pthread_join",
+                                           "pthread_mutex_lock",
+                                           "pthread_mutex_unlock",
+                                           "abort",
                                            "raise",
                                            "gsignal",
                                            "pthread_kill",
@@ -388,12 +430,17 @@ bool TellsOfDying(std::string_view name) {
                                                                : name;
   bool fatal = false, certain = false, check = false, failed = false;
   const std::vector<std::string> words = WordsOf(own);
+  const auto surely = [](std::string_view word) {
+    return word == "die" || word == "fatal" || word == "panic";
+  };
   for (const std::string& whole : words) {
     const std::string_view word = BareWord(whole);
     const bool strong = IsOneOf(word, kFatalWords);
-    if (!strong && !IsOneOf(word, kFillWords)) return false;
+    // The first may be whose it is: "git_die".
+    const bool is_prefix = &whole == &words.front() && words.size() > 1 && surely(BareWord(words.back()));
+    if (!strong && !is_prefix && !IsOneOf(word, kFillWords)) return false;
     fatal = fatal || strong;
-    certain = certain || word == "die" || word == "fatal" || word == "panic" || words.size() > 1;
+    certain = certain || surely(word) || words.size() > 1;
     check = check || IsOneOf(word, kCheckWords);
     failed = failed || IsOneOf(word, kFailedWords);
   }
