@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "crash/runtime_frames.h"
+#include "crash/runtime_names.h"
 #include "render/function_name.h"
 #include "render/page.h"
 
@@ -21,16 +23,10 @@ const Module* ModuleOf(const Frame& frame, const Report& report) {
   return frame.module && *frame.module < report.modules.size() ? &report.modules[*frame.module] : nullptr;
 }
 
-/// What every C or C++ program calls, and dies in on behalf of its caller.
+/// What programs call, and die in on behalf of their callers.
 bool IsRuntime(const Frame& frame, const Report& report) {
-  constexpr std::string_view kLibraries[] = {"libc.so", "libc-",      "libc.musl",    "ld-linux",
-                                             "ld-musl", "libpthread", "libstdc++.so", "libgcc_s",
-                                             "libc++",  "[vdso]",     "libasan.so",   "libubsan.so"};
-  const Module* module = ModuleOf(frame, report);
-  if (module != nullptr)
-    for (const std::string_view library : kLibraries)
-      if (FileNameOf(module->path).starts_with(library)) return true;
-  return frame.file.starts_with("/usr/include/") || frame.file.starts_with("/usr/lib/gcc/");
+  if (ModuleOf(frame, report) == nullptr) return IsLibrarySource(frame.file);
+  return IsLibrarySource(frame.file) || OwnerOf(frame, report.modules) != FrameOwner::kProgram;
 }
 
 /// A row of the listing.

@@ -128,6 +128,14 @@ TEST(RenderStackRemarks, ExplainGuessesAndTheEnd) {
             "  The stack is not complete: the stack was not kept\n");
 }
 
+TEST(TellingFrame, IsNoTemplateAndNoStartCode) {
+  const Report report{.modules = {{.path = "/usr/bin/imgproxy"}}};
+  Stack stack;
+  for (const char* function : {"std::vector<int>::at(unsigned long)", "__libc_start_main", "resize", "main"})
+    stack.frames.push_back({.function = function, .module = 0});
+  EXPECT_EQ(TellingFrame(stack, report), &stack.frames[2]);
+}
+
 TEST(TellingFrame, IsTheFirstOutsideOfTheRuntime) {
   const Report report = WithModules();
   Stack stack;
