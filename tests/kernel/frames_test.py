@@ -19,6 +19,7 @@ UNPRIVILEGED = 1  # daemon: PostgreSQL does not run as root, and wants a user th
 
 # Programs of tests/crashers/causes that die without arguments, but not compared:
 NOT_COMPARED = {
+    "handler-without-cfi": "gdb takes what the handler returns to for a function like any other; see its own test",
     "jit": "gdb takes a saved frame pointer for the caller of code that has no symbols",
     "stack-overflow": "gdb needs minutes for 75,000 frames; compared with a small stack",
     "stack-overflow-mutual": "likewise",
@@ -235,6 +236,14 @@ class Frames(case.KernelCase):
 
     def test_static_crashers(self):
         self.check_causes("O2-no-frame-pointers-static")
+
+    def test_handler_without_call_frame_information(self):
+        chosen = sorted(programs.CAUSES.glob("O*-pie/handler-without-cfi"))
+        for program in chosen:
+            self.assertTrue(crash.run([programs.for_every_user(program)]).dumped, program)
+        for record in store.records(self.server.store, len(chosen)):
+            (frames,) = frames_of_report(report.of(self.server.store, record)).values()
+            self.assertEqual([frame.name for frame in frames][:6], ["on_trap", SIGNAL_FRAME, "work", "handle", "serve", "main"])
 
     def test_recursions(self):
         names = ("stack-overflow", "stack-overflow-mutual")
