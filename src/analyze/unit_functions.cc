@@ -102,13 +102,22 @@ std::string QualifiedName(Dwarf_Die* die) {
   Dwarf_Die* found = nullptr;
   const int count = ::dwarf_getscopes_die(&origin, &found);
   const std::unique_ptr<Dwarf_Die, void (*)(void*)> scopes(found, std::free);
-  for (int i = 1; i < count; ++i) {
-    if (!IsScope(::dwarf_tag(&found[i]))) continue;
+  const auto prepend = [&](const char* outer) {
+    name.insert(0, std::string(outer, ::strnlen(outer, kNameMax)) + "::");
+  };
+  bool in_lambda = false;
+  for (int i = 1; i < count && name.size() <= kNameMax * 4; ++i) {
+    const int tag = ::dwarf_tag(&found[i]);
     const char* outer = ::dwarf_diename(&found[i]);
-    name.insert(
-        0,
-        (outer == nullptr ? "(anonymous namespace)" : std::string(outer, ::strnlen(outer, kNameMax))) + "::");
-    if (name.size() > kNameMax * 4) break;
+    if (in_lambda && tag == DW_TAG_subprogram && outer != nullptr) {
+      prepend(outer);
+      in_lambda = false;
+    }
+    if (!IsScope(tag)) continue;
+    // A class without a name that has functions is a lambda's.
+    const bool is_lambda = outer == nullptr && (tag == DW_TAG_structure_type || tag == DW_TAG_class_type);
+    in_lambda = in_lambda || is_lambda;
+    prepend(outer != nullptr ? outer : is_lambda ? "{lambda}" : "(anonymous namespace)");
   }
   return name;
 }

@@ -69,10 +69,11 @@ std::string Asserted(const Cause& cause) {
 bool IsStackOverflow(const Cause& cause) {
   if (cause.kind == CauseKind::kStackOverflow) return true;
   if (cause.kind != CauseKind::kGoPanic && cause.kind != CauseKind::kRuntimeFatal &&
-      cause.kind != CauseKind::kAbort)
+      cause.kind != CauseKind::kAbort && cause.kind != CauseKind::kRustPanic)
     return false;
-  return std::ranges::any_of(std::initializer_list<std::string_view>{"stack overflow", "stack exceeds"},
-                             [&](std::string_view words) { return cause.message.contains(words); });
+  return std::ranges::any_of(
+      std::initializer_list<std::string_view>{"stack overflow", "stack exceeds", "overflowed its stack"},
+      [&](std::string_view words) { return cause.message.contains(words); });
 }
 
 /// FNV-1a, 64 bits: short, the same everywhere, and nobody gains by a collision but a wrong neighbour in a

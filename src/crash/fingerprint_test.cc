@@ -66,6 +66,14 @@ TEST(FindFingerprint, ARecursionIsTheSameWhereverItStopped) {
   EXPECT_EQ(ValueOf(one), ValueOf(other));
 }
 
+TEST(FindFingerprint, ARuntimeThatFindsTheOverflowItself) {
+  Report one = WithFrames({In(kProgram, "odd"), In(kProgram, "even"), In(kProgram, "main")});
+  one.cause.kind = CauseKind::kRustPanic;
+  one.cause.message = "thread 'main' has overflowed its stack";
+  one.stacks[0].folds = {{0, 2, 1000}};
+  EXPECT_THAT(FindFingerprint(one, {}).frames, ElementsAre("shop!even", "shop!odd"));
+}
+
 TEST(FindFingerprint, NothingToGoBy) {
   EXPECT_EQ(ValueOf(WithFrames({})), "");
   EXPECT_NE(ValueOf(WithFrames({In(kLibc, "abort")})), "") << "only the runtime's frames: better than none";

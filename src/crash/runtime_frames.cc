@@ -30,7 +30,11 @@ std::string NameOf(const Frame& frame) {
 
 /// With what debug information says, too.
 bool IsOwn(const Frame& frame, const std::vector<Module>& modules) {
-  return frame.module && !IsLibrarySource(frame.file) && OwnerOf(frame, modules) == FrameOwner::kProgram;
+  if (!frame.module || IsLibrarySource(frame.file)) return false;
+  const FrameOwner owner = OwnerOf(frame, modules);
+  // A template that was made of a lambda has its code inlined.
+  return owner == FrameOwner::kProgram ||
+         (owner == FrameOwner::kTemplate && !LambdaInside(frame.function).empty());
 }
 
 }  // namespace

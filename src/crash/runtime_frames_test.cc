@@ -37,6 +37,13 @@ TEST(CountRuntimeFrames, LeavesOutWhatComesWithTheCompiler) {
             "main.order");
 }
 
+TEST(CountRuntimeFrames, ATemplateOfALambdaHasItsCode) {
+  const std::string invoke =
+      "std::_Function_handler<void (), pay()::{lambda()#1}>::_M_invoke(std::_Any_data const&)";
+  EXPECT_EQ(Own({In(0, invoke), In(0, "run()")}), invoke);
+  EXPECT_EQ(Own({In(0, invoke, "/usr/include/c++/12/bits/std_function.h"), In(0, "run()")}), "run()");
+}
+
 TEST(CountRuntimeFrames, LeavesOutStartCode) {
   EXPECT_EQ(Own({In(1, "free"), In(1, "__run_exit_handlers"), In(1, "exit"), In(1, "__libc_start_call_main"),
                  In(0, "_start")}),
