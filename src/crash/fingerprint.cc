@@ -23,6 +23,7 @@
 #include "base/text.h"
 #include "crash/plain_name.h"
 #include "crash/runtime_frames.h"
+#include "crash/script.h"
 
 namespace obit {
 namespace {
@@ -192,6 +193,9 @@ Report::Fingerprint FindFingerprint(const Report& report, const CrashRecord& rec
   Report::Fingerprint fingerprint;
   if (report.stacks.empty() || report.stacks.front().frames.empty()) return fingerprint;
   fingerprint.frames = Namer(report, record).Names();
+  // Whatever an interpreter executes has one stack, the interpreter's.
+  if (const std::string script = ScriptOf(record.process); !script.empty())
+    fingerprint.frames.push_back("script " + script);
   const auto& first_fault = report.cause.first_fault;
   const int signal = first_fault ? first_fault->signal : record.signal.number;
   std::vector<std::string> words{std::to_string(signal), std::string(ClassOf(report.cause.kind))};

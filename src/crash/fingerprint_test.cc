@@ -74,6 +74,17 @@ TEST(FindFingerprint, ARuntimeThatFindsTheOverflowItself) {
   EXPECT_THAT(FindFingerprint(one, {}).frames, ElementsAre("shop!even", "shop!odd"));
 }
 
+TEST(FindFingerprint, ScriptsOfOneInterpreterAreTold) {
+  const Report report = WithFrames({In(kProgram, "_PyEval_EvalFrameDefault"), In(kProgram, "main")});
+  CrashRecord one, other;
+  one.process.exe = other.process.exe = "/usr/bin/python3.11";
+  one.process.cmdline = {"python3", "/srv/order.py"};
+  other.process.cmdline = {"python3", "/srv/invoice.py"};
+  EXPECT_NE(FindFingerprint(report, one).value, FindFingerprint(report, other).value);
+  other.process.cmdline = {"python3", "-u", "/home/ann/order.py", "--all"};
+  EXPECT_EQ(FindFingerprint(report, one).value, FindFingerprint(report, other).value);
+}
+
 TEST(FindFingerprint, NothingToGoBy) {
   EXPECT_EQ(ValueOf(WithFrames({})), "");
   EXPECT_NE(ValueOf(WithFrames({In(kLibc, "abort")})), "") << "only the runtime's frames: better than none";
