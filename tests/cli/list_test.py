@@ -339,7 +339,7 @@ class Reports(support.CliCase):
                           ("bbbbbb", "1", other["id"][:8], "divided by zero")])  # fmt: skip
         self.assertEqual(rows[0][5], "imgproxy, imgproxy-cli")
         group = json.loads(self.run_obit("groups", "--json")[0])[0]
-        self.assertEqual(group, {"group": "a71c0900b04d6e58", "version": 1, "count": 2, "kept": 2, "first": first["time"],
+        self.assertEqual(group, {"group": "a71c0900b04d6e58", "version": 2, "count": 2, "kept": 2, "first": first["time"],
                                  "last": second["time"], "kind": "null-read", "cause": "null pointer read at 0x20",
                                  "guess": False, "programs": ["imgproxy", "imgproxy-cli"], "newest": second["id"]})  # fmt: skip
         self.assertEqual(self.run_obit("groups", "--since", "2999-01-01")[0], "No groups.\n")

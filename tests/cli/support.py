@@ -63,7 +63,7 @@ def make_report(crash_id, sentence="null pointer read at 0x18: the object in rdi
     return {
         "schema": 1, "id": crash_id, "time": "2026-11-23T14:02:12.000000000Z", "seconds": 0.25,
         "cause": {"kind": "null-read", "sentence": sentence},
-        "fingerprint": {"version": 1, "value": group, "frames": ["Cache::find", "Handler::serve"]},
+        "fingerprint": {"version": 2, "value": group, "frames": ["Cache::find", "Handler::serve"]},
         "crashed": {
             "instruction": {"address": "0x401136", "bytes": "488b4718", "text": "mov 0x18(%rdi),%rax"},
             "registers": [{"name": "rdi", "value": "0x0"}, {"name": "rsi", "value": "0x7f1c0400b2e0", "about": "heap"},
