@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/text.h"
+#include "crash/fatal_helper.h"
 #include "crash/plain_name.h"
 #include "crash/runtime_names.h"
 

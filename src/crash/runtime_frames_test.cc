@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "crash/fatal_helper.h"
 #include "crash/runtime_names.h"
 
 namespace obit {
@@ -42,6 +43,12 @@ TEST(CountRuntimeFrames, ATemplateOfALambdaHasItsCode) {
       "std::_Function_handler<void (), pay()::{lambda()#1}>::_M_invoke(std::_Any_data const&)";
   EXPECT_EQ(Own({In(0, invoke), In(0, "run()")}), invoke);
   EXPECT_EQ(Own({In(0, invoke, "/usr/include/c++/12/bits/std_function.h"), In(0, "run()")}), "run()");
+}
+
+TEST(CountRuntimeFrames, LeavesInWhatOnlyLooksLikeARuntimes) {
+  for (const char* function : {"rust_parse", "core::Engine::tick(int)", "alloc::Pool::take()",
+                               "logging::init()", "Shop::clone()", "runtime::start()"})
+    EXPECT_EQ(Own({In(1, "abort"), In(0, function), In(0, "main")}, true), function);
 }
 
 TEST(CountRuntimeFrames, LeavesOutStartCode) {

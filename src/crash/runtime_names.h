@@ -24,8 +24,4 @@ namespace obit {
 /// library.
 [[nodiscard]] bool IsLibrarySource(std::string_view path);
 
-/// A function that ends the process on behalf of its callers: known ones of libraries, and names that consist
-/// of nothing but words for that: "die", "log_fatal", "CheckFailed".
-[[nodiscard]] bool IsFatalHelper(std::string_view name);
-
 }  // namespace obit
