@@ -123,7 +123,11 @@ class Reporter {
   /// own.
   void UnwindThreads() {
     std::map<std::vector<std::uint64_t>, std::size_t> alike;
-    for (const CoreNotes::Thread& thread : image_.notes().threads) {
+    const auto& threads = image_.notes().threads;
+    crashed_thread_ = FindSendingThread();
+    for (std::size_t i = 0; i < threads.size(); ++i) {
+      // The one that crashed comes first.
+      const CoreNotes::Thread& thread = threads[i == 0 ? crashed_thread_ : i <= crashed_thread_ ? i - 1 : i];
       RawStack raw = unwinder_.Unwind(Registers(thread.registers));
       const bool crashed = report_.stacks.empty();
       if (crashed) first_fault_ = FindFirstFault(image_, unwinder_, record_, thread.registers, raw);
@@ -144,6 +148,21 @@ class Reporter {
     // Most first, behind the one that crashed.
     std::ranges::stable_sort(report_.stacks.begin() + 1, report_.stacks.end(), std::ranges::greater(),
                              [](const Stack& stack) { return stack.tids.size(); });
+  }
+
+  /// A handler that sends the signal to its process, and not to its thread, may kill another one. The index
+  /// of the thread with that handler; 0, that of the one which died, where there is none.
+  std::size_t FindSendingThread() {
+    const auto& threads = image_.notes().threads;
+    const int signal = record_.signal.number;
+    if (!IsSentByItself(record_) || IsInSendingCall(threads.front().registers, signal)) return 0;
+    for (std::size_t i = 1; i < threads.size(); ++i) {
+      const auto& registers = threads[i].registers;
+      if (!IsInSendingCall(registers, signal)) continue;
+      RawStack raw = unwinder_.Unwind(Registers(registers));
+      if (FindFirstFault(image_, unwinder_, record_, registers, raw)) return i;
+    }
+    return 0;
   }
 
   static std::vector<std::uint64_t> PcsOf(const RawStack& raw) {
@@ -202,7 +221,7 @@ class Reporter {
 
   /// The moment that killed: of the first fault, where a handler was called for one.
   void DescribeCrashed() {
-    const std::vector<std::uint64_t>& at_death = image_.notes().threads.front().registers;
+    const std::vector<std::uint64_t>& at_death = image_.notes().threads[crashed_thread_].registers;
     if (at_death.size() != kUserRegisterCount) return;
     if (!first_fault_) return Describe(record_, at_death, crashed_, report_.stacks.front());
     RawStack raw = crashed_;
@@ -284,6 +303,7 @@ class Reporter {
   AddressNames names_;
   Report report_;
   RawStack crashed_;
+  std::size_t crashed_thread_ = 0;
   std::optional<FirstFault> first_fault_;
   std::size_t frames_ = 0;
 };

@@ -46,14 +46,6 @@ constexpr SendingCall kSendingCalls[] = {{62, kRsi},    // kill
                                          {297, kRdx},   // rt_tgsigqueueinfo
                                          {424, kRsi}};  // pidfd_send_signal
 
-bool IsInSendingCall(const CrashScene& scene) {
-  return scene.registers.size() > kOrigRax &&
-         std::ranges::any_of(kSendingCalls, [&](const SendingCall& call) {
-           return scene.registers[kOrigRax] == call.number &&
-                  static_cast<int>(scene.registers[call.signal]) == scene.record.signal.number;
-         });
-}
-
 /// The thread is in one of these functions. They may have blocked the signal while they sent it, and a
 /// handler may have sent it again.
 bool IsInRaise(const CrashScene& scene) {
@@ -76,8 +68,11 @@ bool IsInAbort(const CrashScene& scene) {
 
 /// The thread that died sent it to itself: pids tell of processes only.
 bool IsSentByThread(const CrashScene& scene) {
-  return IsSentByItself(scene.record) &&
-         (scene.image.notes().threads.size() < 2 || IsInSendingCall(scene) || IsInRaise(scene));
+  if (!IsSentByItself(scene.record)) return false;
+  if (IsInSendingCall(scene.registers, scene.record.signal.number) || IsInRaise(scene)) return true;
+  // A signal of its own comes before the call returns, or when a call unblocks it.
+  const bool in_no_call = scene.registers.size() > kOrigRax && scene.registers[kOrigRax] == UINT64_MAX;
+  return scene.image.notes().threads.size() < 2 && !in_no_call;
 }
 
 /// A signal that somebody sent.
@@ -113,6 +108,8 @@ Cause FindSender(const CrashScene& scene) {
     sender = {.kind = SenderKind::kOutsideNamespace};
   } else if (IsSentByItself(scene.record)) {
     sender.kind = IsSentByThread(scene) ? SenderKind::kItself : SenderKind::kThread;
+    // Another one, which is gone? Or a handler that has returned?
+    cause.guess = sender.kind == SenderKind::kThread && scene.image.notes().threads.size() < 2;
     sender.in_handler =
         sender.kind == SenderKind::kItself && std::ranges::any_of(scene.stack.frames, &Frame::interrupted);
     if (sender.in_handler) cause.function = OwnFunction(scene);
@@ -131,6 +128,12 @@ Cause FindAbortOrSender(CrashScene& scene) {
 }
 
 }  // namespace
+
+bool IsInSendingCall(std::span<const std::uint64_t> registers, int signal) {
+  return registers.size() > kOrigRax && std::ranges::any_of(kSendingCalls, [&](const SendingCall& call) {
+           return registers[kOrigRax] == call.number && static_cast<int>(registers[call.signal]) == signal;
+         });
+}
 
 const Frame* FirstOwnFrame(const CrashScene& scene) {
   std::vector<Module> modules;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,10 @@ struct CrashScene {
 /// Somebody sent the signal, or something but an instruction of the thread that died did: its registers say
 /// nothing of why.
 [[nodiscard]] bool IsSent(const CrashRecord::Signal& signal);
+
+/// A thread with these registers, a whole struct user_regs_struct, is in a system call that sends this
+/// signal.
+[[nodiscard]] bool IsInSendingCall(std::span<const std::uint64_t> registers, int signal);
 
 // The parts that FindCause puts together.
 

@@ -284,8 +284,8 @@ TEST(Cause, WildPointersNearAStackAreNoOverflow) {
   DeadProcess index;  // mov (%rsp,%rcx,4), %eax
   index.registers().rsp = kStack + 0x200;
   index.registers().rcx = static_cast<std::uint64_t>(-0x100);
-  EXPECT_EQ(index.Code({0x8b, 0x04, 0x8c}).Signal(SIGSEGV, SEGV_MAPERR, kStack - 0x200).Analyze().cause.kind,
-            CauseKind::kUnmappedRead);
+  EXPECT_EQ(SentenceOf(index.Code({0x8b, 0x04, 0x8c}).Signal(SIGSEGV, SEGV_MAPERR, kStack - 0x200).Analyze()),
+            "read of unmapped memory at 0x7ffffffdde00");
 }
 
 TEST(Cause, SentSignals) {
@@ -319,6 +319,21 @@ TEST(Cause, OtherThreadsOfTheProcessSendSignalsToo) {
   EXPECT_EQ(dead.Analyze().cause.kind, CauseKind::kAbort);
   dead.registers().rdx = SIGUSR1;
   EXPECT_EQ(dead.Analyze().cause.kind, CauseKind::kKilled) << "it sent another signal";
+}
+
+TEST(Cause, ASignalThatCameBetweenInstructionsWasNotSentByThem) {
+  DeadProcess dead;  // the thread that sent it is gone
+  dead.registers().orig_rax = UINT64_MAX;
+  EXPECT_EQ(SentenceOf(dead.Signal(SIGABRT, SI_TKILL).SentBy(4711, 1000).Analyze()),
+            "probably: killed by SIGABRT from another thread of its own");
+}
+
+TEST(Cause, InstructionsThatGoOnWhereNoCodeIs) {
+  DeadProcess dead;  // movabs across the end of the code
+  dead.registers().rip = kCode + kPageBytes - 2;
+  dead.Code({0x48, 0xb8}, kPageBytes - 2);
+  EXPECT_EQ(dead.Signal(SIGSEGV, SEGV_MAPERR, kCode + kPageBytes).Analyze().cause.kind,
+            CauseKind::kExecuteNonExecutable);
 }
 
 TEST(Cause, BusErrors) {

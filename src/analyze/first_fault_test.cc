@@ -103,6 +103,19 @@ TEST(FirstFault, OfOtherExceptionsByTheirInstruction) {
   EXPECT_EQ(kind({0x90}, 6), CauseKind::kAbort);
 }
 
+TEST(FirstFault, OfAThreadWhoseHandlerKilledAnotherOne) {
+  Handled dead;
+  const user_regs_struct handler = dead.registers();
+  dead.AddThread(4712, handler);
+  dead.registers() = {};
+  dead.registers().rip = kCode;
+  dead.registers().rsp = kStack + kStackBytes - 256;
+  const Report report = dead.Analyze();
+  EXPECT_EQ(report.cause.kind, CauseKind::kNullRead);
+  EXPECT_TRUE(report.cause.first_fault);
+  EXPECT_EQ(report.stacks.front().tids, std::vector<pid_t>{4712});
+}
+
 TEST(FirstFault, ASignalThatWasSentIsNone) {
   EXPECT_FALSE(Handled().Fault(SIGSEGV, SI_TKILL, 0, 0).Analyze().cause.first_fault);
   EXPECT_FALSE(Handled().Fault(SIGUSR1, SI_USER, 0, 0).Analyze().cause.first_fault);

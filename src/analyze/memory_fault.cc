@@ -63,12 +63,18 @@ Cause ProtectedMemory(const CrashScene& scene, std::uint64_t address, MemoryAcce
           .place = scene.names.MappingName(address)};
 }
 
+/// The stack pointer leads to memory that could be a stack.
+bool HasStack(const CrashScene& scene) {
+  const CoreImage::Mapping* stack = scene.image.Find(scene.sp());
+  return stack != nullptr && (stack->flags & PF_W) != 0;
+}
+
 /// The instruction itself goes on, or begins, where nothing can be executed.
 bool IsCodeThere(const CrashScene& scene, std::uint64_t address) {
   if (address == scene.pc()) return true;
   constexpr std::uint64_t kInstructionMax = 15;
-  return !scene.instruction && address > scene.pc() && address - scene.pc() < kInstructionMax &&
-         address % kMemoryPage == 0;
+  const std::uint64_t size = scene.instruction ? scene.instruction->size : kInstructionMax;
+  return address > scene.pc() && address - scene.pc() < size && address % kMemoryPage == 0;
 }
 
 }  // namespace
@@ -132,7 +138,7 @@ Cause FindFaultAt(CrashScene& scene, std::uint64_t address, int code) {
           .guess = access == MemoryAccess::kUnknown,
           .access = access,
           .address = address,
-          .reg = operand != nullptr && operand->base_name == "rsp" ? "rsp" : ""};
+          .reg = operand != nullptr && operand->base_name == "rsp" && !HasStack(scene) ? "rsp" : ""};
 }
 
 Cause FindMemoryFault(CrashScene& scene) {

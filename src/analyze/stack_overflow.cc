@@ -4,8 +4,9 @@
 //
 // Which mapping is the stack? The stack pointer may have left it. So, of these, the first that fits:
 //  1. those in which the frames lie that were unwound, and the frame pointer,
-//  2. of the first thread, the one with the bytes that AT_RANDOM points to, which the kernel put there,
-//  3. of other threads, the one with their control block, which is at the upper end of a stack that the C
+//  2. the one of the first thread, with the bytes that AT_RANDOM points to, which the kernel put there,
+//  3. that of another thread, the one with their control block, which is at the upper end of a stack that the
+//  C
 //     library made,
 //  4. the one right above the fault, if there are return addresses at its beginning: of a coroutine, say.
 
@@ -46,7 +47,8 @@ class OverflowFinder {
     for (std::size_t i = 0; i < frames; ++i)
       if (EndsBefore(image_.Find(scene_.raw.frames[i].sp), i > 0)) return true;
     if (EndsBefore(image_.Find(scene_.registers[kRbp]), true)) return true;
-    if (EndsBefore(ByThread(), false)) return true;
+    if (EndsBefore(OfFirstThread(), false)) return true;
+    if (EndsBefore(image_.Find(scene_.registers[kFsBase]), false)) return true;
     return EndsBefore(RightAbove(), false);
   }
 
@@ -65,7 +67,7 @@ class OverflowFinder {
   bool EndsBefore(const CoreImage::Mapping* stack, bool holds_frame) const {
     if (!IsWritable(stack) || stack->begin <= address_ || stack->begin - address_ > kFrameMax) return false;
     const std::uint64_t sp = scene_.sp();
-    if (sp >= stack->begin) return sp < stack->end;  // the access was below what is there
+    if (sp >= stack->begin) return sp < stack->end && !WasLoaded();  // the access was below what is there
     if (stack->begin - sp <= kRedZone + kMemoryPage) return true;
     // A large frame. What lies between is no other memory that could be used, or the frame is known.
     return (holds_frame && !WasLoaded()) || IsFree(address_, stack->begin);
@@ -99,13 +101,10 @@ class OverflowFinder {
     return false;
   }
 
-  const CoreImage::Mapping* ByThread() const {
-    const CoreNotes& notes = image_.notes();
-    const bool first =
-        notes.process && !notes.threads.empty() && notes.threads.front().tid == notes.process->pid;
-    if (!first) return image_.Find(scene_.registers[kFsBase]);
-    const auto random = notes.auxv.find(AT_RANDOM);
-    return random == notes.auxv.end() ? nullptr : image_.Find(random->second);
+  const CoreImage::Mapping* OfFirstThread() const {
+    const auto& auxv = image_.notes().auxv;
+    const auto random = auxv.find(AT_RANDOM);
+    return random == auxv.end() ? nullptr : image_.Find(random->second);
   }
 
   const CoreImage::Mapping* RightAbove() const {
