@@ -52,7 +52,8 @@ class Follower {
     if (one.meta.category == ZYDIS_CATEGORY_UNCOND_BR || one.meta.category == ZYDIS_CATEGORY_RET)
       return Forget();
     std::optional<unsigned> to;
-    if (operands.size() > 1 && operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER && operands[0].size >= 32)
+    if (operands.size() > 1 && operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER && operands[0].size >= 32 &&
+        (operands[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0)
       to = NumberOf(operands[0].reg.value);
     const Value value = to ? Result(one, operands, next) : Value();
     for (const ZydisDecodedOperand& operand : operands) {

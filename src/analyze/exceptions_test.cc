@@ -140,6 +140,52 @@ TEST(FindException, StringsOfLibcxx) {
   EXPECT_EQ(thrown.Find()->text, "no jam for anybody");
 }
 
+/// What the runtime knows of a thread whose memory begins at kStack + 0x500, if __cxa_get_globals is this
+/// code.
+std::optional<ExceptionGlobals> GlobalsBy(DeadProcess dead, std::initializer_list<unsigned> code) {
+  dead.Code(code);
+  auto image = CoreImage::Open(StoredFile(dead.Core()));
+  EXPECT_THAT(image, Succeeds());
+  return FindExceptionGlobals(*image, kCode, kStack + 0x500);
+}
+
+/// sub $8,%rsp; mov %fs:0,%rax; add $8,%rsp; add $-0x60,%rax; ret
+constexpr std::initializer_list<unsigned> kStatic = {0x48, 0x83, 0xec, 8,    0x64, 0x48, 0x8b, 0x04,
+                                                     0x25, 0,    0,    0,    0,    0x48, 0x83, 0xc4,
+                                                     8,    0x48, 0x05, 0xa0, 0xff, 0xff, 0xff, 0xc3};
+
+TEST(FindExceptionGlobals, OfAStaticProgram) {
+  DeadProcess dead;
+  dead.Word(kStack + 0x4a0, kStack + 0x1000 - 80).Word(kStack + 0x4a8, 2).Word(kStack + 0x1000, Thrown::kGnu);
+  const auto found = GlobalsBy(dead, kStatic);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->caught, kStack + 0x1000);
+  EXPECT_EQ(found->uncaught, 2);
+}
+
+TEST(FindExceptionGlobals, OfALibrary) {
+  DeadProcess dead;
+  dead.Word(kStack + 0x508, kStack + 0x600).Word(kStack + 0x600 + 3 * 16, kStack + 0x700);  // dtv
+  dead.Word(kStack + 0x710, 0).Word(kStack + 0x718, 1);
+  // endbr64; push %rax; lea n(%rip),%rdi; call; lea 0(%rax),%rax; pop %rcx; ret, and what the first lea
+  // points to
+  const auto found =
+      GlobalsBy(dead, {0xf3, 0x0f, 0x1e, 0xfa, 0x50, 0x48, 0x8d, 0x3d, 0x14, 0,    0, 0, 0xe8, 0, 0, 0,
+                       0,    0x48, 0x8d, 0x80, 0,    0,    0,    0,    0x59, 0xc3, 0, 0, 0,    0, 0, 0,
+                       3,    0,    0,    0,    0,    0,    0,    0,    0x10, 0,    0, 0, 0,    0, 0, 0});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->caught, 0);
+  EXPECT_EQ(found->uncaught, 1);
+}
+
+TEST(FindExceptionGlobals, RefusesOtherCodeAndWhatIsNoException) {
+  EXPECT_FALSE(GlobalsBy({}, {0x48, 0x31, 0xc0, 0xc3}));
+  EXPECT_FALSE(GlobalsBy({}, {0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0x48, 0x05, 0, 0}));
+  DeadProcess dead;
+  dead.Word(kStack + 0x4a0, kStack + 0x1000 - 80);
+  EXPECT_FALSE(GlobalsBy(dead, kStatic)) << "where it points to is no exception";
+}
+
 TEST(FindException, ATypeWithoutANameIsNone) {
   Thrown thrown;
   thrown.Exception(Thrown::kGnu, kType);

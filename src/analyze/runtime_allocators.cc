@@ -14,9 +14,10 @@ Cause HeapCause(RuntimeScene& scene, std::string_view runtime, std::string messa
   const bool no_memory =
       message.find("llocation") != std::string::npos && message.find("ailed") != std::string::npos;
   const bool is_size = message.find("allocate") != std::string::npos || no_memory;
-  return scene.Make(
-      is_size ? CauseKind::kOutOfMemory : (message.empty() ? CauseKind::kAbort : CauseKind::kHeapCorruption),
-      runtime, std::move(message));
+  const CauseKind kind = message.empty() ? CauseKind::kAbort
+                         : is_size       ? CauseKind::kOutOfMemory
+                                         : CauseKind::kHeapCorruption;
+  return scene.Make(kind, runtime, std::move(message));
 }
 
 }  // namespace

@@ -75,6 +75,9 @@ class Ending {
 
   Cause Terminate(std::string what) {
     Cause cause = scene_.Make(CauseKind::kTerminate, "");
+    const auto caller = std::find_if(names_.begin() + static_cast<std::ptrdiff_t>(last_ + 1), names_.end(),
+                                     [](const std::string& name) { return !name.starts_with("std::"); });
+    if (caller != names_.end() && !caller->empty()) cause.function = *caller;
     cause.what = std::move(what);
     return cause;
   }

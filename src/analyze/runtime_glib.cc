@@ -33,7 +33,8 @@ std::string LogMessage(RuntimeScene& scene, std::size_t last, std::optional<std:
   const std::string format = g_log ? scene.ArgumentText(*g_log, 2) : "";
   if (format.empty()) return message;
   if (!message.empty()) return FitsFormat(format, message) ? message : "";
-  return scene.Formatted(format, {}, scene.WordsTo(*g_log));  // g_logv keeps the text that it made
+  message = scene.Formatted(format, {}, scene.WordsTo(*g_log));  // g_logv keeps the text that it made
+  return message.empty() ? scene.FormattedByArguments(format, *g_log, 3) : message;
 }
 
 Cause Assertion(RuntimeScene& scene, std::size_t frame) {
@@ -75,6 +76,8 @@ std::optional<Cause> RecogniseGlib(RuntimeScene& scene, std::size_t frame) {
   auto g_log = scene.Find({"g_log"}, frame);
   if (g_log && *g_log > last) g_log.reset();
   Cause cause = scene.Make(CauseKind::kRuntimeFatal, "GLib", LogMessage(scene, last, g_log));
+  // Of those that syslog(3) knows, an error is called 3, and nothing else is.
+  if (!g_log && FieldIn(scene, scene.WordsTo(last), "PRIORITY") == "3") cause.what = "error";
   if (const auto flags = g_log ? scene.Arguments(*g_log)[1] : std::nullopt) cause.what = LevelName(*flags);
   return cause;
 }

@@ -41,7 +41,7 @@ std::string FatalAt(RuntimeScene& scene, std::uint64_t address) {
 /// Abseil's object points to its data, in which a pointer leads to the text; glog's points to its data, in
 /// which the text stands behind a number.
 std::string FindFatal(RuntimeScene& scene, std::size_t last) {
-  constexpr std::size_t kDataWords = 64, kPointersMax = 4096;
+  constexpr std::size_t kDataWords = 64, kPointersMax = 1024;
   std::vector<std::uint64_t> words = scene.WordsTo(last);
   words.resize(std::min(words.size(), kPointersMax));
   std::erase_if(words, [&](std::uint64_t word) { return !scene.IsWritable(word); });

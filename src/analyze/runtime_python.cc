@@ -28,7 +28,8 @@ std::optional<Cause> RecognisePython(RuntimeScene& scene, std::size_t frame) {
     text = scene.ArgumentText(frame - 1, 3);
     function = scene.ArgumentText(frame - 1, 2);
   }
-  if (name == "_Py_FatalErrorFormat" && text.find('%') != std::string::npos) text.clear();
+  if (name == "_Py_FatalErrorFormat" && text.find('%') != std::string::npos)
+    text = scene.FormattedByArguments(text, frame, 2);
   cause.message = text.empty() || function.empty() ? text : fmt::format("{}: {}", function, text);
   return cause;
 }

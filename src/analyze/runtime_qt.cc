@@ -80,8 +80,10 @@ std::optional<Cause> RecogniseQt(RuntimeScene& scene, std::size_t frame) {
   const auto fatal = scene.Find({"QMessageLogger::fatal"}, frame);
   const std::string format = fatal ? scene.ArgumentText(*fatal, 1) : "";
   std::string message;
-  if (!format.empty())
+  if (!format.empty()) {
     message = format.find('%') == std::string::npos ? format : FindMessage(scene, *fatal, format);
+    if (message.empty()) message = scene.FormattedByArguments(format, *fatal, 2);  // this, format
+  }
   Cause cause = scene.Make(CauseKind::kRuntimeFatal, "Qt", std::move(message));
   cause.what = "fatal error";
   return cause;

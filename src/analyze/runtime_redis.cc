@@ -4,28 +4,48 @@
 
 namespace obit {
 
-std::optional<Cause> RecogniseRedis(RuntimeScene& scene, std::size_t frame) {
-  const std::string& name = scene.names()[frame];
-  const bool with_info = name == "_serverAssertWithInfo";
-  if (with_info || name == "_serverAssert" || name == "_redisAssert") {
-    // The one calls the other.
-    const bool called =
-        frame + 1 < scene.names().size() && scene.names()[frame + 1] == "_serverAssertWithInfo";
-    const std::size_t from = called ? frame + 1 : frame, first = with_info || called ? 2 : 0;
+namespace {
+
+/// (expression, file, line), or these behind a client and an object.
+std::optional<Cause> Assertion(RuntimeScene& scene, std::size_t frame) {
+  const CallArguments arguments = scene.Arguments(frame);
+  for (const std::size_t first : {std::size_t{0}, std::size_t{2}}) {
+    const auto text = [&](std::size_t i) {
+      return arguments[first + i] ? scene.Text(*arguments[first + i], 1024) : "";
+    };
+    const std::string expression = text(0), file = text(1);
+    const auto line = arguments[first + 2];
+    if (expression.empty() || !(file.ends_with(".c") || file.ends_with(".h")) || !line || *line > 100'000)
+      continue;
     Cause cause = scene.Make(CauseKind::kAssert, "Redis");
-    cause.expression = scene.ArgumentText(from, first);
-    const std::string file = scene.ArgumentText(from, first + 1);
-    const auto line = scene.Arguments(from)[first + 2];
-    if (!cause.expression.empty() && !file.empty() && line)
-      cause.message =
-          fmt::format("{}:{} '{}' is not true", file, static_cast<std::uint32_t>(*line), cause.expression);
+    cause.expression = expression;
+    cause.message = fmt::format("{}:{} '{}' is not true", file, *line, expression);
     return cause;
   }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Cause> RecogniseRedis(RuntimeScene& scene, std::size_t frame) {
+  const std::string& name = scene.names()[frame];
+  if (RuntimeScene::IsOneOf(name, {"_serverAssert", "_serverAssertWithInfo", "_redisAssert"})) {
+    if (auto cause = Assertion(scene, frame)) return cause;
+    // The one calls the other, which has the arguments in its hands no more.
+    return scene.names().size() > frame + 1 && scene.names()[frame + 1] == "_serverAssertWithInfo"
+               ? std::nullopt
+               : std::optional(scene.Make(CauseKind::kAssert, "Redis"));
+  }
+  // A part of it that the compiler moved away has no name.
+  if (name.empty() && frame > 0 && RuntimeScene::IsOneOf(scene.names()[frame - 1], {"abort", "__GI_abort"}) &&
+      scene.crash().modules.count() > 0 && scene.crash().modules.SymbolAddress(0, "_serverPanic"))
+    return Assertion(scene, frame);
   if (name != "_serverPanic" && name != "_redisPanic") return std::nullopt;
   // (file, line, format, ...), formatted into a buffer of its own
   const std::string format = scene.ArgumentText(frame, 2);
-  Cause cause = scene.Make(CauseKind::kRuntimeFatal, "Redis",
-                           format.empty() ? "" : scene.Formatted(format, scene.StackOf(frame), {}));
+  std::string message = format.empty() ? "" : scene.Formatted(format, scene.StackOf(frame), {});
+  if (message.empty()) message = scene.FormattedByArguments(format, frame, 3);
+  Cause cause = scene.Make(CauseKind::kRuntimeFatal, "Redis", std::move(message));
   cause.what = "panic";
   return cause;
 }

@@ -103,21 +103,36 @@ std::string FindThrown(RuntimeScene& scene, std::uint64_t address) {
   return {};
 }
 
-/// These tell of a panic that could go nowhere: the one before it is the reason.
-bool IsSecond(std::string_view text) {
-  return text == "panic in a destructor during cleanup" || text == "panic in a function that cannot unwind";
+/// A panic while another one was on its way, or out of what lets none out: the program is ended by a panic of
+/// the runtime's own, and those before it are the reason. They lie in the heap; the first one is told first.
+std::string FindThrownBefore(RuntimeScene& scene) {
+  const std::uint64_t sp = scene.crash().raw.frames.front().sp;
+  std::vector<std::uint64_t> seen;
+  std::string text;
+  for (const std::uint64_t word : scene.Words({sp, sp + kSearched})) {
+    if (word % 8 != 0 || !scene.IsWritable(word) || std::ranges::find(seen, word) != seen.end()) continue;
+    const std::string thrown = FindThrown(scene, word);
+    if (thrown.empty()) continue;
+    seen.push_back(word);
+    text = text.empty() ? thrown : thrown + "; then: " + text;
+    if (seen.size() == 4) break;
+  }
+  return text;
+}
+
+bool IsSecond(std::string_view name) {
+  return RuntimeScene::IsOneOf(name,
+                               {"core::panicking::panic_in_cleanup", "core::panicking::panic_cannot_unwind",
+                                "core::panicking::panic_no_unwind", "core::panicking::panic_nounwind*"});
 }
 
 std::string PanicMessage(RuntimeScene& scene, std::size_t first, std::size_t last) {
+  const auto& names = scene.names();
+  if (std::any_of(names.begin() + static_cast<std::ptrdiff_t>(first),
+                  names.begin() + static_cast<std::ptrdiff_t>(last + 1), IsSecond))
+    if (std::string text = FindThrownBefore(scene); !text.empty()) return text;
   std::string text = FindPrinted(scene);
-  if (text.empty()) text = FindPayload(scene, first, last);
-  if (!IsSecond(text)) return text;
-  const std::uint64_t sp = scene.crash().raw.frames.front().sp;
-  for (const std::uint64_t word : scene.Words({sp, sp + kSearched})) {
-    if (word % 8 != 0 || !scene.IsWritable(word)) continue;
-    if (std::string thrown = FindThrown(scene, word); !thrown.empty()) return thrown;
-  }
-  return text;
+  return text.empty() ? FindPayload(scene, first, last) : text;
 }
 
 }  // namespace

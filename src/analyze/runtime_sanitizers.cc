@@ -68,7 +68,7 @@ bool TakeReport(RuntimeScene& scene, std::size_t last, std::string_view tool, Ca
     const std::string_view report = text.substr(at + mark.size());
     const std::string line = FirstLineOf(report);
     if (!IsReadable(line)) continue;
-    cause.message = line.substr(0, std::min(line.find(" at pc "), line.size()));
+    cause.message = line.substr(0, std::min({line.find(" at pc "), line.find(" in thread "), line.size()}));
     if (const std::size_t hex = line.find(" address 0x"); hex != std::string::npos) {
       const std::string_view digits =
           std::string_view(line).substr(hex + std::string_view(" address 0x").size());

@@ -66,6 +66,10 @@ class RuntimeScene {
   /// if there is none.
   [[nodiscard]] std::string Formatted(const std::string& format, Range range,
                                       const std::vector<std::uint64_t>& words);
+  /// The same by the arguments of `frame`, a function whose `named` parameters end with the format. Empty if
+  /// one of them is not known, or is no text or whole number.
+  [[nodiscard]] std::string FormattedByArguments(const std::string& format, std::size_t frame,
+                                                 std::size_t named);
   [[nodiscard]] bool IsWritable(std::uint64_t address);
   [[nodiscard]] std::optional<std::uint64_t> Symbol(std::string_view module_prefix, std::string_view symbol);
 

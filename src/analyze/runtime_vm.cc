@@ -9,9 +9,10 @@ namespace {
 
 Cause OfFormat(RuntimeScene& scene, std::size_t frame, std::size_t argument, std::string_view runtime) {
   const std::string format = scene.ArgumentText(frame, argument);
-  const std::string trimmed(Trim(format));
   Cause cause = scene.Make(CauseKind::kRuntimeFatal, runtime,
-                           format.find('%') == std::string::npos ? trimmed : std::string());
+                           format.find('%') == std::string::npos
+                               ? format
+                               : scene.FormattedByArguments(format, frame, argument + 1));
   cause.what = "fatal error";
   return cause;
 }
