@@ -104,17 +104,22 @@ std::string FindThrown(RuntimeScene& scene, std::uint64_t address) {
 }
 
 /// A panic while another one was on its way, or out of what lets none out: the program is ended by a panic of
-/// the runtime's own, and those before it are the reason. They lie in the heap; the first one is told first.
+/// the runtime's own, and those before it are the reason. They lie in the heap.
 std::string FindThrownBefore(RuntimeScene& scene) {
   const std::uint64_t sp = scene.crash().raw.frames.front().sp;
+  // One that was caught was freed, and its first word is another one then: also what is left below the stack
+  // leads to those that were not.
+  std::vector<std::uint64_t> words = scene.Words({sp, sp + kSearched});
+  const std::vector<std::uint64_t> left = scene.Words(scene.StackLeft(kSearched / 4));
+  words.insert(words.end(), left.rbegin(), left.rend());
   std::vector<std::uint64_t> seen;
   std::string text;
-  for (const std::uint64_t word : scene.Words({sp, sp + kSearched})) {
+  for (const std::uint64_t word : words) {
     if (word % 8 != 0 || !scene.IsWritable(word) || std::ranges::find(seen, word) != seen.end()) continue;
     const std::string thrown = FindThrown(scene, word);
     if (thrown.empty()) continue;
     seen.push_back(word);
-    text = text.empty() ? thrown : thrown + "; then: " + text;
+    text = text.empty() ? thrown : thrown + "; " + text;
     if (seen.size() == 4) break;
   }
   return text;
