@@ -137,7 +137,8 @@ Unwinder::Step Unwinder::StepByCfi(const Row& row, const Registers& callee, Regi
     const bool is_return = static_cast<int>(number) == row.return_register;
     if (count == 0) {
       // libdw's way to tell apart "same value" (no operations at all) and "undefined" (its caller's memory).
-      if (operations == nullptr) {
+      // Where no rule is, libdw's own for x86-64 name rax and mean rbx (backends/x86_64_cfi.c).
+      if ((operations == nullptr && number != Registers::kRax) || number == Registers::kRbx) {
         if (const auto same = callee.Get(number)) caller.Set(number, *same);
       } else if (is_return) {
         return Step::kOutermost;
