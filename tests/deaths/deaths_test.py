@@ -39,6 +39,7 @@ class Deaths(case.KernelCase):
         kernel.TEST_SECONDS = SECONDS
         super().setUp()
         self.folder = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp", prefix="obit-test.")))
+        self.folder.chmod(0o755)  # for the user that obitd becomes
         self.built, self.records, self.alive = {}, {}, []
         self.server.configure("")
         self.server.start()
