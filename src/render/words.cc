@@ -135,6 +135,8 @@ std::string Ordinal(std::uint64_t number) {
 
 std::string DescribeCause(std::string_view sentence) {
   std::string text = EscapeControls(sentence);
+  const std::string_view word = std::string_view(text).substr(0, text.find(' '));
+  if (word.contains("::")) return text;  // "std::terminate": a name stays as it is
   if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
   return text;
 }

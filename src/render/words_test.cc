@@ -137,6 +137,7 @@ TEST(DescribeCause, BeginsALine) {
   EXPECT_EQ(DescribeCause("null pointer read at 0x18"), "Null pointer read at 0x18");
   EXPECT_EQ(DescribeCause("probably: null pointer read at 0x18"), "Probably: null pointer read at 0x18");
   EXPECT_EQ(DescribeCause("\x1b[2J"), "\\x1b[2J");
+  EXPECT_EQ(DescribeCause("std::terminate called in f"), "std::terminate called in f");
   EXPECT_EQ(DescribeCause(""), "");
 }
 

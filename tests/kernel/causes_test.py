@@ -314,7 +314,8 @@ class Stacks(CauseCase):
     def test_overwritten_by_an_address_without_memory(self):
         for died in self.die("smashed-stack", "unmapped"):
             with self.subTest(str(died)):
-                self.check_cause(died, "execute-non-executable", with_parts("call of unmapped memory at {address}"))
+                self.check_cause(died, "execute-non-executable",
+                                 with_parts("return to unmapped memory at {address}: the stack was overwritten"))  # fmt: skip
                 self.assertEqual(died.stack["frames"][0]["pc"], address(died))
                 self.check_broken(died)
 
@@ -444,7 +445,11 @@ class Instructions(CauseCase):
         self.check("illegal-instruction", "illegal-instruction", sentence, "decode", number=signal.SIGILL)
 
     def test_misaligned_read(self):
-        self.check("bus-error", "bus-error", with_parts("bus error at {pointer}"), "read_misaligned", number=signal.SIGBUS)
+        def sentence(died):
+            text = died.report["crashed"]["instruction"]["text"]
+            return with_parts("misaligned read at {pointer}, not a multiple of 8: ")(died) + text
+
+        self.check("bus-error", "misaligned", sentence, "read_misaligned", number=signal.SIGBUS)
 
     def test_truncated_file(self):
         paths = {program: f"{self.folder}/{program.parent.name}.records" for program in variants_of("truncated-file")}
