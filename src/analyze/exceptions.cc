@@ -44,6 +44,11 @@ std::string DemangleType(const std::string& name) {
   constexpr std::string_view kPrefix = "typeinfo name for ";
   std::string text = Demangle("_ZTS" + name);
   if (text.starts_with(kPrefix)) text.erase(0, kPrefix.size());
+  // As people write it: without the inline namespaces of the libraries.
+  for (const std::string_view inner : {"::__cxx11::", "::__1::"})
+    for (std::size_t at = 0; (at = text.find(inner, at)) != std::string::npos; ++at)
+      text.erase(at, inner.size() - 2);
+  if (text == "std::basic_string<char, std::char_traits<char>, std::allocator<char> >") return "std::string";
   return text.starts_with("_ZTS") ? name : text;
 }
 

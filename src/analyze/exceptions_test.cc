@@ -61,6 +61,15 @@ TEST(FindException, OfAStandardClass) {
   EXPECT_FALSE(thrown.Find(Thrown::kHeader + 8));
 }
 
+TEST(FindException, TypesHaveTheNamesThatPeopleKnow) {
+  Thrown thrown;
+  thrown.Exception(Thrown::kGnu, kType);
+  thrown.Type(kType, "NSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE");
+  EXPECT_EQ(thrown.Find()->type, "std::string");
+  thrown.Type(kType, "NSt3__111regex_errorE");
+  EXPECT_EQ(thrown.Find()->type, "std::regex_error");
+}
+
 TEST(FindException, ThrownAgainLeadsToTheFirst) {
   for (const std::uint64_t language : {Thrown::kGnu, Thrown::kLlvm}) {
     Thrown thrown;

@@ -45,10 +45,10 @@ Cause LlvmAssertion(RuntimeScene& scene, std::size_t frame) {
 Cause DebugMode(RuntimeScene& scene, std::size_t frame) {
   Cause cause = scene.Make(CauseKind::kAssert, "libstdc++");
   cause.message = LineWith(scene.Bytes(scene.StackLeft(kPrintedMax)), "Error: attempt to ");
-  if (const auto object = scene.Arguments(frame)[0]) {
-    // file, line, parameters, their number, text, function
-    for (const std::uint64_t word : scene.Words({*object, *object + 1024})) {
-      const std::string text = scene.Text(word, 512);
+  if (frame + 1 <
+      scene.names().size()) {  // the object, in which the text is, lives in the frame of the caller
+    for (const std::uint64_t word : scene.Words(scene.StackOf(frame + 1))) {
+      const std::string text = scene.IsWritable(word) ? "" : scene.Text(word, 512);
       if (text.starts_with("attempt to ")) cause.expression = text;
     }
   }
@@ -72,6 +72,12 @@ std::optional<Cause> RecogniseCppLibrary(RuntimeScene& scene, std::size_t frame)
   if (RuntimeScene::IsOneOf(name, {"std::__glibcxx_assert_fail", "std::__replacement_assert"}))
     return GnuAssertion(scene, frame);
   if (name == "__gnu_debug::_Error_formatter::_M_error") return DebugMode(scene, frame);
+  // The part of it that aborts has no name where that was moved away.
+  if (name.empty() && frame > 0 && frame + 1 < scene.names().size() &&
+      RuntimeScene::IsOneOf(scene.names()[frame - 1], {"abort", "__GI_abort"}) &&
+      scene.ModuleName(frame).starts_with("libstdc++.so") &&
+      RuntimeScene::IsOneOf(scene.names()[frame + 1], {"std::__debug::*", "__gnu_debug::*"}))
+    return DebugMode(scene, frame);
   if (name.starts_with("std::") && name.ends_with("__libcpp_verbose_abort"))
     return LlvmAssertion(scene, frame);
   return std::nullopt;

@@ -62,6 +62,10 @@ Cause Assertion(RuntimeScene& scene, std::size_t frame) {
 
 std::optional<Cause> RecogniseGlib(RuntimeScene& scene, std::size_t frame) {
   const auto& names = scene.names();
+  // The part of g_assertion_message that aborts has no name where that was moved away.
+  if (names[frame].empty() && frame > 0 && RuntimeScene::IsOneOf(names[frame - 1], {"abort", "__GI_abort"}) &&
+      scene.ModuleName(frame).starts_with("libglib-2.0.so"))
+    if (Cause cause = Assertion(scene, frame); !cause.message.empty()) return cause;
   if (RuntimeScene::IsOneOf(names[frame], {"g_assertion_message*", "g_assert_warning"}))
     return Assertion(scene, frame);
   if (!RuntimeScene::IsOneOf(names[frame], {"g_log", "g_logv", "g_log_*", "g_return_if_fail_warning"}))
