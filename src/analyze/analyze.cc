@@ -128,7 +128,7 @@ class Reporter {
     for (std::size_t i = 0; i < threads.size(); ++i) {
       // The one that crashed comes first.
       const CoreNotes::Thread& thread = threads[i == 0 ? crashed_thread_ : i <= crashed_thread_ ? i - 1 : i];
-      RawStack raw = unwinder_.Unwind(Registers(thread.registers));
+      RawStack raw = unwinder_.Unwind(Registers(image_.arch(), thread.registers));
       const bool crashed = report_.stacks.empty();
       if (crashed) first_fault_ = FindFirstFault(image_, unwinder_, record_, thread.registers, raw);
       std::vector<std::uint64_t> pcs = PcsOf(raw);
@@ -222,7 +222,7 @@ class Reporter {
   /// The moment that killed: of the first fault, where a handler was called for one.
   void DescribeCrashed() {
     const std::vector<std::uint64_t>& at_death = image_.notes().threads[crashed_thread_].registers;
-    if (at_death.size() != kUserRegisterCount) return;
+    if (at_death.size() != image_.arch().register_count) return;
     if (!first_fault_) return Describe(record_, at_death, crashed_, report_.stacks.front());
     RawStack raw = crashed_;
     const auto outer = raw.frames.begin() + static_cast<std::ptrdiff_t>(first_fault_->interrupted);
@@ -238,15 +238,15 @@ class Reporter {
 
   void Describe(const CrashRecord& record, const std::vector<std::uint64_t>& registers, const RawStack& raw,
                 const Stack& stack) {
-    const Registers known(registers);
-    for (const UserRegister& one : kUserRegisters) {
+    const Registers known(image_.arch(), registers);
+    for (const Architecture::Register& one : image_.arch().registers) {
       const std::uint64_t value = registers[one.index];
       report_.registers.push_back(
-          {std::string(one.name), value, one.name == "eflags" ? "" : names_.Describe(value)});
+          {std::string(one.name), value, one.is_pointer ? names_.Describe(value) : ""});
     }
     std::array<std::byte, 15> code{};
     const auto bytes = std::span(code).first(image_.Read(known.pc(), code));
-    const std::optional<Instruction> instruction = Decode(bytes, known.pc());
+    const std::optional<Instruction> instruction = Decode(image_.arch(), bytes, known.pc());
     // Where a signal was sent, the thread may have been anywhere.
     if (!bytes.empty() && !IsSent(record.signal)) {
       report_.instruction =

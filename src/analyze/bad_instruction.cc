@@ -2,6 +2,8 @@
 #include <csignal>
 #include <cstring>
 
+#include <elf.h>
+
 #include "analyze/cause.h"
 #include "analyze/division.h"
 
@@ -95,6 +97,7 @@ Cause Breakpoint(const CrashScene& scene) {
     default:
       break;
   }
+  if (scene.image.arch().machine != EM_X86_64) return trap("breakpoint trap");
   // int3 faults behind itself; cd 03 is another form of it.
   const bool int3 =
       before(1) == std::byte{0xcc} || (before(1) == std::byte{3} && before(2) == std::byte{0xcd});

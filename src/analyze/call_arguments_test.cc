@@ -14,10 +14,10 @@ CallArguments ArgumentsOf(std::initializer_list<unsigned> code, DeadProcess dead
   dead.Code(code);
   auto image = CoreImage::Open(StoredFile(dead.Core()));
   EXPECT_THAT(image, Succeeds());
-  Registers caller;
-  caller.Set(Registers::kPc, kCode + code.size());
-  caller.Set(Registers::kRbx, 0x1234);
-  caller.Set(Registers::kRsp, kStack + 0x100);
+  Registers caller(kX86_64);
+  caller.SetPc(kCode + code.size());
+  caller.Set(3, 0x1234);
+  caller.SetSp(kStack + 0x100);
   return FindCallArguments(*image, kCode, caller);
 }
 

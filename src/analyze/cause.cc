@@ -71,7 +71,8 @@ bool IsSentByThread(const CrashScene& scene) {
   if (!IsSentByItself(scene.record)) return false;
   if (IsInSendingCall(scene.registers, scene.record.signal.number) || IsInRaise(scene)) return true;
   // A signal of its own comes before the call returns, or when a call unblocks it.
-  const bool in_no_call = scene.registers.size() > kOrigRax && scene.registers[kOrigRax] == UINT64_MAX;
+  const bool in_no_call =
+      scene.registers.size() == kX86_64.register_count && scene.registers[kOrigRax] == UINT64_MAX;
   return scene.image.notes().threads.size() < 2 && !in_no_call;
 }
 
@@ -130,7 +131,8 @@ Cause FindAbortOrSender(CrashScene& scene) {
 }  // namespace
 
 bool IsInSendingCall(std::span<const std::uint64_t> registers, int signal) {
-  return registers.size() > kOrigRax && std::ranges::any_of(kSendingCalls, [&](const SendingCall& call) {
+  return registers.size() == kX86_64.register_count &&
+         std::ranges::any_of(kSendingCalls, [&](const SendingCall& call) {
            return registers[kOrigRax] == call.number && static_cast<int>(registers[call.signal]) == signal;
          });
 }

@@ -24,14 +24,18 @@ struct CrashScene {
   Modules& modules;
   const AddressNames& names;
   const CrashRecord& record;
-  const std::vector<std::uint64_t>& registers;  ///< struct user_regs_struct, or empty
+  const std::vector<std::uint64_t>& registers;  ///< all that NT_PRSTATUS has, or none
   const RawStack& raw;
   const Stack& stack;  ///< the same with names
   const std::optional<Instruction>& instruction;
   const std::vector<DataFile>& data_files;
 
-  [[nodiscard]] std::uint64_t pc() const { return registers.size() > 16 ? registers[16] : 0; }
-  [[nodiscard]] std::uint64_t sp() const { return registers.size() > 19 ? registers[19] : 0; }
+  [[nodiscard]] std::uint64_t Register(std::size_t index) const {
+    return index < registers.size() ? registers[index] : 0;
+  }
+  [[nodiscard]] bool IsCanonical(std::uint64_t address) const { return image.arch().is_canonical(address); }
+  [[nodiscard]] std::uint64_t pc() const { return Register(image.arch().pc); }
+  [[nodiscard]] std::uint64_t sp() const { return Register(image.arch().sp); }
 };
 
 [[nodiscard]] Cause FindCause(CrashScene& scene);

@@ -5,6 +5,7 @@
 
 #include <elf.h>
 
+#include "analyze/loaded_files.h"
 #include "base/io.h"
 #include "elf/put_in_order.h"
 #include "store/recover.h"
@@ -32,6 +33,7 @@ Result<CoreImage> CoreImage::Open(Fd core) {
   CoreImage image(std::move(opened.reader));
   image.unreadable_ = std::move(opened.unreadable);
   OBIT_TRY(image.ReadHead());
+  if (image.notes_.files.empty()) image.notes_.files = FindLoadedFiles(image);
   return image;
 }
 
@@ -40,8 +42,10 @@ Result<void> CoreImage::ReadHead() {
   if (OBIT_TRY(core_.ReadAt(0, std::as_writable_bytes(std::span(&header, 1)))) != sizeof header ||
       std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_CORE)
     return Refuse(EBADMSG, "it is not a core");
-  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64)
-    return Refuse(EOPNOTSUPP, "it is a core of another machine than x86-64");
+  arch_ = FindArchitecture(header.e_machine);
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB || arch_ == nullptr ||
+      !arch_->can_unwind())
+    return Refuse(EOPNOTSUPP, "it is a core of another machine than x86-64 and aarch64");
   if (header.e_phentsize != sizeof(Elf64_Phdr)) return Refuse(EBADMSG, "its program headers are odd");
   std::uint64_t count = header.e_phnum;
   if (count == PN_XNUM) {

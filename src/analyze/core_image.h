@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "arch/architecture.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "elf/core_notes.h"
@@ -30,6 +31,7 @@ class CoreImage {
   /// Takes core.zst over. EBADMSG: not a core. EOPNOTSUPP: of a machine whose registers obit does not know.
   [[nodiscard]] static Result<CoreImage> Open(Fd core);
 
+  [[nodiscard]] const Architecture& arch() const { return *arch_; }
   /// Why there may be more of the core than what is read: the disk does not give it.
   [[nodiscard]] const std::optional<Error>& unreadable() const { return unreadable_; }
 
@@ -70,6 +72,7 @@ class CoreImage {
   std::size_t ReadFile(std::uint64_t address, std::span<std::byte> out) const;
 
   CoreReader core_;
+  const Architecture* arch_ = nullptr;
   std::optional<Error> unreadable_;
   CoreNotes notes_;
   std::vector<Mapping> mappings_;

@@ -11,8 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                           .number = static_cast<std::uint64_t>(static_cast<std::int8_t>(data[i + 1])),
                           .number2 = data[i + 1],
                           .offset = data[i + 2]});
-  obit::Registers registers;
-  registers.Set(obit::Registers::kRsp, 1000);
+  obit::Registers registers(obit::kX86_64);
+  registers.SetSp(1000);
   (void)obit::Evaluate(operations, registers, 2000,
                        [](std::uint64_t address) { return std::optional(address * 3); });
   return 0;

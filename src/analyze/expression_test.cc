@@ -7,9 +7,9 @@ namespace obit {
 namespace {
 
 std::optional<Location> Compute(const std::vector<Dwarf_Op>& operations) {
-  Registers registers;
-  registers.Set(Registers::kRsp, 1000);
-  registers.Set(Registers::kRbp, 2000);
+  Registers registers(kX86_64);
+  registers.SetSp(1000);
+  registers.Set(kX86_64.dwarf_frame, 2000);
   return Evaluate(operations, registers, 5000, [](std::uint64_t address) -> std::optional<std::uint64_t> {
     if (address == 1008) return 77;
     return std::nullopt;

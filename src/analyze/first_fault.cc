@@ -48,7 +48,7 @@ class Finder {
       : image_(image), unwinder_(unwinder), record_(record), registers_(registers), raw_(raw) {}
 
   std::optional<FirstFault> Find() {
-    if (registers_.size() != kUserRegisterCount) return std::nullopt;
+    if (registers_.size() != image_.arch().register_count) return std::nullopt;
     GoOnFromTrampolines();
     if (auto found = OnStack()) return found;
     if (IsSentByItself(record_) && ScanAbove()) {
@@ -93,7 +93,7 @@ class Finder {
     raw_.frames.resize(count);
     raw_.registers.resize(std::min(raw_.registers.size(), count));
     raw_.frames.back().trampoline = true;
-    RawStack above = unwinder_.Unwind(Registers(caught.registers));
+    RawStack above = unwinder_.Unwind(Registers(image_.arch(), caught.registers));
     for (RawFrame& frame : above.frames)
       if (frame.origin == FrameOrigin::kRegisters) frame.origin = FrameOrigin::kCfi;
     if (raw_.registers.size() == count)

@@ -14,10 +14,8 @@
 namespace obit {
 namespace {
 
-constexpr std::size_t kRsp = 19;  // in struct user_regs_struct
-
 Cause WildOperand(const CrashScene& scene, const Instruction::MemoryOperand& operand, std::uint64_t address) {
-  const bool is_base = operand.base && !IsCanonical(scene.registers[*operand.base]);
+  const bool is_base = operand.base && !scene.IsCanonical(scene.registers[*operand.base]);
   return {.kind = CauseKind::kWildPointer,
           .access = operand.writes ? MemoryAccess::kWrite : MemoryAccess::kRead,
           .address = is_base ? scene.registers[*operand.base] : address,
@@ -76,23 +74,26 @@ Cause Unexplained(CrashScene& scene) {
 
 Cause FindFaultWithoutAddress(CrashScene& scene) {
   const std::string unknown = SignalName(scene.record.signal.number) + " without an address";
-  if (scene.registers.size() <= kRsp) return {.what = unknown};
+  if (scene.registers.empty()) return {.what = unknown};
+  // A core without siginfo may be of a page fault as well.
+  if (!scene.record.signal.code && !scene.image.IsExecutable(scene.pc()))
+    return FindFaultAt(scene, scene.pc(), SEGV_MAPERR);
   // AMD's processors go to such an address before they refuse it.
-  if (!IsCanonical(scene.pc())) return FindFaultAt(scene, scene.pc(), SEGV_MAPERR);
+  if (!scene.IsCanonical(scene.pc())) return FindFaultAt(scene, scene.pc(), SEGV_MAPERR);
   if (!scene.instruction) return {.what = unknown};
   const Instruction& instruction = *scene.instruction;
   if (instruction.kind == Instruction::Kind::kPrivileged)
     return {.kind = CauseKind::kPrivilegedInstruction, .instruction = instruction.text};
   for (const auto& operand : instruction.memory) {
     const std::uint64_t address = AddressOf(scene, operand);
-    if (!IsCanonical(address)) return WildOperand(scene, operand, address);
+    if (!scene.IsCanonical(address)) return WildOperand(scene, operand, address);
   }
   if (instruction.kind == Instruction::Kind::kReturn) {
     const auto target = scene.image.ReadWord(scene.sp());
-    if (target && !IsCanonical(*target))
+    if (target && !scene.IsCanonical(*target))
       return {.kind = CauseKind::kWildPointer, .transfer = Transfer::kReturn, .address = target};
   }
-  if (const auto target = TargetOf(scene); target && !IsCanonical(*target))
+  if (const auto target = TargetOf(scene); target && !scene.IsCanonical(*target))
     return {.kind = CauseKind::kWildPointer,
             .transfer = Transfer::kCall,
             .address = target,

@@ -4,6 +4,9 @@
 #include <array>
 
 #include <Zydis/Zydis.h>
+#include <elf.h>
+
+#include "analyze/aarch64_instruction.h"
 
 namespace obit {
 namespace {
@@ -140,9 +143,7 @@ std::string TextOf(const ZydisDecodedInstruction& instruction, std::span<const Z
   return text.data();
 }
 
-}  // namespace
-
-std::optional<Instruction> Decode(std::span<const std::byte> bytes, std::uint64_t address) {
+std::optional<Instruction> DecodeX86_64(std::span<const std::byte> bytes, std::uint64_t address) {
   ZydisDecoder decoder;
   ZydisDecodedInstruction decoded;
   std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT> all;
@@ -170,6 +171,20 @@ std::optional<Instruction> Decode(std::span<const std::byte> bytes, std::uint64_
     }
   }
   return out;
+}
+
+}  // namespace
+
+std::optional<Instruction> Decode(const Architecture& arch, std::span<const std::byte> bytes,
+                                  std::uint64_t address) {
+  switch (arch.machine) {
+    case EM_X86_64:
+      return DecodeX86_64(bytes, address);
+    case EM_AARCH64:
+      return DecodeAarch64(bytes, address);
+    default:
+      return std::nullopt;
+  }
 }
 
 std::uint64_t AddressOf(const Instruction::MemoryOperand& operand, std::span<const std::uint64_t> registers,

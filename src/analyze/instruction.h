@@ -6,17 +6,19 @@
 #include <string>
 #include <vector>
 
+#include "arch/architecture.h"
+
 namespace obit {
 
-/// One x86-64 instruction, as far as it tells why it faulted.
+/// One instruction, as far as it tells why it faulted.
 struct Instruction {
-  std::string text;  ///< AT&T syntax: "movl $1, 0x18(%rdi)"
+  std::string text;  ///< as GNU tools write it: "movl $1, 0x18(%rdi)"
   std::size_t size = 0;
 
   enum class Kind { kOther, kCall, kJump, kReturn, kDivide, kPrivileged };
   Kind kind = Kind::kOther;
 
-  /// An operand in memory. Registers are named by index in struct user_regs_struct (sys/user.h).
+  /// An operand in memory. Registers are named by their index in NT_PRSTATUS (Architecture).
   struct MemoryOperand {
     std::optional<std::size_t> base, index, segment_base;
     bool relative_to_pc = false;  ///< of the next instruction
@@ -42,10 +44,13 @@ struct Instruction {
   std::optional<Division> division;
 };
 
-/// Decodes the instruction that `bytes` (up to 15 are looked at) begin with. Nothing: it is none.
-[[nodiscard]] std::optional<Instruction> Decode(std::span<const std::byte> bytes, std::uint64_t address);
+/// The longest, bytes: of x86-64.
+inline constexpr std::size_t kInstructionMax = 15;
+/// Decodes the instruction that `bytes` begin with. Nothing: it is none.
+[[nodiscard]] std::optional<Instruction> Decode(const Architecture& arch, std::span<const std::byte> bytes,
+                                                std::uint64_t address);
 
-/// The address of `operand` with these registers (a whole struct user_regs_struct); `next` is the address
+/// The address of `operand` with these registers (all that NT_PRSTATUS has); `next` is the address
 /// behind the instruction.
 [[nodiscard]] std::uint64_t AddressOf(const Instruction::MemoryOperand& operand,
                                       std::span<const std::uint64_t> registers, std::uint64_t next);

@@ -10,7 +10,7 @@ namespace {
 std::optional<Instruction> DecodeBytes(std::initializer_list<unsigned> bytes) {
   std::vector<std::byte> raw;
   for (const unsigned byte : bytes) raw.push_back(static_cast<std::byte>(byte));
-  return Decode(raw, 0x1000);
+  return Decode(kX86_64, raw, 0x1000);
 }
 
 constexpr std::size_t kRax = 10, kRdi = 14, kRsp = 19;

@@ -39,7 +39,7 @@ bool WasReturnedTo(const CrashScene& scene, std::uint64_t address) {
 Cause BadCall(const CrashScene& scene, std::uint64_t address) {
   Cause cause{.kind = CauseKind::kExecuteNonExecutable, .access = MemoryAccess::kExecute, .address = address};
   if (WasReturnedTo(scene, address)) cause.transfer = Transfer::kReturn;
-  if (!IsCanonical(address)) {
+  if (!scene.IsCanonical(address)) {
     cause.kind = CauseKind::kWildPointer;
     if (cause.transfer == Transfer::kNone) cause.transfer = Transfer::kCall;
   } else if (address < kMemoryPage && cause.transfer == Transfer::kNone) {
@@ -79,11 +79,6 @@ bool IsCodeThere(const CrashScene& scene, std::uint64_t address) {
 
 }  // namespace
 
-bool IsCanonical(std::uint64_t address) {
-  const std::uint64_t high = address >> 47;
-  return high == 0 || high == 0x1ffff;
-}
-
 std::uint64_t AddressOf(const CrashScene& scene, const Instruction::MemoryOperand& operand) {
   return AddressOf(operand, scene.registers, scene.pc() + scene.instruction->size);
 }
@@ -104,15 +99,20 @@ MemoryAccess AccessOf(const Instruction::MemoryOperand* operand) {
 }
 
 bool IsBehindCall(CoreImage& image, std::uint64_t address) {
-  constexpr std::size_t kCallMax = 7;
-  std::array<std::byte, kCallMax> bytes{};
-  if (address < kCallMax || !image.IsExecutable(address - 1)) return false;
-  if (image.Read(address - kCallMax, bytes) != kCallMax) return false;
-  const auto at = [&](std::size_t before) { return std::to_integer<unsigned>(bytes[kCallMax - before]); };
-  if (at(5) == 0xe8) return true;  // call rel32
-  return std::ranges::any_of(std::array{2, 3, 4, 6, 7}, [&](std::size_t length) {
-    return at(length) == 0xff && (at(length - 1) >> 3 & 7) == 2;  // call r/m64
-  });
+  const Architecture& arch = image.arch();
+  if (address < arch.call_max || !image.IsExecutable(address - 1)) return false;
+  std::array<std::byte, Architecture::kCallMax> room;
+  const auto bytes = std::span(room).first(arch.call_max);
+  return image.Read(address - bytes.size(), bytes) == bytes.size() && arch.ends_with_call(bytes);
+}
+
+std::optional<std::uint64_t> TargetOfCallBefore(CoreImage& image, std::uint64_t address) {
+  const Architecture& arch = image.arch();
+  std::array<std::byte, Architecture::kCallMax> room;
+  const auto bytes = std::span(room).first(arch.call_max);
+  if (!IsBehindCall(image, address) || image.Read(address - bytes.size(), bytes) != bytes.size())
+    return std::nullopt;
+  return arch.target_of_call(bytes, address);
 }
 
 Cause FindFaultAt(CrashScene& scene, std::uint64_t address, int code) {

@@ -11,9 +11,6 @@ namespace obit {
 
 inline constexpr std::uint64_t kMemoryPage = 4096;
 
-/// The processor has such addresses: bits 47 to 63 are alike.
-[[nodiscard]] bool IsCanonical(std::uint64_t address);
-
 /// The operand of the instruction that touched `address`; null if none did.
 [[nodiscard]] const Instruction::MemoryOperand* OperandAt(const CrashScene& scene, std::uint64_t address);
 [[nodiscard]] std::uint64_t AddressOf(const CrashScene& scene, const Instruction::MemoryOperand& operand);
@@ -21,6 +18,8 @@ inline constexpr std::uint64_t kMemoryPage = 4096;
 
 /// The word at `address` is behind a call: a function may return there.
 [[nodiscard]] bool IsBehindCall(CoreImage& image, std::uint64_t address);
+/// Where the direct call before `address` leads; nothing: there is none.
+[[nodiscard]] std::optional<std::uint64_t> TargetOfCallBefore(CoreImage& image, std::uint64_t address);
 
 /// A fault at `address`, for which the kernel gave `code`: SEGV_MAPERR, SEGV_ACCERR, SEGV_PKUERR.
 [[nodiscard]] Cause FindFaultAt(CrashScene& scene, std::uint64_t address, int code);

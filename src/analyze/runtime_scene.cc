@@ -6,6 +6,7 @@
 
 #include <elf.h>
 
+#include "analyze/memory_fault.h"
 #include "base/text.h"
 #include "crash/plain_name.h"
 
@@ -60,23 +61,17 @@ std::optional<Registers> RuntimeScene::DirectCaller(std::size_t frame) {
   const std::uint64_t function = called.pc - *called.offset, sp = scene_.raw.frames[raw_[frame]].sp;
   const std::vector<std::uint64_t> words = Words({sp, sp + kFrameSearched});
   for (std::size_t i = 0; i < words.size(); ++i) {
-    std::array<std::uint8_t, 5> code{};
-    std::int32_t distance = 0;
-    if (!image().IsExecutable(words[i]) ||
-        image().Read(words[i] - code.size(), std::as_writable_bytes(std::span(code))) != code.size() ||
-        code[0] != 0xe8)
-      continue;
-    std::memcpy(&distance, code.data() + 1, sizeof distance);
-    if (words[i] + static_cast<std::uint64_t>(static_cast<std::int64_t>(distance)) != function) continue;
-    Registers caller;
-    caller.Set(Registers::kPc, words[i]);
-    caller.Set(Registers::kRsp, sp + 8 * (i + 1));
+    if (TargetOfCallBefore(image(), words[i]) != function) continue;
+    Registers caller(image().arch());
+    caller.SetPc(words[i]);
+    caller.SetSp(sp + 8 * (i + 1));
     return caller;
   }
   return std::nullopt;
 }
 
 CallArguments RuntimeScene::Arguments(std::size_t frame) {
+  if (image().arch().machine != EM_X86_64) return {};  // FindCallArguments knows no other code
   const auto is_known = [](const CallArguments& arguments) {
     return std::ranges::any_of(arguments, [](const auto& one) { return one.has_value(); });
   };
@@ -152,7 +147,7 @@ std::vector<std::uint64_t> RuntimeScene::WordsOf(std::size_t frame) {
   std::vector<std::uint64_t> words;
   const std::size_t raw = raw_[frame];
   if (raw < scene_.raw.registers.size())
-    for (unsigned number = 0; number < Registers::kPc; ++number)
+    for (unsigned number = 0; number < image().arch().dwarf_pc; ++number)
       if (const auto value = scene_.raw.registers[raw].Get(number)) words.push_back(*value);
   const std::vector<std::uint64_t> stack = Words(StackOf(frame));
   words.insert(words.end(), stack.begin(), stack.end());

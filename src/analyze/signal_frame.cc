@@ -4,6 +4,9 @@
 #include <array>
 #include <csignal>
 #include <cstring>
+#include <string>
+
+#include <elf.h>
 
 namespace obit {
 namespace {
@@ -57,7 +60,9 @@ bool SignalFrame::is_whole() const {
 std::optional<SignalFrame> ReadSignalFrame(CoreImage& image, std::uint64_t context,
                                            const std::vector<std::uint64_t>& now) {
   std::array<std::uint64_t, kContextWords + 3> words{};  // and si_signo to si_addr
-  if (now.size() != kUserRegisters || context % sizeof(std::uint64_t) != 0) return std::nullopt;
+  if (image.arch().machine != EM_X86_64 || now.size() != kUserRegisters ||
+      context % sizeof(std::uint64_t) != 0)
+    return std::nullopt;
   if (image.Read(context, std::as_writable_bytes(std::span(words))) != sizeof words) return std::nullopt;
   const auto machine = std::span(words).subspan(kMachineWord);
   if ((machine[kSegments] & 0xffff) != kUserCode64) return std::nullopt;
@@ -81,14 +86,11 @@ std::optional<SignalFrame> ReadSignalFrame(CoreImage& image, std::uint64_t conte
 }
 
 bool IsTrampoline(CoreImage& image, std::uint64_t pc) {
-  // mov $15, %rax or %eax; syscall
-  constexpr std::array<unsigned char, 9> kLong{0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05};
-  constexpr std::array<unsigned char, 7> kShort{0xb8, 15, 0, 0, 0, 0x0f, 0x05};
+  const auto& frame = image.arch().signal_frame;
   if (!image.IsExecutable(pc)) return false;
-  std::array<unsigned char, 9> code{};
-  const std::size_t got = image.Read(pc, std::as_writable_bytes(std::span(code)));
-  return (got >= kLong.size() && code == kLong) ||
-         (got >= kShort.size() && std::ranges::equal(kShort, std::span(code).first(kShort.size())));
+  std::string code(frame.trampoline_max, '\0');
+  code.resize(image.Read(pc, std::as_writable_bytes(std::span(code))));
+  return std::ranges::any_of(frame.trampolines, [&](std::string_view way) { return code.starts_with(way); });
 }
 
 }  // namespace obit

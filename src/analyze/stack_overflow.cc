@@ -22,7 +22,6 @@
 namespace obit {
 namespace {
 
-constexpr std::size_t kRbp = 4, kFsBase = 21, kRip = 16;  // in struct user_regs_struct
 /// What a function may use below its stack pointer (System V ABI), and the word of a push.
 constexpr std::uint64_t kRedZone = 128 + 8;
 /// How far below the stack pointer a function looks whether there is stack, as it may before it moves it.
@@ -41,14 +40,16 @@ class OverflowFinder {
       : scene_(scene), image_(scene.image), address_(address), operand_(OperandAt(scene, address)) {}
 
   bool Find() {
-    if (scene_.registers.size() <= kFsBase || scene_.sp() == 0) return false;
+    const Architecture& arch = image_.arch();
+    if (scene_.registers.size() != arch.register_count || scene_.sp() == 0) return false;
     if (IsWritable(image_.Find(address_)) || !IsStackUse()) return false;
     const std::size_t frames = std::min(scene_.raw.frames.size(), kFramesSeen);
     for (std::size_t i = 0; i < frames; ++i)
       if (EndsBefore(image_.Find(scene_.raw.frames[i].sp), i > 0)) return true;
-    if (EndsBefore(image_.Find(scene_.registers[kRbp]), true)) return true;
+    if (EndsBefore(image_.Find(scene_.registers[arch.by_dwarf[arch.dwarf_frame]]), true)) return true;
     if (EndsBefore(OfFirstThread(), false)) return true;
-    if (EndsBefore(image_.Find(scene_.registers[kFsBase]), false)) return true;
+    if (arch.thread_pointer && EndsBefore(image_.Find(scene_.registers[*arch.thread_pointer]), false))
+      return true;
     return EndsBefore(RightAbove(), false);
   }
 
@@ -59,7 +60,8 @@ class OverflowFinder {
     if (operand_ != nullptr && operand_->of_stack && !operand_->writes) return false;
     const std::uint64_t sp = scene_.sp();
     if (address_ >= sp || sp - address_ <= kRedZone) return true;
-    return sp - address_ <= kProbe && operand_ != nullptr && operand_->base_name == "rsp" && !operand_->index;
+    return sp - address_ <= kProbe && operand_ != nullptr && operand_->base == image_.arch().sp &&
+           !operand_->index;
   }
 
   /// `stack` lies above the fault, and the stack pointer has come to its end, or beyond. `holds_frame`: there

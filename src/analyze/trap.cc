@@ -18,17 +18,12 @@ constexpr std::uint64_t kUserMode = 4, kFetch = 16;       // bits of a page faul
 constexpr std::uint64_t kAlignmentCheck = 1 << 18;        // of eflags
 constexpr std::uint64_t kInstructionMax = 15;
 
-bool IsCanonicalAddress(std::uint64_t address) {
-  const std::uint64_t high = address >> 47;
-  return high == 0 || high == 0x1ffff;
-}
-
 class Teller {
  public:
   Teller(CoreImage& image, SignalFrame& frame) : image_(image), frame_(frame), pc_(frame.registers[kRip]) {
     std::array<std::byte, kInstructionMax> code{};
     const auto bytes = std::span(code).first(image.Read(pc_, code));
-    instruction_ = Decode(bytes, pc_);
+    instruction_ = Decode(kX86_64, bytes, pc_);
     if (bytes.size() >= 3)
       undefined_ = IsUndefined(bytes) || (bytes[0] == std::byte{0x67} && IsUndefined(bytes.subspan(1)));
     undefined_ = undefined_ || (!bytes.empty() && !instruction_);
@@ -93,21 +88,21 @@ class Teller {
 
   /// For an address that cannot exist, for one that is not aligned, or at all.
   bool IsRefused() const {
-    if (!IsCanonicalAddress(pc_)) return true;
+    if (!kX86_64.is_canonical(pc_)) return true;
     if (!instruction_) return false;
     if (instruction_->kind == Instruction::Kind::kPrivileged) return true;
     const bool jumps =
         instruction_->kind == Instruction::Kind::kCall || instruction_->kind == Instruction::Kind::kJump;
     if (jumps && instruction_->register_operand &&
-        !IsCanonicalAddress(frame_.registers[*instruction_->register_operand]))
+        !kX86_64.is_canonical(frame_.registers[*instruction_->register_operand]))
       return true;
     for (const auto& operand : instruction_->memory) {
       const std::uint64_t address = AddressOfOperand(operand);
-      if (!IsCanonicalAddress(address)) return true;
+      if (!kX86_64.is_canonical(address)) return true;
       if (operand.alignment != 0 && address % operand.alignment != 0) return true;
       const bool is_target = jumps ? !operand.of_stack : instruction_->kind == Instruction::Kind::kReturn;
       const auto target = is_target ? image_.ReadWord(address) : std::nullopt;
-      if (target && !IsCanonicalAddress(*target)) return true;
+      if (target && !kX86_64.is_canonical(*target)) return true;
     }
     return false;
   }

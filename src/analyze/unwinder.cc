@@ -36,9 +36,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <cstring>
 
 #include "analyze/expression.h"
+#include "analyze/signal_frame.h"
 
 namespace obit {
 namespace {
@@ -62,7 +62,8 @@ struct Unwinder::Row {
   int return_register = -1;
 };
 
-Unwinder::Unwinder(CoreImage& image, Modules& modules) : image_(image), modules_(modules) {}
+Unwinder::Unwinder(CoreImage& image, Modules& modules)
+    : image_(image), modules_(modules), arch_(image.arch()) {}
 Unwinder::~Unwinder() = default;
 
 const Unwinder::Row* Unwinder::RowOf(std::uint64_t address) {
@@ -87,33 +88,18 @@ const Unwinder::Row* Unwinder::RowOf(std::uint64_t address) {
     const char* name = ::dwfl_module_addrname(module, address);
     row->injected = name != nullptr && std::string_view(name) == "runtime.sigpanic";
   }
-  row->before_sigreturn = !(row->frame && row->signal) && IsSigreturn(address + 1);
+  row->before_sigreturn = !(row->frame && row->signal) && IsTrampoline(image_, address + 1);
   return rows_.emplace(address, std::move(row)).first->second.get();
 }
 
-/// rt_sigreturn(2) and nothing else, as libraries of languages write it.
-bool Unwinder::IsSigreturn(std::uint64_t address) const {
-  using namespace std::string_view_literals;
-  constexpr std::string_view kWays[] = {"\xb8\x0f\0\0\0\x0f\x05"sv,          // mov $15,%eax; syscall
-                                        "\x48\xc7\xc0\x0f\0\0\0\x0f\x05"sv,  // mov $15,%rax; syscall
-                                        "\x6a\x0f\x58\x0f\x05"sv};           // push $15; pop %rax; syscall
-  if (!image_.IsExecutable(address)) return false;
-  std::array<char, 9> bytes;
-  const std::size_t got = image_.Read(address, std::as_writable_bytes(std::span(bytes)));
-  const std::string_view code(bytes.data(), got);
-  return std::ranges::any_of(kWays, [&](std::string_view way) { return code.starts_with(way); });
-}
-
-/// The handler has returned: the kernel's struct ucontext (asm-generic/ucontext.h, asm/sigcontext.h) is on
-/// top of the stack.
+/// The handler has returned: the kernel's frame is on top of the stack.
 bool Unwinder::StepOutOfHandler(const Registers& trampoline, Registers& interrupted) const {
-  constexpr std::uint64_t kRegisters = 40, kFlagsMax = 0xff;  // bytes; uc_flags has three bits today
-  // As DWARF numbers them: r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip.
-  constexpr unsigned kNumbers[] = {8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7, Registers::kPc};
-  const auto flags = image_.ReadWord(trampoline.sp()), link = image_.ReadWord(trampoline.sp() + 8);
+  constexpr std::uint64_t kFlagsMax = 0xff;  // uc_flags has three bits today
+  const std::uint64_t context = trampoline.sp() + arch_.signal_frame.context;
+  const auto flags = image_.ReadWord(context), link = image_.ReadWord(context + 8);
   if (!flags || *flags > kFlagsMax || link != 0) return false;
-  std::uint64_t at = trampoline.sp() + kRegisters;
-  for (const unsigned number : kNumbers) {
+  std::uint64_t at = context + arch_.signal_frame.registers;
+  for (const unsigned number : arch_.signal_frame.order) {
     const auto value = image_.ReadWord(at);
     if (!value) return false;
     interrupted.Set(number, *value);
@@ -129,7 +115,7 @@ Unwinder::Step Unwinder::StepByCfi(const Row& row, const Registers& callee, Regi
   if (::dwarf_frame_cfa(row.frame.get(), &operations, &count) != 0 || count == 0) return Step::kUnknown;
   const auto cfa = Evaluate({operations, count}, callee, std::nullopt, read);
   if (!cfa) return Step::kUnknown;
-  for (unsigned number = 0; number < Registers::kCount; ++number) {
+  for (unsigned number = 0; number < callee.count(); ++number) {
     std::array<Dwarf_Op, 3> memory{};
     if (::dwarf_frame_register(row.frame.get(), static_cast<int>(number), memory.data(), &operations,
                                &count) != 0)
@@ -137,8 +123,7 @@ Unwinder::Step Unwinder::StepByCfi(const Row& row, const Registers& callee, Regi
     const bool is_return = static_cast<int>(number) == row.return_register;
     if (count == 0) {
       // libdw's way to tell apart "same value" (no operations at all) and "undefined" (its caller's memory).
-      // Where no rule is, libdw's own for x86-64 name rax and mean rbx (backends/x86_64_cfi.c).
-      if ((operations == nullptr && number != Registers::kRax) || number == Registers::kRbx) {
+      if ((operations == nullptr && number != arch_.cfi_not_same) || number == arch_.cfi_same) {
         if (const auto same = callee.Get(number)) caller.Set(number, *same);
       } else if (is_return) {
         return Step::kOutermost;
@@ -149,37 +134,34 @@ Unwinder::Step Unwinder::StepByCfi(const Row& row, const Registers& callee, Regi
     const auto value = !location              ? std::nullopt
                        : location->is_address ? image_.ReadWord(location->value)
                                               : std::optional(location->value);
-    if (value) caller.Set(is_return ? Registers::kPc : number, *value);
+    if (value) caller.Set(number, *value);
+    if (value && is_return) caller.SetPc(arch_.code_address(*value));
     if (!value && is_return) return Step::kUnknown;
   }
   // The ABI defines the CFA as the caller's stack pointer; a signal frame says otherwise by a rule of its
   // own.
-  if (!row.signal || !caller.Get(Registers::kRsp)) caller.Set(Registers::kRsp, cfa->value);
-  if (!caller.Get(Registers::kPc)) return Step::kUnknown;
+  if (!row.signal || !caller.Get(arch_.dwarf_sp)) caller.SetSp(cfa->value);
+  if (!caller.has_pc()) return Step::kUnknown;
   return caller.pc() == 0 ? Step::kOutermost : Step::kCaller;
 }
 
-/// A call pushes the address behind itself: the bytes before it must be a call.
+/// What a call leaves is the address behind itself: the bytes before it must be a call.
 bool Unwinder::IsReturnAddress(std::uint64_t address) const {
-  constexpr std::size_t kCallMax = 7;
-  if (address < kCallMax || !image_.IsExecutable(address - 1)) return false;
-  std::array<std::byte, kCallMax> bytes;
-  if (image_.Read(address - kCallMax, bytes) != kCallMax) return false;
-  const auto at = [&](std::size_t before) { return std::to_integer<unsigned>(bytes[kCallMax - before]); };
-  if (at(5) == 0xe8) return true;                     // call rel32
-  for (const std::size_t length : {2, 3, 4, 6, 7}) {  // call r/m64: ff /2, maybe behind a prefix
-    if (at(length) == 0xff && (at(length - 1) >> 3 & 7) == 2) return true;
-  }
-  return false;
+  if (address < arch_.call_max || !image_.IsExecutable(address - 1)) return false;
+  std::array<std::byte, Architecture::kCallMax> room;
+  const auto bytes = std::span(room).first(arch_.call_max);
+  return image_.Read(address - bytes.size(), bytes) == bytes.size() && arch_.ends_with_call(bytes);
 }
 
-/// Behind a call that went nowhere the return address is on top of the stack: nothing has been pushed since.
+/// Behind a call that went nowhere the return address is where the call has just left it: on top of the
+/// stack, or in the link register.
 bool Unwinder::StepByReturnAddress(const Registers& callee, Registers& caller) const {
-  const auto address = image_.ReadWord(callee.sp());
+  auto address = arch_.dwarf_link ? callee.Get(*arch_.dwarf_link) : image_.ReadWord(callee.sp());
+  if (address) address = arch_.code_address(*address);
   if (!address || !IsReturnAddress(*address)) return false;
   caller = callee;
-  caller.Set(Registers::kPc, *address);
-  caller.Set(Registers::kRsp, callee.sp() + sizeof *address);
+  caller.SetPc(*address);
+  if (!arch_.dwarf_link) caller.SetSp(callee.sp() + sizeof *address);
   return true;
 }
 
@@ -187,47 +169,45 @@ bool Unwinder::StepByReturnAddress(const Registers& callee, Registers& caller) c
 /// before `pc`, with no other call's target between.
 bool Unwinder::StepOutOfLeaf(const Registers& callee, Registers& caller) const {
   constexpr std::uint64_t kFunctionMax = 4096;
-  const auto address = image_.ReadWord(callee.sp());
-  if (!address || !IsReturnAddress(*address)) return false;
-  std::array<std::byte, 5> call;  // e8 and the distance
-  if (image_.Read(*address - call.size(), call) != call.size() || call[0] != std::byte{0xe8}) return false;
-  std::int32_t distance = 0;
-  std::memcpy(&distance, call.data() + 1, sizeof distance);
-  const std::uint64_t target = *address + static_cast<std::uint64_t>(static_cast<std::int64_t>(distance));
-  if (target > callee.pc() || callee.pc() - target >= kFunctionMax) return false;
-  return StepByReturnAddress(callee, caller);
+  if (!StepByReturnAddress(callee, caller)) return false;
+  std::array<std::byte, Architecture::kCallMax> room;
+  const auto call = std::span(room).first(arch_.call_max);
+  if (image_.Read(caller.pc() - call.size(), call) != call.size()) return false;
+  const auto target = arch_.target_of_call(call, caller.pc());
+  return target && *target <= callee.pc() && callee.pc() - *target < kFunctionMax;
 }
 
 /// The child of vfork(2) has its parent's stack, so libraries keep the return address in a register
 /// meanwhile.
 bool Unwinder::StepOutOfVfork(const Registers& callee, Registers& caller) const {
-  constexpr std::array<unsigned char, 7> kVfork{0xb8, 58, 0, 0, 0, 0x0f, 0x05};  // mov $58,%eax; syscall
-  std::array<unsigned char, kVfork.size()> code{};
-  if (image_.Read(callee.pc() - code.size(), std::as_writable_bytes(std::span(code))) != code.size() ||
-      code != kVfork)
+  std::string code(arch_.vfork.size(), '\0');
+  if (code.empty() ||
+      image_.Read(callee.pc() - code.size(), std::as_writable_bytes(std::span(code))) != code.size() ||
+      code != arch_.vfork)
     return false;
-  for (const unsigned number : {5, 1, 4, 8, 9, 10}) {  // rdi of glibc, rdx of musl; what a system call leaves
+  for (const unsigned number : arch_.vfork_registers) {
     const auto address = callee.Get(number);
     if (!address || !IsReturnAddress(*address)) continue;
     caller = callee;
-    caller.Set(Registers::kPc, *address);
+    caller.SetPc(*address);
     return true;
   }
   return false;
 }
 
 bool Unwinder::StepByFramePointer(const Registers& callee, bool injected, Registers& caller) const {
-  const auto pointer = callee.Get(Registers::kRbp);
+  const auto pointer = callee.Get(arch_.dwarf_frame);
   if (!pointer || *pointer < callee.sp() || *pointer % sizeof(std::uint64_t) != 0) return false;
   const CoreImage::Mapping* stack = image_.Find(callee.sp());
   if (stack == nullptr || image_.Find(*pointer) != stack) return false;
   const auto saved = image_.ReadWord(*pointer), address = image_.ReadWord(*pointer + 8);
   if (!saved || !address) return false;
-  if (!IsReturnAddress(*address) && !IsSigreturn(*address) && !(injected && image_.IsExecutable(*address)))
+  const std::uint64_t code = arch_.code_address(*address);
+  if (!IsReturnAddress(code) && !IsTrampoline(image_, code) && !(injected && image_.IsExecutable(code)))
     return false;
-  caller.Set(Registers::kRbp, *saved);
-  caller.Set(Registers::kPc, *address);
-  caller.Set(Registers::kRsp, *pointer + 16);
+  caller.Set(arch_.dwarf_frame, *saved);
+  caller.SetPc(code);
+  caller.SetSp(*pointer + 16);
   return true;
 }
 
@@ -235,10 +215,10 @@ bool Unwinder::StepByScan(const Registers& callee, Registers& caller) const {
   for (std::uint64_t at = callee.sp(); at - callee.sp() < kScanBytes; at += sizeof(std::uint64_t)) {
     const auto address = image_.ReadWord(at);
     if (!address) return false;
-    if (!IsReturnAddress(*address) && !IsSigreturn(*address)) continue;
-    if (const auto pointer = callee.Get(Registers::kRbp)) caller.Set(Registers::kRbp, *pointer);
-    caller.Set(Registers::kPc, *address);
-    caller.Set(Registers::kRsp, at + sizeof(std::uint64_t));
+    if (!IsReturnAddress(*address) && !IsTrampoline(image_, *address)) continue;
+    if (const auto pointer = callee.Get(arch_.dwarf_frame)) caller.Set(arch_.dwarf_frame, *pointer);
+    caller.SetPc(*address);
+    caller.SetSp(at + sizeof(std::uint64_t));
     return true;
   }
   return false;
@@ -261,7 +241,7 @@ std::string Unwinder::WhyNot(const RawFrame& frame) const {
 bool Unwinder::Guess(const RawFrame& frame, bool injected, const Registers& callee, int& scans,
                      Registers& caller, FrameOrigin& origin) const {
   const auto guess = [&](auto method, FrameOrigin by) {
-    caller = Registers();
+    caller = Registers(arch_);
     if (!(this->*method)(callee, caller)) return false;
     origin = by;
     return true;
@@ -273,7 +253,7 @@ bool Unwinder::Guess(const RawFrame& frame, bool injected, const Registers& call
         guess(&Unwinder::StepOutOfLeaf, FrameOrigin::kReturnAddress))
       return true;
   }
-  caller = Registers();
+  caller = Registers(arch_);
   origin = FrameOrigin::kFramePointer;
   if (StepByFramePointer(callee, injected, caller)) return true;
   return scans++ < kScansMax && guess(&Unwinder::StepByScan, FrameOrigin::kScan);
@@ -281,7 +261,7 @@ bool Unwinder::Guess(const RawFrame& frame, bool injected, const Registers& call
 
 RawStack Unwinder::Unwind(const Registers& innermost) {
   RawStack stack;
-  if (!innermost.Get(Registers::kPc)) {
+  if (!innermost.has_pc()) {
     stack.end = "its registers are not known";
     return stack;
   }
@@ -298,7 +278,7 @@ RawStack Unwinder::Unwind(const Registers& innermost) {
       stack.end = "there are more frames";
       return stack;
     }
-    Registers caller;
+    Registers caller(arch_);
     FrameOrigin origin = FrameOrigin::kCfi;
     Step step = Step::kUnknown;
     if (sigreturn) {

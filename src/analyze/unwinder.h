@@ -65,11 +65,11 @@ class Unwinder {
   bool Guess(const RawFrame& frame, bool injected, const Registers& callee, int& scans, Registers& caller,
              FrameOrigin& origin) const;
   [[nodiscard]] bool IsReturnAddress(std::uint64_t address) const;
-  [[nodiscard]] bool IsSigreturn(std::uint64_t address) const;
   std::string WhyNot(const RawFrame& frame) const;
 
   CoreImage& image_;
   Modules& modules_;
+  const Architecture& arch_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Row>> rows_;
 };
 

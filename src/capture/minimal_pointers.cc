@@ -82,7 +82,7 @@ void KeepWhatIsPointedTo(KeptMemory& memory, const CoreNotes& notes, std::uint64
   Pointers pointers(memory, max);
   for (const std::uint64_t value : crashed.registers) pointers.Add(value, kLevels);
   if (crashed.sp) pointers.Follow(*crashed.sp, kCrashingStack, kLevels);
-  if (const std::uint64_t block = MinimalThreads::ControlBlockOf(crashed); block > kVariables)
+  if (const std::uint64_t block = MinimalThreads::ControlBlockOf(notes, crashed); block > kVariables)
     pointers.Follow(block - kVariables, kVariables + kControlBlock, kLevels);
   pointers.FollowObjects();
   std::uint64_t searched = 0;

@@ -8,9 +8,7 @@
 namespace obit {
 namespace {
 
-constexpr std::size_t kRegisters = 27, kFsBase = 21;  // of x86-64: struct user_regs_struct of sys/user.h
-
-/// Below the stack pointer a function without a frame has its variables (System V ABI, AMD64), bytes.
+/// The longest of all processors, bytes (Architecture::red_zone).
 constexpr std::uint64_t kRedZone = 128;
 /// How far below its stack an overflow may have brought the stack pointer: the kernel keeps 256 pages free
 /// there.
@@ -30,8 +28,11 @@ constexpr std::size_t kSearchesMax = 128;
 
 MinimalThreads::MinimalThreads(KeptMemory& memory, const CoreNotes& notes) : memory_(memory), notes_(notes) {}
 
-std::uint64_t MinimalThreads::ControlBlockOf(const CoreNotes::Thread& thread) {
-  return thread.registers.size() == kRegisters ? thread.registers[kFsBase] : 0;
+std::uint64_t MinimalThreads::ControlBlockOf(const CoreNotes& notes, const CoreNotes::Thread& thread) {
+  const Architecture* arch = notes.arch;
+  const bool known =
+      arch != nullptr && arch->thread_pointer && thread.registers.size() == arch->register_count;
+  return known ? thread.registers[*arch->thread_pointer] : 0;
 }
 
 /// The mapping of the stack that the thread began on.
@@ -40,7 +41,7 @@ const ProcessMapping* MinimalThreads::HomeOf(const CoreNotes::Thread& thread) co
     const auto random = notes_.auxv.find(AT_RANDOM);  // these bytes are above the first frame
     return random == notes_.auxv.end() ? nullptr : memory_.map().Find(random->second);
   }
-  const std::uint64_t block = ControlBlockOf(thread);
+  const std::uint64_t block = ControlBlockOf(notes_, thread);
   return block == 0 ? nullptr : memory_.map().Find(block);
 }
 
@@ -57,7 +58,7 @@ void MinimalThreads::KeepStackFrom(std::uint64_t sp, std::uint64_t control_block
 
 void MinimalThreads::KeepStack(const CoreNotes::Thread& thread, std::uint64_t max) {
   if (!thread.sp || *thread.sp < PageBytes()) return;  // it was lost: no stack is close to nothing
-  const std::uint64_t sp = *thread.sp, block = ControlBlockOf(thread);
+  const std::uint64_t sp = *thread.sp, block = ControlBlockOf(notes_, thread);
   KeepStackFrom(sp, block, max);
   const ProcessMapping* home = HomeOf(thread);
   const ProcessMapping* here = memory_.map().Find(sp);
@@ -83,12 +84,12 @@ std::uint64_t MinimalThreads::LowestOn(const ProcessMapping& here, std::uint64_t
 }
 
 void MinimalThreads::KeepControlBlock(const CoreNotes::Thread& thread) {
-  const std::uint64_t block = ControlBlockOf(thread);
+  const std::uint64_t block = ControlBlockOf(notes_, thread);
   if (block != 0) memory_.Keep(block, std::min(kControlBlock, UINT64_MAX - block));
 }
 
 void MinimalThreads::KeepVariables(const CoreNotes::Thread& thread, std::uint64_t max) {
-  const std::uint64_t block = ControlBlockOf(thread);
+  const std::uint64_t block = ControlBlockOf(notes_, thread);
   const ProcessMapping* mapping = memory_.map().Find(block);
   if (block == 0 || mapping == nullptr || memory_.is_full()) return;
   std::uint64_t begin = std::max(mapping->begin, block - std::min({block, kStaticVariables, max}));

@@ -26,7 +26,7 @@ class MinimalThreads {
   void KeepVariables(const CoreNotes::Thread& thread, std::uint64_t max);
 
   /// Where the control block is: the base of segment FS, on x86-64. 0: not known.
-  [[nodiscard]] static std::uint64_t ControlBlockOf(const CoreNotes::Thread& thread);
+  [[nodiscard]] static std::uint64_t ControlBlockOf(const CoreNotes& notes, const CoreNotes::Thread& thread);
 
  private:
   [[nodiscard]] const ProcessMapping* HomeOf(const CoreNotes::Thread& thread) const;

@@ -7,6 +7,7 @@
 
 #include <elf.h>
 
+#include "arch/architecture.h"
 #include "base/byte_reader.h"
 
 namespace obit {
@@ -26,24 +27,11 @@ struct NotedMapping {
   std::uint64_t begin, end, flags;
 };
 
-/// Offsets in the structures of one architecture's notes, bytes. Sizes measured on Linux 6.18 (x86-64) or
-/// from the headers.
-struct Layout {
-  ElfClass elf_class;
-  std::uint16_t machine;
-  std::size_t registers, count, sp, pc;  // NT_PRSTATUS; the last three counted in registers
-};
-constexpr Layout kLayouts[] = {
-    {ElfClass::k64, EM_X86_64, 112, 27, 19, 16},
-    {ElfClass::k64, EM_AARCH64, 112, 34, 31, 32},
-    {ElfClass::k32, EM_386, 72, 17, 15, 12},
-};
-
 class NoteParser {
  public:
   NoteParser(ElfClass elf_class, std::uint16_t machine) : wide_(elf_class == ElfClass::k64) {
-    for (const Layout& layout : kLayouts)
-      if (layout.elf_class == elf_class && layout.machine == machine) layout_ = &layout;
+    const Architecture* known = FindArchitecture(machine);
+    if (known != nullptr && (known->word == 8) == wide_) notes_.arch = known;
   }
 
   CoreNotes Parse(std::span<const std::byte> bytes) {
@@ -111,12 +99,12 @@ class NoteParser {
     const auto tid = At<std::int32_t>(payload, wide_ ? 32 : 24);
     if (!signal || !tid || notes_.threads.size() >= kThreadsMax) return;
     CoreNotes::Thread thread{*tid, *signal, std::nullopt, std::nullopt, {}};
-    if (layout_ != nullptr) {
+    if (notes_.arch != nullptr) {
       const std::size_t word = wide_ ? 8 : 4;
-      thread.sp = WordAt(payload, layout_->registers + layout_->sp * word);
-      thread.pc = WordAt(payload, layout_->registers + layout_->pc * word);
-      for (std::size_t i = 0; i < layout_->count; ++i) {
-        const auto value = WordAt(payload, layout_->registers + i * word);
+      thread.sp = WordAt(payload, notes_.arch->status_registers_at + notes_.arch->sp * word);
+      thread.pc = WordAt(payload, notes_.arch->status_registers_at + notes_.arch->pc * word);
+      for (std::size_t i = 0; i < notes_.arch->register_count; ++i) {
+        const auto value = WordAt(payload, notes_.arch->status_registers_at + i * word);
         if (!value) {  // half a set would be taken for a whole one
           thread.registers.clear();
           break;
@@ -208,7 +196,6 @@ class NoteParser {
   }
 
   bool wide_;
-  const Layout* layout_ = nullptr;
   CoreNotes notes_;
 };
 

@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include "arch/architecture.h"
 #include "elf/core_head.h"
 
 namespace obit {
@@ -18,12 +19,14 @@ namespace obit {
 /// optional: the notes may be cut, of an architecture whose registers obit does not know, or made by another
 /// program.
 struct CoreNotes {
+  const Architecture* arch = nullptr;  ///< null: obit does not know it
+
   /// A thread, from its NT_PRSTATUS. The first one crashed.
   struct Thread {
     pid_t tid = 0;  ///< in the process' own pid namespace
     int signal = 0;
     std::optional<std::uint64_t> pc, sp;
-    /// In the order of the architecture's user_regs_struct (sys/user.h); empty if obit does not know it.
+    /// All that NT_PRSTATUS has (Architecture); empty if obit does not know the processor.
     std::vector<std::uint64_t> registers;
   };
   std::vector<Thread> threads;
