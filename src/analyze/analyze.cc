@@ -159,7 +159,7 @@ class Reporter {
     for (std::size_t i = 1; i < threads.size(); ++i) {
       const auto& registers = threads[i].registers;
       if (!IsInSendingCall(registers, signal)) continue;
-      RawStack raw = unwinder_.Unwind(Registers(registers));
+      RawStack raw = unwinder_.Unwind(Registers(image_.arch(), registers));
       if (FindFirstFault(image_, unwinder_, record_, registers, raw)) return i;
     }
     return 0;

@@ -91,7 +91,9 @@ class Finder {
   /// The first `count` frames stay, and then come those of the moment of `caught`.
   void GoOn(std::size_t count, const SignalFrame& caught) {
     raw_.frames.resize(count);
-    raw_.registers.resize(std::min(raw_.registers.size(), count));
+    raw_.registers.erase(
+        raw_.registers.begin() + static_cast<std::ptrdiff_t>(std::min(raw_.registers.size(), count)),
+        raw_.registers.end());
     raw_.frames.back().trampoline = true;
     RawStack above = unwinder_.Unwind(Registers(image_.arch(), caught.registers));
     for (RawFrame& frame : above.frames)
