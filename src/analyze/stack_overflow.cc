@@ -11,7 +11,6 @@
 //  4. the one right above the fault, if there are return addresses at its beginning: of a coroutine, say.
 
 #include <algorithm>
-#include <map>
 #include <unordered_map>
 
 #include <elf.h>

@@ -102,8 +102,8 @@ struct Cause {
   struct Recursion {
     std::vector<std::string> functions;  ///< innermost first: a cycle
     std::uint64_t times = 0;             ///< that the cycle was seen
-    bool irregular = false;              ///< they call each other in no order: `times` counts their calls
     bool at_least = false;               ///< there is more stack than could be read or unwound
+    bool irregular = false;              ///< they call each other in no order: `times` counts their calls
     bool operator==(const Recursion&) const = default;
   };
   std::optional<Recursion> recursion;

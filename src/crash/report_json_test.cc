@@ -64,7 +64,7 @@ class Generator : testing::RandomValues {
           &cause.message, &cause.runtime, &cause.what, &cause.system_call, &cause.old_sentence})
       *text = Text();
     cause.alignment = Number<std::uint32_t>();
-    if (Coin()) cause.recursion = {{Text(), Text()}, Address(), Coin()};
+    if (Coin()) cause.recursion = {{Text(), Text()}, Address(), Coin(), Coin()};
     if (Coin()) {
       cause.sender = {.kind = static_cast<SenderKind>(random_() % 8), .in_handler = Coin()};
       if (Coin()) cause.sender->pid = Number<pid_t>();
@@ -118,7 +118,7 @@ Report Whole() {
                   .reg = "rdi",
                   .instruction = "nop",
                   .alignment = 16,
-                  .recursion = Cause::Recursion{{"x"}, 3, true},
+                  .recursion = Cause::Recursion{{"x"}, 3, true, true},
                   .function = "x",
                   .expression = "x",
                   .type = "x",

@@ -35,6 +35,16 @@ TEST(CauseSentence, OfARecursion) {
   EXPECT_EQ(CauseSentence(cause), "stack overflow: at least 52,103 calls deep in recurse");
   cause.recursion = {{"odd", "even"}, 1000, false};
   EXPECT_EQ(CauseSentence(cause), "stack overflow: 1,000 times odd < even");
+  cause.recursion->irregular = true;
+  EXPECT_EQ(CauseSentence(cause), "stack overflow: 1,000 calls deep in odd, even");
+}
+
+TEST(CauseSentence, OfAWildStackPointer) {
+  Cause cause{.kind = CauseKind::kUnmappedWrite, .address = 0x5000, .reg = "rsp"};
+  EXPECT_EQ(CauseSentence(cause), "write to unmapped memory at 0x5000: the stack pointer is wild");
+  cause = {.kind = CauseKind::kExecuteNonExecutable, .transfer = Transfer::kReturn, .address = 0x600008};
+  EXPECT_EQ(CauseSentence(cause),
+            "return to memory that is not executable at 0x600008: the stack was overwritten");
 }
 
 TEST(CauseSentence, OfAWildPointer) {
