@@ -69,7 +69,7 @@ std::uint32_t SizeOf(const cs_arm64& detail, std::string_view mnemonic) {
   const unsigned reg =
       detail.op_count > 0 && detail.operands[0].type == ARM64_OP_REG ? detail.operands[0].reg : 0;
   const bool pair = mnemonic.ends_with('p');
-  if (reg >= ARM64_REG_W0 && reg <= ARM64_REG_WZR) return pair ? 8 : 4;
+  if ((reg >= ARM64_REG_W0 && reg <= ARM64_REG_W30) || reg == ARM64_REG_WZR) return pair ? 8 : 4;
   return UserIndex(reg) && !pair ? 8 : kWhole;
 }
 

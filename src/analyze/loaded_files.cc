@@ -31,6 +31,7 @@ class LoadedFiles {
         program.headers ? headers - *program.headers : headers - sizeof(Elf64_Ehdr) - program.begin;
     const auto path = image_.ReadText(Auxiliary(AT_EXECFN), kPathMax);
     Add(headers, count, moved, path.value_or(""));
+    if (files_.empty()) AddFirstMapping(headers, path.value_or(""));
     if (program.dynamic) AddLibraries(moved + *program.dynamic);
     std::ranges::sort(files_, {}, &CoreNotes::File::begin);
     return std::move(files_);
@@ -63,6 +64,13 @@ class LoadedFiles {
                         .offset = header->p_offset - header->p_offset % kPage,
                         .path = path});
     }
+  }
+
+  /// Text was not dumped, and the headers with it: the mapping that they lie in begins with the file.
+  void AddFirstMapping(std::uint64_t headers, const std::string& path) {
+    const CoreImage::Mapping* mapping = image_.Find(headers);
+    if (mapping == nullptr || path.empty() || headers - mapping->begin != sizeof(Elf64_Ehdr)) return;
+    files_.push_back({.begin = mapping->begin, .end = mapping->end, .offset = 0, .path = path});
   }
 
   void AddLibraries(std::uint64_t dynamic) {

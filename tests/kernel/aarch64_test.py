@@ -71,7 +71,7 @@ class Aarch64(case.KernelCase):
         self.check(self.die("read", "-static"), "inner", "middle", "main")
 
     def test_of_a_program_without_frame_pointers(self):
-        self.check(self.die("read", "-fomit-frame-pointer", "-O2"), "inner", "middle", "main")
+        self.check(self.die("read", "-fomit-frame-pointer"), "inner", "middle", "main")
 
     def test_an_abort(self):
         said = self.die("abort", "-static")
