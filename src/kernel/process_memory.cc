@@ -83,13 +83,14 @@ bool HasMemory(const Fd& mem, std::uint64_t some_address) {
 }
 
 Result<PageScan> ScanPages(const Fd& pagemap, PageKind kind, std::uint64_t begin, std::uint64_t end) {
-  std::array<PageRegion, kRunsMax> regions{};
+  std::array<PageRegion, kRunsMax> regions;  // the kernel fills the first ones
   PagemapScanArgument argument{};
   argument.size = sizeof argument;
   argument.start = begin;
   argument.end = end;
   argument.vec = reinterpret_cast<std::uintptr_t>(regions.data());
-  argument.vec_len = regions.size();
+  // The kernel makes a buffer of its own as long, for which a few pages need not wait.
+  argument.vec_len = std::clamp<std::uint64_t>((end - begin) / PageBytes(), 1, regions.size());
   if (kind == PageKind::kFilled) argument.category_inverted = argument.category_mask = kPageIsZeroPage;
   if (kind == PageKind::kChanged) argument.category_inverted = argument.category_mask = kPageIsFile;
   argument.category_anyof_mask = kPageIsPresent | (kind == PageKind::kPresent ? 0 : kPageIsSwapped);

@@ -100,6 +100,30 @@ TEST(ProcessMemory, TellsWhatWasWrittenFromWhatTheFileHas) {
   ::munmap(mapped, 8 * PageBytes());
 }
 
+TEST(ProcessMemory, FindsThemInRangesOfAnySize) {
+  const Pages pages;
+  const auto is_filled = [](std::size_t page) { return page % 3 != 1; };
+  for (std::size_t page = 0; page < Pages::kCount; ++page)
+    if (is_filled(page)) *pages.at(page) = 'x';
+  const ProcessMemory memory = OfThisProcess();
+  for (std::size_t first = 0; first < 4; ++first)
+    for (std::size_t end = first + 1; end <= Pages::kCount; ++end) {
+      const auto scan =
+          ScanPages(memory.pagemap, PageKind::kFilled, pages.address(first), pages.address(end));
+      ASSERT_THAT(scan, Succeeds());
+      EXPECT_EQ(scan->end, pages.address(end)) << first << " to " << end;
+      std::vector<MemoryRun> expected;
+      for (std::size_t page = first; page < end; ++page) {
+        if (!is_filled(page)) continue;
+        if (!expected.empty() && expected.back().end == pages.address(page))
+          expected.back().end = pages.address(page + 1);
+        else
+          expected.push_back(pages.run(page, page + 1));
+      }
+      EXPECT_EQ(scan->runs, expected) << first << " to " << end;
+    }
+}
+
 TEST(ProcessMemory, ScansInBoundedSteps) {
   const std::size_t count = 10'000;
   auto* memory = static_cast<char*>(::mmap(nullptr, count * PageBytes(), PROT_READ | PROT_WRITE,
