@@ -172,6 +172,7 @@ void CoreHead::ReadProgramHeader() {
   if (header.type == PT_NOTE && notes_end_ == 0) {
     notes_begin_ = header.offset;
     notes_end_ = end;
+    if (note_keeper_) note_keeper_->Expect(end - notes_begin_);
     if (extended_numbering_) {
       if (header.offset < next_program_header_) return Reject("its notes overlap its program headers");
       program_headers_left_ += (header.offset - next_program_header_) / ProgramHeaderSize(class_);

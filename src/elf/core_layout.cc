@@ -52,12 +52,20 @@ std::size_t CoreLayout::TrailerBytes() const {
 }
 
 std::vector<std::byte> CoreLayout::Head() const {
-  return class_ == ElfClass::k64 ? HeadOf<Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr>()
-                                 : HeadOf<Elf32_Ehdr, Elf32_Phdr, Elf32_Shdr>();
+  std::vector<std::byte> head = Headers();
+  head.reserve(memory_at_);
+  head.insert(head.end(), notes_.begin(), notes_.end());
+  head.resize(memory_at_);
+  return head;
+}
+
+std::vector<std::byte> CoreLayout::Headers() const {
+  return class_ == ElfClass::k64 ? HeadersOf<Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr>()
+                                 : HeadersOf<Elf32_Ehdr, Elf32_Phdr, Elf32_Shdr>();
 }
 
 template <class Ehdr, class Phdr, class Shdr>
-std::vector<std::byte> CoreLayout::HeadOf() const {
+std::vector<std::byte> CoreLayout::HeadersOf() const {
   Ehdr header{};
   std::memcpy(header.e_ident, ELFMAG, SELFMAG);
   header.e_ident[EI_CLASS] = class_ == ElfClass::k64 ? ELFCLASS64 : ELFCLASS32;
@@ -76,7 +84,7 @@ std::vector<std::byte> CoreLayout::HeadOf() const {
     header.e_shnum = 1;
   }
   std::vector<std::byte> head;
-  head.reserve(memory_at_);
+  head.reserve(notes_at_);
   Append(head, header);
   const auto append = [&](std::uint32_t type, const CoreRun& run, std::uint64_t offset, std::uint64_t align) {
     Phdr program{};
@@ -91,8 +99,6 @@ std::vector<std::byte> CoreLayout::HeadOf() const {
   };
   append(PT_NOTE, {.file_bytes = notes_.size()}, notes_at_, 4);
   for (std::size_t i = 0; i < runs_.size(); ++i) append(PT_LOAD, runs_[i], offsets_[i], kPage);
-  head.insert(head.end(), notes_.begin(), notes_.end());
-  head.resize(memory_at_);
   return head;
 }
 

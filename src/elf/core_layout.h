@@ -29,8 +29,12 @@ class CoreLayout {
   [[nodiscard]] std::uint64_t OffsetOf(std::size_t run) const { return offsets_[run]; }
   [[nodiscard]] std::uint64_t core_bytes() const { return memory_end_ + TrailerBytes(); }
 
-  /// All before the memory.
+  /// All before the memory: headers, notes, and so many zeros.
   [[nodiscard]] std::vector<std::byte> Head() const;
+  [[nodiscard]] std::vector<std::byte> Headers() const;
+  [[nodiscard]] std::span<const std::byte> notes() const { return notes_; }
+  [[nodiscard]] std::size_t padding() const { return memory_at_ - notes_at_ - notes_.size(); }
+  [[nodiscard]] std::uint64_t head_bytes() const { return memory_at_; }
   /// What follows the memory; mostly nothing.
   [[nodiscard]] std::vector<std::byte> Trailer() const;
 
@@ -38,7 +42,7 @@ class CoreLayout {
   [[nodiscard]] bool is_extended() const;
   [[nodiscard]] std::size_t TrailerBytes() const;
   template <class Ehdr, class Phdr, class Shdr>
-  [[nodiscard]] std::vector<std::byte> HeadOf() const;
+  [[nodiscard]] std::vector<std::byte> HeadersOf() const;
 
   ElfClass class_;
   std::uint16_t machine_;

@@ -43,6 +43,11 @@ TEST(CoreLayout, IsReadAsItWasWritten) {
     }
     EXPECT_EQ(layout.core_bytes(), layout.Head().size() + 0x3000);
     EXPECT_TRUE(layout.Trailer().empty());
+    std::vector<std::byte> in_parts = layout.Headers();
+    in_parts.insert(in_parts.end(), layout.notes().begin(), layout.notes().end());
+    in_parts.resize(in_parts.size() + layout.padding());
+    EXPECT_EQ(in_parts, layout.Head());
+    EXPECT_EQ(in_parts.size(), layout.head_bytes());
   }
 }
 
@@ -70,6 +75,7 @@ TEST(CoreNotes, HaveTheMappingsOfAMinimalCore) {
   const std::vector<CoreNotes::Mapping> mappings{{0x1000, 0x3000, PF_R}, {0x3000, 0x4000, PF_R | PF_W}};
   std::vector<std::byte> notes;
   AppendMappingsNote(notes, mappings);
+  EXPECT_EQ(notes.size(), MappingsNoteBytes(mappings.size()));
   EXPECT_EQ(ParseCoreNotes(notes, ElfClass::k64, EM_X86_64).mappings, mappings);
   EXPECT_EQ(ParseCoreNotes(notes, ElfClass::k32, EM_386).mappings, mappings);
   EXPECT_EQ(ParseCoreNotes({}, ElfClass::k64, EM_X86_64).mappings, std::nullopt);

@@ -209,6 +209,11 @@ std::string CoreNotes::ExecutablePath() const {
   return {};
 }
 
+std::size_t MappingsNoteBytes(std::size_t mappings) {
+  constexpr std::size_t kNameBytes = (kObitName.size() + 3) / 4 * 4;
+  return sizeof(Elf64_Nhdr) + kNameBytes + std::min(mappings, kMappingsMax) * sizeof(NotedMapping);
+}
+
 void AppendMappingsNote(std::vector<std::byte>& notes, std::span<const CoreNotes::Mapping> mappings) {
   const auto append = [&](std::span<const std::byte> bytes) {
     notes.insert(notes.end(), bytes.begin(), bytes.end());

@@ -76,6 +76,7 @@ struct CoreNotes {
 };
 
 /// Appends the note of obit that has `mappings`.
+[[nodiscard]] std::size_t MappingsNoteBytes(std::size_t mappings);  ///< by which they grow
 void AppendMappingsNote(std::vector<std::byte>& notes, std::span<const CoreNotes::Mapping> mappings);
 
 /// Reads the notes in `bytes`, the beginning of a PT_NOTE segment. Stops without complaint where they are cut

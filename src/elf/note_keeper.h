@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,6 +16,8 @@ class NoteKeeper {
   /// Keeps notes whole up to `whole_max` bytes, and `max` bytes in all; obit's own, a few MiB, besides.
   NoteKeeper(std::size_t whole_max, std::size_t max) : whole_max_(whole_max), max_(max) {}
 
+  /// So many bytes may come: room is made at once, and not again and again while a process waits.
+  void Expect(std::uint64_t bytes) { kept_.reserve(std::min<std::uint64_t>(bytes, whole_max_)); }
   /// Takes the next bytes of the PT_NOTE segment, in pieces of any size.
   void Feed(std::span<const std::byte> bytes);
 

@@ -29,6 +29,14 @@ std::vector<std::byte> NotesOf(int threads) {
   return {head.notes().begin(), head.notes().end()};
 }
 
+TEST(NoteKeeper, MakesNoRoomForAllThatIsClaimed) {
+  const auto notes = NotesOf(2);
+  NoteKeeper keeper(1 << 20, 1 << 20);
+  keeper.Expect(UINT64_MAX);
+  keeper.Feed(notes);
+  EXPECT_TRUE(std::ranges::equal(keeper.notes(), notes));
+}
+
 TEST(NoteKeeper, KeepsAllWhileThereIsRoom) {
   const auto notes = NotesOf(20);
   ASSERT_EQ(notes.size(), 20 * (kStatusNote + kExtendedNote));
