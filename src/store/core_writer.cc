@@ -13,6 +13,9 @@
 // caller who finds none free waits, and the kernel behind it. Where no thread can be had, or a processor is
 // to be left alone (KeepOff), the caller compresses instead of waiting.
 //
+// Where a process is held until a small core is read (FetchFirst), the threads only fetch at first: to
+// compress takes longer than to read, and nobody needs to wait for it.
+//
 // Zeros are no data. A chunk of zeros only lengthens the hole before the next one, and a hole is written
 // once something follows: as frames of zeros, which are made without zstd, or, where those would be too
 // many, by its length (store/hole_marks.h).
@@ -155,8 +158,20 @@ Result<void> CoreWriter::Defer(std::size_t n, Fetch fetch) {
   return Enqueue(std::move(current_));
 }
 
+void CoreWriter::FetchFirst() {
+  const std::lock_guard lock(mutex_);
+  chunks_max_ = std::max(chunks_max_, kFetchedFirst / kFrameBytes);
+  fetch_first_ = true;
+}
+
+void CoreWriter::CompressToo() {
+  fetch_first_ = false;
+  work_.notify_all();
+}
+
 Result<void> CoreWriter::WaitFetched() {
   std::unique_lock lock(mutex_);
+  while (fetch_first_ && FetchNext(lock)) continue;  // now, and not once a thread has woken up
   Await(lock, [&] { return to_fetch_ == 0; });
   if (fetch_failure_) return std::unexpected(*fetch_failure_);
   return {};
@@ -165,6 +180,7 @@ Result<void> CoreWriter::WaitFetched() {
 std::uint64_t CoreWriter::ResumeAfterFetch() {
   if (current_ && current_->plain_bytes > 0) (void)Submit();  // a failed write is told by the next call
   std::unique_lock lock(mutex_);
+  CompressToo();
   Await(lock, [&] { return order_.empty() && !appending_; });
   if (fetch_failure_) hole_ = 0;  // it came after the bytes that failed
   fetch_failure_.reset();
@@ -212,7 +228,11 @@ std::unique_ptr<CoreWriter::Chunk> CoreWriter::TakeFree() {
     ++chunks_made_;
     return std::make_unique<Chunk>();
   }
+  while (fetch_first_ && free_.empty() && FetchNext(lock)) continue;
+  wants_room_ = true;
+  if (fetch_first_) work_.notify_all();
   Await(lock, [&] { return !free_.empty(); });
+  wants_room_ = false;
   auto chunk = std::move(free_.back());
   free_.pop_back();
   chunk->plain_bytes = 0;
@@ -226,6 +246,7 @@ std::unique_ptr<CoreWriter::Chunk> CoreWriter::TakeFree() {
 void CoreWriter::Compress() {
   std::unique_lock lock(mutex_);
   if (const auto busy = busy_) obit::KeepOff(*busy);
+  while (fetch_first_ && FetchNext(lock)) continue;
   lock.unlock();
   Compressor compressor;
   lock.lock();
@@ -238,21 +259,45 @@ void CoreWriter::Compress() {
   }
 }
 
-/// Fills and compresses the oldest chunk that nobody has taken, and appends what is next in order. False:
-/// there is none.
+/// Has a chunk that was taken filled.
+void CoreWriter::FillTaken(Chunk& chunk, std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  chunk.Fill();
+  lock.lock();
+  chunk.fetch = nullptr;
+  if (chunk.fetch_error && !fetch_failure_) fetch_failure_ = chunk.fetch_error;
+  if (--to_fetch_ == 0) done_.notify_all();
+}
+
+/// Fills the oldest chunk that is to be fetched and that nobody has taken, and leaves the rest to others.
+/// False: there is none.
+bool CoreWriter::FetchNext(std::unique_lock<std::mutex>& lock) {
+  const auto is_to_fetch = [](const auto& chunk) {
+    return chunk->state == Chunk::State::kWaiting && chunk->fetch;
+  };
+  const auto next = std::ranges::find_if(order_, is_to_fetch);
+  if (next == order_.end()) return false;
+  Chunk& chunk = **next;  // stays put: only a finished chunk leaves order_
+  chunk.state = Chunk::State::kTaken;
+  FillTaken(chunk, lock);
+  chunk.state = Chunk::State::kWaiting;
+  return true;
+}
+
+/// Fills and compresses the oldest chunk that nobody has taken, and appends what is next in order. Where
+/// fetching comes first it does that, and compresses only if the caller needs room. False: there is nothing
+/// to do.
 bool CoreWriter::CompressNext(Compressor& compressor, std::unique_lock<std::mutex>& lock) {
+  if (fetch_first_) {
+    if (FetchNext(lock)) return true;
+    if (!wants_room_) return false;
+  }
   const auto is_waiting = [](const auto& chunk) { return chunk->state == Chunk::State::kWaiting; };
   auto next = std::ranges::find_if(order_, is_waiting);
   if (next == order_.end()) return false;
   Chunk& chunk = **next;  // stays put: only a finished chunk leaves order_
   chunk.state = Chunk::State::kTaken;
-  if (chunk.fetch) {
-    lock.unlock();
-    chunk.Fill();
-    lock.lock();
-    if (chunk.fetch_error && !fetch_failure_) fetch_failure_ = chunk.fetch_error;
-    if (--to_fetch_ == 0) done_.notify_all();
-  }
+  if (chunk.fetch) FillTaken(chunk, lock);
   lock.unlock();
   auto compressed = chunk.Compress(compressor);
   lock.lock();
@@ -279,7 +324,8 @@ void CoreWriter::AppendDone(std::unique_lock<std::mutex>& lock) {
     free_.push_back(std::move(order_.front()));
     order_.pop_front();
     // Not for each: waking the caller costs more than it gains while the other threads still have work.
-    if (free_.size() * 2 >= chunks_max_) done_.notify_all();
+    // Unless what he brings comes first.
+    if (free_.size() * 2 >= chunks_max_ || (fetch_first_ && wants_room_)) done_.notify_all();
   }
   appending_ = false;
   if (order_.empty()) done_.notify_all();
@@ -348,7 +394,7 @@ void CoreWriter::StopThreads() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    work_.notify_all();
+    CompressToo();
   }
   threads_.clear();  // joins
 }
@@ -357,6 +403,7 @@ void CoreWriter::Rest() {
   if (current_ && current_->plain_bytes > 0) (void)Submit();  // a failed write is told by the next call
   {
     std::unique_lock lock(mutex_);
+    CompressToo();
     Await(lock, [&] { return order_.empty() && !appending_; });
   }
   StopThreads();
@@ -369,6 +416,7 @@ Result<StoredCore> CoreWriter::Finish() {
   if (current_ && current_->plain_bytes > 0) (void)Submit();  // a failure is looked at below
   if (helper_) {                                              // it may be the only one
     std::unique_lock lock(mutex_);
+    CompressToo();
     Await(lock, [&] { return order_.empty() && !appending_; });
   }
   StopThreads();

@@ -25,11 +25,15 @@ namespace obit {
 /// appended in order. Zeros become part of a hole. One caller thread.
 class CoreWriter {
  public:
+  /// Bytes of the core that FetchFirst() has room for.
+  static constexpr std::size_t kFetchedFirst = 10 << 20;
+
   struct Options {
     unsigned threads = 2;
     std::atomic<std::uint64_t>* written = nullptr;  ///< counts bytes of the file, for a watchdog
   };
-  /// Fills all of `room` with bytes of the core. Called on a thread of the writer.
+  /// Fills all of `room` with bytes of the core. Called on a thread of the writer, or of its caller (KeepOff,
+  /// FetchFirst).
   using Fetch = std::function<Result<void>(std::span<std::byte> room)>;
 
   /// `file` is empty, writable, and stays the caller's; it outlives this object.
@@ -58,6 +62,10 @@ class CoreWriter {
   /// The next `n` bytes (1 to kFrameBytes) of the core are what `fetch` gives. Waits until there is room.
   /// Fails like Advance, or with the error of an earlier fetch: then see ResumeAfterFetch.
   [[nodiscard]] Result<void> Defer(std::size_t n, Fetch fetch);
+  /// From now on, until Rest() or Finish(), what is deferred is fetched before anything is compressed, as far
+  /// as there is room for it (kFetchedFirst); and the caller fetches, too, instead of waiting. For a core of
+  /// some MiB, whose process is held until it is read.
+  void FetchFirst();
   /// Waits until every fetch has returned: what they read from is no longer needed. Fails with the first
   /// error.
   [[nodiscard]] Result<void> WaitFetched();
@@ -88,7 +96,10 @@ class CoreWriter {
   void Await(std::unique_lock<std::mutex>& lock, const std::function<bool()>& done);
   std::unique_ptr<Chunk> TakeFree();
   void Compress();
+  void FillTaken(Chunk& chunk, std::unique_lock<std::mutex>& lock);
+  bool FetchNext(std::unique_lock<std::mutex>& lock);
   bool CompressNext(Compressor& compressor, std::unique_lock<std::mutex>& lock);
+  void CompressToo();
   void AppendDone(std::unique_lock<std::mutex>& lock);
   Result<void> WriteChunk(const Chunk& chunk);
   Result<void> WriteHole();
@@ -101,7 +112,7 @@ class CoreWriter {
 
   const Fd& file_;
   const Options options_;
-  const std::size_t chunks_max_;
+  std::size_t chunks_max_;
 
   std::unique_ptr<Chunk> current_;  // being filled by the caller
   std::uint64_t hole_ = 0;          // zeros since the last chunk that was submitted
@@ -114,6 +125,7 @@ class CoreWriter {
   std::vector<std::unique_ptr<Chunk>> free_;
   std::size_t chunks_made_ = 0, idle_ = 0, to_fetch_ = 0;
   bool appending_ = false, stopping_ = false;
+  bool fetch_first_ = false, wants_room_ = false;  // the caller waits for a chunk
   std::optional<Error> failure_;
   std::optional<Error> fetch_failure_;
   bool dropping_ = false;          // the failed fetch's chunk has come up: nothing after it is appended

@@ -358,6 +358,77 @@ TEST(CoreWriter, ResumesBehindAllThatCameIfNoFetchFailed) {
   EXPECT_TRUE(Unpacked(file) == core + Bytes(4596) + core);
 }
 
+TEST(CoreWriter, FetchesAllThatThereIsRoomForBeforeItCompresses) {
+  const Bytes core = Noise(CoreWriter::kFetchedFirst - kFrameBytes, 28);
+  const Fd file = MemoryFile();
+  std::atomic<std::uint64_t> written = 0;
+  CoreWriter writer(file, {.threads = 2, .written = &written});
+  writer.FetchFirst();
+  ASSERT_THAT(writer.Append(std::span(core).first(2 * kFrameBytes)), Succeeds());
+  for (std::size_t at = 2 * kFrameBytes; at < core.size(); at += kFrameBytes)
+    ASSERT_THAT(writer.Defer(kFrameBytes, Gives(core, at)), Succeeds());
+  ASSERT_THAT(writer.WaitFetched(), Succeeds());
+  EXPECT_EQ(written, 0U);
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_TRUE(Unpacked(file) == core);
+}
+
+TEST(CoreWriter, MakesRoomForMoreThanItFetchesFirst) {
+  const Bytes core = Noise(2 * CoreWriter::kFetchedFirst + 77, 29);
+  for (const unsigned threads : {1U, 4U}) {
+    const Fd file = MemoryFile();
+    CoreWriter writer(file, {.threads = threads});
+    writer.FetchFirst();
+    for (std::size_t at = 0; at < core.size(); at += kFrameBytes)
+      ASSERT_THAT(writer.Defer(std::min(kFrameBytes, core.size() - at), Gives(core, at)), Succeeds());
+    ASSERT_THAT(writer.WaitFetched(), Succeeds());
+    ASSERT_THAT(writer.Append(std::span(core).first(1000)), Succeeds());
+    writer.Rest();
+    ASSERT_THAT(writer.Finish(), Succeeds());
+    EXPECT_TRUE(Unpacked(file) == core + Bytes(core.begin(), core.begin() + 1000));
+  }
+}
+
+/// With one thread, which waits for the caller; or he waits for it.
+TEST(CoreWriter, TheCallerFetchesInsteadOfWaiting) {
+  const Bytes core = Noise(2 * kFrameBytes, 30);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {.threads = 1});
+  writer.FetchFirst();
+  std::promise<void> second;
+  const auto waits = [&](std::span<std::byte> room) -> Result<void> {
+    EXPECT_EQ(second.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
+    return Gives(core, 0)(room);
+  };
+  const auto ends_it = [&](std::span<std::byte> room) -> Result<void> {
+    second.set_value();
+    return Gives(core, kFrameBytes)(room);
+  };
+  ASSERT_THAT(writer.Defer(kFrameBytes, waits), Succeeds());
+  ASSERT_THAT(writer.Defer(kFrameBytes, ends_it), Succeeds());
+  ASSERT_THAT(writer.WaitFetched(), Succeeds());
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_TRUE(Unpacked(file) == core);
+}
+
+TEST(CoreWriter, GoesOnFromWhereAFirstFetchFailed) {
+  const Bytes core = Noise(20 * kFrameBytes, 31);
+  const Fd file = MemoryFile();
+  CoreWriter writer(file, {.threads = 2});
+  writer.FetchFirst();
+  const std::size_t bad = 7 * kFrameBytes;
+  Result<void> state;
+  for (std::size_t at = 0; at < core.size() && state; at += kFrameBytes) {
+    const auto fails = [](std::span<std::byte>) -> Result<void> { return Refuse(EIO, "no such page"); };
+    state = writer.Defer(kFrameBytes, at == bad ? CoreWriter::Fetch(fails) : Gives(core, at));
+  }
+  EXPECT_THAT(writer.WaitFetched(), FailsWith(EIO));
+  ASSERT_EQ(writer.ResumeAfterFetch(), bad);
+  ASSERT_THAT(writer.Append(std::span(core).subspan(bad)), Succeeds());
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_TRUE(Unpacked(file) == core);
+}
+
 TEST(CoreWriter, FinishingAfterAFailedFetchKeepsWhatIsBeforeIt) {
   const Bytes core = Noise(kFrameBytes, 25);
   const Fd file = MemoryFile();
