@@ -10,6 +10,8 @@ constexpr std::size_t kPagesHeld = 1024;  // of what was read, 4 MiB
 
 /// Looks at one mapping for one reason: on kernels without PAGEMAP_SCAN, 4 GiB of addresses.
 constexpr std::uint64_t kLooksOfOne = 64;
+/// Words are many: so often it is asked whether there is time.
+constexpr std::uint64_t kWordsAsked = 64 * 1024;
 /// Ranges of which it is told that they are zeros: a hostile process can make many, and each has a program
 /// header.
 constexpr std::size_t kZeroRunsMax = 16 * 1024;
@@ -137,8 +139,11 @@ const std::vector<std::byte>& KeptMemory::Page(std::uint64_t address) {
   // file.
   const PageKind kind = mapping->is_anonymous() ? PageKind::kFilled : PageKind::kPresent;
   if (mapping->is_anonymous() && end - mapping->begin > mapping->core_bytes) return page;
-  const PageScan there = view_.Scan(*mapping, kind, begin, end);
-  if (there.runs != std::vector{MemoryRun{begin, end}}) return page;
+  // What is kept of anonymous memory was found to hold something.
+  if (kind != PageKind::kFilled || !kept_.Has(begin)) {
+    const PageScan there = view_.Scan(*mapping, kind, begin, end);
+    if (there.runs != std::vector{MemoryRun{begin, end}}) return page;
+  }
   page.resize(end - begin);
   if (!view_.Read(*mapping, begin, page)) page.clear();
   return page;
@@ -159,11 +164,26 @@ bool KeptMemory::Read(std::uint64_t address, std::span<std::byte> out) {
 
 std::optional<std::uint64_t> KeptMemory::ReadWord(std::uint64_t address) {
   std::uint64_t word = 0;
-  constexpr std::uint64_t kAskedEach = 64 * 1024;
-  if (!Take(budget_.words, kAskedEach) || address > UINT64_MAX - sizeof word ||
+  if (!Take(budget_.words, kWordsAsked) || address > UINT64_MAX - sizeof word ||
       !Read(address, std::as_writable_bytes(std::span(&word, 1))))
     return std::nullopt;
   return word;
+}
+
+void KeptMemory::ForEachKeptWord(std::uint64_t begin, std::uint64_t end,
+                                 const std::function<bool(std::uint64_t)>& use) {
+  constexpr std::uint64_t kWord = sizeof(std::uint64_t);
+  for (std::uint64_t at = (begin + kWord - 1) / kWord * kWord; at >= begin && at < end;
+       at = PageOf(at) + PageBytes()) {
+    if (!Has(at)) continue;
+    const std::vector<std::byte>& page = Page(at);
+    for (std::uint64_t inside = at % PageBytes(); inside + kWord <= page.size() && PageOf(at) + inside < end;
+         inside += kWord) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, page.data() + inside, kWord);
+      if (!Take(budget_.words, kWordsAsked) || !use(word)) return;
+    }
+  }
 }
 
 std::uint64_t KeptMemory::TextLength(std::uint64_t address, std::uint64_t max) {

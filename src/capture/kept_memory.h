@@ -64,6 +64,10 @@ class KeptMemory {
   /// Fills `out` from `address`, page by page, with what can be read without a wait; false: not all can.
   bool Read(std::uint64_t address, std::span<std::byte> out);
   [[nodiscard]] std::optional<std::uint64_t> ReadWord(std::uint64_t address);
+  /// The words of [begin, end) that are kept, in order, until `use` says no. It may keep more meanwhile, but
+  /// not read.
+  void ForEachKeptWord(std::uint64_t begin, std::uint64_t end,
+                       const std::function<bool(std::uint64_t word)>& use);
   /// The length of the text at `address`, `max` at most.
   [[nodiscard]] std::uint64_t TextLength(std::uint64_t address, std::uint64_t max);
 

@@ -1,5 +1,6 @@
 #include "capture/kept_memory.h"
 
+#include <cstring>
 #include <random>
 
 #include <elf.h>
@@ -56,10 +57,16 @@ class KeptMemoryTest : public ::testing::Test {
     }
     bool Read(const ProcessMapping&, std::uint64_t address, std::span<std::byte> out) override {
       ++reads;
+      if (has_addresses) {  // each word is its own
+        for (std::size_t at = 0; at < out.size(); at += 8, address += 8)
+          std::memcpy(&out[at], &address, sizeof address);
+        return true;
+      }
       for (std::byte& byte : out) byte = static_cast<std::byte>(address++ % 251);
       return true;
     }
     std::uint64_t can_tell_until = UINT64_MAX;
+    bool has_addresses = false;
     int scans = 0, reads = 0;
   };
   KeptMemoryTest() {
@@ -169,6 +176,50 @@ TEST_F(KeptMemoryTest, LooksAroundNoLongerThanItMay) {
   timed.Keep(kBegin + 4 * PageBytes(), PageBytes());
   EXPECT_TRUE(timed.is_full());
   EXPECT_FALSE(timed.Has(kBegin + 4 * PageBytes()));
+}
+
+TEST_F(KeptMemoryTest, DoesNotScanAgainWhatItKeeps) {
+  KeptMemory memory = Memory();
+  EXPECT_EQ(memory.Keep(kBegin, 5 * PageBytes()), 2 * PageBytes());
+  EXPECT_TRUE(memory.ReadWord(kBegin));
+  EXPECT_TRUE(memory.ReadWord(kBegin + 4 * PageBytes()));
+  EXPECT_EQ(view_.scans, 1);
+  EXPECT_FALSE(memory.ReadWord(kBegin + PageBytes())) << "holds nothing";
+  EXPECT_TRUE(memory.ReadWord(kBegin + 8 * PageBytes()));
+  EXPECT_EQ(view_.scans, 3);
+}
+
+TEST_F(KeptMemoryTest, WalksThroughTheWordsThatAreKept) {
+  view_.has_addresses = true;
+  KeptMemory memory = Memory();
+  memory.Keep(kBegin, 9 * PageBytes());
+  const auto words = [&](std::uint64_t begin, std::uint64_t end, std::size_t max = SIZE_MAX) {
+    std::vector<std::uint64_t> found;
+    memory.ForEachKeptWord(begin, end, [&](std::uint64_t word) {
+      found.push_back(word);
+      return found.size() < max;
+    });
+    return found;
+  };
+  const std::uint64_t page = PageBytes(), second = kBegin + 4 * page;
+  EXPECT_EQ(words(kBegin, kBegin + kPages * page).size(), 3 * page / 8);
+  EXPECT_EQ(words(kBegin + page - 16, second + 8),
+            (std::vector{kBegin + page - 16, kBegin + page - 8, second}));
+  EXPECT_EQ(words(second + 1, second + 17), (std::vector{second + 8, second + 16}))
+      << "those that begin there";
+  EXPECT_EQ(words(second, second + page, 2), (std::vector{second, second + 8})) << "it says when to stop";
+  EXPECT_EQ(words(kBegin + page, second), std::vector<std::uint64_t>());
+  EXPECT_EQ(words(UINT64_MAX - 3, UINT64_MAX), std::vector<std::uint64_t>());
+  EXPECT_EQ(words(UINT64_MAX - 100, UINT64_MAX), std::vector<std::uint64_t>());
+}
+
+TEST_F(KeptMemoryTest, WalksNoFurtherThanItMay) {
+  KeptMemory memory = Memory(1 << 20, {.words = 5});
+  memory.Keep(kBegin, 9 * PageBytes());
+  int words = 0;
+  memory.ForEachKeptWord(kBegin, kBegin + kPages * PageBytes(), [&](std::uint64_t) { return ++words > 0; });
+  EXPECT_EQ(words, 5);
+  EXPECT_TRUE(memory.is_full());
 }
 
 TEST_F(KeptMemoryTest, ReadsATextByPages) {

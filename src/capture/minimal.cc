@@ -37,6 +37,13 @@ Result<void> ReadFrame(const Fd& mem, const Frame& frame, std::span<std::byte> r
   return {};
 }
 
+/// In parts, for the same reason as in LayOutMinimal().
+Result<void> AppendHead(const CoreLayout& layout, CoreWriter& writer) {
+  OBIT_TRY(writer.Append(layout.Headers()));
+  OBIT_TRY(writer.Append(layout.notes()));
+  return writer.Append(std::vector<std::byte>(layout.padding()));
+}
+
 /// Has the threads of the writer read all runs.
 Result<void> ReadRuns(const Fd& mem, const CoreLayout& layout, const CoreStream& stream, CoreWriter& writer,
                       std::atomic<std::uint64_t>& progress) {
@@ -96,7 +103,7 @@ CoreLayout Plan(MemoryView& view, const CoreHead& head, const ProcessMap& map, c
   CoreLayout layout = lay_out();
   for (int plans = 1; plans < kPlansMax && layout.core_bytes() > core_max; ++plans) {
     const std::uint64_t too_much = layout.core_bytes() - core_max;
-    const std::uint64_t memory = std::min(limits.all, layout.core_bytes() - layout.Head().size());
+    const std::uint64_t memory = std::min(limits.all, layout.core_bytes() - layout.head_bytes());
     if (memory < too_much + kWorthMin) break;
     limits.all = memory - too_much;
     layout = lay_out();
@@ -128,6 +135,7 @@ Result<void> CaptureMinimal(CoreHead& head, CoreStream& stream, CoreWriter& writ
     else
       capture.stream_reason = std::move(read).error().what;
   }
+  if (maps) writer.FetchFirst();
   auto captured =
       CaptureMinimalBehind(head, stream, writer, memory, std::move(maps), core_max, progress, capture);
   if (is_reduced) capture.full_bytes.reset();
@@ -154,7 +162,7 @@ Result<void> CaptureMinimalBehind(const CoreHead& head, CoreStream& stream, Core
     return Refuse(EFBIG, "RLIMIT_CORE is {} bytes, and a minimal core has {}", core_max, layout.core_bytes());
   capture.full_bytes = head.core_bytes();
   capture.promised_bytes = layout.core_bytes();
-  OBIT_TRY(writer.Append(layout.Head()));
+  OBIT_TRY(AppendHead(layout, writer));
   if (process) {
     capture.method = CaptureMethod::kDirect;
     OBIT_TRY(ReadRuns(memory->mem, layout, stream, writer, progress));

@@ -49,23 +49,19 @@ bool IsOfTheSystem(std::string_view path) {
 /// mapped for itself, and so is the text of an abort.
 void KeepWhatItPointsTo(KeptMemory& memory, const ProcessMapping& data, std::uint64_t max) {
   constexpr std::uint64_t kPagesMax = 64;
+  if (memory.is_full()) return;
   std::uint64_t pages = 0;
-  for (std::uint64_t at = data.begin; at < data.end && at - data.begin < max && !memory.is_full();
-       at += sizeof(std::uint64_t)) {
-    if (!memory.Has(at)) {
-      at += PageBytes() - at % PageBytes() - sizeof(std::uint64_t);
-      continue;
-    }
-    const auto word = memory.ReadWord(at);
-    if (!word || memory.Has(*word)) continue;
-    const ProcessMapping* there = memory.map().Find(*word);
-    if (there == nullptr || !there->is_anonymous() || !there->is_writable() || there == &data) continue;
+  const std::uint64_t end = data.begin + std::min(data.end - data.begin, max);
+  memory.ForEachKeptWord(data.begin, end, [&](std::uint64_t word) {
+    if (memory.Has(word)) return true;
+    const ProcessMapping* there = memory.map().Find(word);
+    if (there == nullptr || !there->is_anonymous() || !there->is_writable() || there == &data) return true;
     // malloc's lists lead into the heap; what begins a page was mapped for a purpose of its own.
     const bool is_small = there->end - there->begin <= 256 * 1024;
-    if (!is_small && *word % PageBytes() != 0) continue;
-    memory.Keep(*word, 1);
-    if (++pages == kPagesMax) return;
-  }
+    if (!is_small && word % PageBytes() != 0) return true;
+    memory.Keep(word, 1);
+    return ++pages < kPagesMax && !memory.is_full();
+  });
 }
 
 }  // namespace

@@ -65,7 +65,10 @@ std::vector<CoreRun> PlanMinimal(MemoryView& view, const ProcessMap& map, const 
 }
 
 CoreLayout LayOutMinimal(const CoreHead& head, const ProcessMap& map, std::vector<CoreRun> runs) {
-  std::vector<std::byte> notes(head.notes().begin(), head.notes().end());
+  std::vector<std::byte> notes;
+  // Once: there may be MiB, and memory that is new costs more time than what is put there.
+  notes.reserve(head.notes().size() + 4 + MappingsNoteBytes(map.mappings().size()));
+  notes.assign(head.notes().begin(), head.notes().end());
   notes.resize((notes.size() + 3) / 4 * 4);
   std::vector<CoreNotes::Mapping> mappings;
   mappings.reserve(map.mappings().size());

@@ -28,14 +28,11 @@ class Pointers {
 
   /// `levels` of pointers from here on.
   void Follow(std::uint64_t begin, std::uint64_t bytes, int levels) {
-    for (std::uint64_t at = (begin + 7) / 8 * 8; at - begin < bytes && !IsOver(); at += 8) {
-      if (!memory_.Has(at)) {
-        at = at / PageBytes() * PageBytes() + PageBytes() - 8;
-        if (at > UINT64_MAX - 8) return;
-        continue;
-      }
-      if (const auto word = memory_.ReadWord(at)) Add(*word, levels);
-    }
+    if (IsOver()) return;
+    memory_.ForEachKeptWord(begin, begin + std::min(bytes, UINT64_MAX - begin), [&](std::uint64_t word) {
+      Add(word, levels);
+      return !IsOver();
+    });
   }
   void Add(std::uint64_t pointer, int levels) {
     const ProcessMapping* there = memory_.map().Find(pointer);

@@ -52,6 +52,9 @@ ProcessMap::ProcessMap(const CoreHead& head, const CoreNotes& notes, const std::
 }
 
 const ProcessMapping* ProcessMap::Find(std::uint64_t address) const {
+  // Most words are no addresses.
+  if (mappings_.empty() || address < mappings_.front().begin || address >= mappings_.back().end)
+    return nullptr;
   auto after = std::ranges::upper_bound(mappings_, address, {}, &ProcessMapping::begin);
   if (after == mappings_.begin() || address >= (--after)->end) return nullptr;
   return &*after;
