@@ -58,10 +58,8 @@ Cause NoPage(const CrashScene& scene, std::uint64_t address) {
     return cause;
   }
   const DataFile* now = OnHost(scene, file->path);
-  // Most files that end before their mapping were truncated. How long this one was, nobody knows any more.
-  if (now == nullptr) {
-    cause.kind = CauseKind::kTruncatedFile;
-    cause.guess = true;
+  if (now == nullptr) {  // how long it was, nobody knows any more
+    cause.what = "the file ends before its mapping does, or its file system is full";
     return cause;
   }
   const std::uint64_t offset = file->offset + (address - file->begin) / kMemoryPage * kMemoryPage;

@@ -66,6 +66,15 @@ bool IsInAbort(const CrashScene& scene) {
   });
 }
 
+/// The thread is in a system call that may have changed which signals are blocked, or it is not known in
+/// which one: a signal of its own that waited comes there. In any other call it would have come before.
+bool MayUnblock(std::span<const std::uint64_t> registers) {
+  // rt_sigprocmask, rt_sigreturn, rt_sigsuspend, pselect6, ppoll, epoll_pwait, io_pgetevents, epoll_pwait2
+  constexpr std::uint64_t kUnblockingCalls[] = {14, 15, 130, 270, 271, 281, 333, 441};
+  return registers.size() != kX86_64.register_count ||
+         std::ranges::find(kUnblockingCalls, registers[kOrigRax]) != std::end(kUnblockingCalls);
+}
+
 /// The thread that died sent it to itself: pids tell of processes only.
 bool IsSentByThread(const CrashScene& scene) {
   if (!IsSentByItself(scene.record)) return false;
@@ -73,7 +82,7 @@ bool IsSentByThread(const CrashScene& scene) {
   // A signal of its own comes before the call returns, or when a call unblocks it.
   const bool in_no_call =
       scene.registers.size() == kX86_64.register_count && scene.registers[kOrigRax] == UINT64_MAX;
-  return scene.image.notes().threads.size() < 2 && !in_no_call;
+  return scene.image.notes().threads.size() < 2 && !in_no_call && MayUnblock(scene.registers);
 }
 
 /// A signal that somebody sent.

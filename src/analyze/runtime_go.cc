@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "analyze/runtime_words.h"
+#include "base/signal_name.h"
 #include "base/text.h"
 
 namespace obit {
@@ -149,7 +150,18 @@ std::optional<Cause> RecogniseGo(RuntimeScene& scene, std::size_t frame) {
       scene.crash().stack.frames[frame].function,
       {"runtime.raise*", "runtime.dieFromSignal", "runtime.crash", "runtime.fatalpanic*",
        "runtime.fatalthrow*", "runtime.throw", "runtime.gopanic"});
-  return dies ? GoFinder(scene).Find() : std::nullopt;
+  if (!dies) return std::nullopt;
+  auto cause = GoFinder(scene).Find();
+  const bool gave_up = std::ranges::any_of(scene.crash().stack.frames, [](const Frame& one) {
+    return RuntimeScene::IsOneOf(one.function, {"runtime.fatalpanic*", "runtime.fatalthrow*", "runtime.throw",
+                                                "runtime.gopanic", "runtime.sigpanic"});
+  });
+  if (gave_up || !cause || !cause->message.empty() || cause->first_fault) return cause;
+  // The handler of a signal that somebody sent, of SIGQUIT say, ends so, too.
+  Cause sent{.kind = CauseKind::kKilled, .what = SignalName(scene.crash().record.signal.number)};
+  sent.sender = {.kind = SenderKind::kItself, .in_handler = true};
+  sent.function = OwnFunction(scene.crash());
+  return sent;
 }
 
 }  // namespace obit

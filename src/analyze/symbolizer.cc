@@ -197,8 +197,9 @@ void Symbolizer::NameBySymbol(std::uint32_t module, std::uint64_t lookup, std::u
   GElf_Off offset = 0;
   GElf_Sym symbol{};
   const char* name = ::dwfl_module_addrinfo(handle, lookup, &offset, &symbol, nullptr, nullptr, nullptr);
-  // A symbol that ends before the address is the nearest, not the function's own.
-  if (name == nullptr || (symbol.st_size != 0 && offset >= symbol.st_size)) return;
+  // A symbol that ends before the address is the nearest, not the function's own; "$x" is none at all, but
+  // says that code begins there (ELF for the Arm 64-bit architecture, 5.5.5).
+  if (name == nullptr || name[0] == '$' || (symbol.st_size != 0 && offset >= symbol.st_size)) return;
   frame.offset = offset + (pc - lookup);
   // A C++ function that only its file knows has no linkage name in its debug information, but a symbol with
   // all of it.

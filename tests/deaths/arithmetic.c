@@ -86,6 +86,25 @@ DEATH file_system_full(void) {
   volatile char* memory = map_file(file, 64 << 20);
   for (size_t at = 0; at < 64 << 20; at += 4096) memory[at] = 1;
 }
+static int named(const char* folder, const char* name) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  const int file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+  must(file >= 0, path);
+  return file;
+}
+DEATH named_file_cut(void) {
+  const int file = named(".", "cut");
+  must(ftruncate(file, 100) == 0, "ftruncate");
+  map_file(file, 8192)[4096 + 12] = 1;
+}
+DEATH named_file_system_full(void) {
+  if (!getenv("TINY")) exit(77);
+  const int file = named(getenv("TINY"), "full");
+  must(ftruncate(file, 64 << 20) == 0, "ftruncate");
+  volatile char* memory = map_file(file, 64 << 20);
+  for (size_t at = 0; at < 64 << 20; at += 4096) memory[at] = 1;
+}
 DEATH no_huge_page(void) {
   volatile char* memory = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
@@ -111,6 +130,7 @@ static const struct way ways[] = {
     {"float-by-zero", float_by_zero}, {"float-overflow", float_overflow}, {"float-underflow", float_underflow},
     {"float-invalid", float_invalid}, {"x87-by-zero", x87_by_zero}, {"file-cut", file_cut},
     {"file-empty", file_empty}, {"memory-file-cut", memory_file_cut}, {"file-system-full", file_system_full},
+    {"named-file-cut", named_file_cut}, {"named-file-system-full", named_file_system_full},
     {"no-huge-page", no_huge_page}, {"alignment-check", alignment_check}, {"hardware", hardware},
 };
 DIES_BY(ways)

@@ -5,7 +5,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 extern "C" {
@@ -83,12 +82,6 @@ bool odd_flag() {
   return flag;
 }
 DEATH bad_bool() { printf("%d", odd_flag() ? 1 : 2); }
-DEATH race() {
-  static int value = 0;
-  std::thread other([] { value = 1; });
-  value = 2;
-  other.join();
-}
 
 const way ways[] = {
     {"vector-index", vector_index}, {"empty-back", empty_back}, {"empty-optional", empty_optional},
@@ -96,7 +89,7 @@ const way ways[] = {
     {"use-after-free", use_after_free}, {"stack-overflow", stack_overflow_of_array},
     {"freed-twice", freed_twice}, {"signed-overflow", signed_overflow}, {"shifted-too-far", shifted_too_far},
     {"array-index", array_index}, {"null-reference", null_reference}, {"by-zero", by_zero},
-    {"misaligned", misaligned}, {"unreachable", unreachable}, {"bad-bool", bad_bool}, {"race", race},
+    {"misaligned", misaligned}, {"unreachable", unreachable}, {"bad-bool", bad_bool},
 };
 
 }  // namespace

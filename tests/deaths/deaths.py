@@ -62,7 +62,6 @@ PROGRAMS = {
     "checks-libcxx": Program("checks.cc", CLANG + ("-stdlib=libc++", "-D_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_DEBUG")),
     "checks-asan": Program("checks.cc", CXX + ("-O1", "-fsanitize=address")),
     "checks-ubsan": Program("checks.cc", CXX + ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")),
-    "checks-tsan": Program("checks.cc", CXX + ("-O1", "-fsanitize=thread")),
     "checks-trap": Program("checks.cc", CLANG + ("-fsanitize=undefined", "-fsanitize-trap=all")),
     "glib": Program("glib.c", C, (), ("glib-2.0",)),
     "glog": Program("glog.cc", CXX, (), ("libglog",)),
@@ -71,7 +70,7 @@ PROGRAMS = {
     "rust-abort": Program("rust.rs", ("rustc", "-O", "-g", "-C", "panic=abort")),
     "rust-stripped": Program("rust.rs", ("rustc", "-O", "-C", "strip=symbols")),
     "go": Program("deaths.go", ("go", "build")),
-    "fortran": Program("null.f90", ("gfortran", "-O1", "-g", "-w")),
+    "fortran": Program("null.f90", ("gfortran", "-O0", "-g", "-w")),
 }  # fmt: skip
 
 
@@ -94,13 +93,13 @@ def of(runtime, program, deaths, environment=()):
 
 # The runtimes that are there where tools/install-deps was run.
 INSTALLED = {"C", "C, not optimised", "C, static", "C, stripped", "C++", "C++, static", "C++, checked", "AddressSanitizer",
-             "UndefinedBehaviorSanitizer", "ThreadSanitizer", "traps of clang", "Rust", "Rust, panic=abort", "Rust, stripped", "Python", "node",
+             "UndefinedBehaviorSanitizer", "traps of clang", "Rust", "Rust, panic=abort", "Rust, stripped", "Python", "node",
              "Java", "Perl", "bash"}  # fmt: skip
 FAULTS = {
     "null-read": "null-read: null pointer read: r.. is null",
     "null-write": "null-write: null pointer write: r.. is null",
     "null-member": "null-read: null pointer read at 0x18: r.. is null",
-    "null-array": "null-read: null pointer read at 0x17d78400: r.. is null",
+    "null-array": "(null-read: null pointer read|unmapped-read: read of unmapped memory) at 0x17d78400.*",
     "null-call": "null-call: null pointer called",
     "null-member-call": "null-read: null pointer read at 0x20: r.. is null",
     "null-string": "null-read: null pointer read: r.. is null",
@@ -141,6 +140,8 @@ FAULTS = {
     "bad-lock": "illegal-instruction: illegal instruction.*",
     "single-step": "trap: .*",
 }
+# These files have no name any more: nobody knows how long they were.
+ENDS = "bus-error: bus error at .*: the file ends before its mapping does, or its file system is full"
 ARITHMETIC = {
     **dict.fromkeys(("by-zero", "by-zero-in-memory", "unsigned-by-zero", "long-by-zero"), "divide-by-zero: integer division by zero"),
     **dict.fromkeys(("least-by-minus-one", "least-by-minus-one-in-memory", "long-least-by-minus-one"),
@@ -152,10 +153,9 @@ ARITHMETIC = {
     "float-underflow": "arithmetic: floating-point underflow",
     "float-invalid": "arithmetic: invalid floating-point operation",
     "x87-by-zero": "arithmetic: floating-point division by zero",
-    "file-cut": "truncated-file: mapped file is shorter than its mapping: .*",
-    "file-empty": "truncated-file: mapped file is shorter than its mapping: .*",
-    "memory-file-cut": "truncated-file: mapped file is shorter than its mapping: .*memfd:cut.*",
-    "file-system-full": "no-file-space: no space left.*",
+    **dict.fromkeys(("file-cut", "file-empty", "memory-file-cut"), ENDS), "file-system-full": ENDS,
+    "named-file-cut": "truncated-file: mapped file is shorter than its mapping: .*/cut",
+    "named-file-system-full": "no-file-space: no space left.*/full",
     "no-huge-page": "no-huge-page: no huge page.*",
     "alignment-check": "(misaligned|bus-error): .*0x[0-9a-f]+.*",
     "hardware": "hardware-memory: the hardware lost memory at 0x7f1234567000.*",
@@ -208,7 +208,7 @@ SIGNALS = {
     "handler-returns": CAUGHT,
     "handler-of-division": "divide-by-zero: integer division by zero.*",
     "handler-of-illegal": "trap: deliberate trap.*",
-    "handler-of-bus": "truncated-file: mapped file is shorter than its mapping.*",
+    "handler-of-bus": ENDS,
     "handlers-in-a-row": CAUGHT,
     "after-a-jump": "abort: abort called in after_a_jump",
     "handler-of-an-abort": "abort: abort called in handler_of_an_abort",
@@ -242,10 +242,10 @@ THROWN = {
     "string": "std::.*string.*: a string that is long enough to be allocated",
     "short-string": "std::.*string.*: short",
     "own": ".*Own: of its own",
-    "with-text": ".*WithText: kept by itself, in a string of its own",
+    "with-text": ".*WithText(:|, which holds:) kept by itself, in a string of its own",
     "plain": ".*Plain",
     "both": ".*Both: of two bases",
-    "virtual-base": ".*Virtual",
+    "virtual-base": ".*Virtual: virtual base",
     "virtual-text": ".*VirtualText: text of a virtual base",
     "system-error": "std::.*system_error: open the door: No such file or directory",
     "no-such-file": "std::.*filesystem_error(: .*No such file or directory.*)?",
@@ -259,8 +259,8 @@ THROWN = {
     "by-future": "std::runtime_error: in the other thread",
     "by-promise": "std::out_of_range: promised",
     "in-thread": "std::runtime_error: in a thread",
-    "through-noexcept": "std::runtime_error: through noexcept",
-    "in-destructor": "std::runtime_error: in a destructor",
+    "through-noexcept": "std::runtime_error: through noexcept \\(an exception left a noexcept function\\)",
+    "in-destructor": "std::runtime_error: in a destructor \\(an exception left a noexcept function\\)",
     "two-at-once": "std::runtime_error: the (first|second) one",
 }
 EXCEPTIONS = {
@@ -270,7 +270,7 @@ EXCEPTIONS = {
     "nothing-to-throw": "(terminate|abort): std::terminate called.*",
     "joinable": "(terminate|abort): std::terminate called.*joinable.*",
     "pure-virtual": "pure-virtual-call: pure virtual method called",
-    "caught-before": "abort: abort called in caught_before",
+    "caught-before": r"abort: abort called in (\(anonymous namespace\)::)?caught_before",
 }
 GLIBCXX = {
     "vector-index": "assert: assertion failed: __n < this->size\\(\\)",
@@ -300,8 +300,8 @@ GLIB = {
     "no-memory": "(out-of-memory|runtime-fatal): .*failed to allocate.*",
 }
 GLOG = {
-    "check": "(assert|runtime-fatal): .*Check failed: .*== 2.*",
-    "check-equal": "(assert|runtime-fatal): .*Check failed: .*",
+    "check": "assert: assertion failed: .*== 2 numbers are broken",
+    "check-equal": r"assert: assertion failed: .* == 2 \(1 vs. 2\) unequal",
     "fatal": "runtime-fatal: .*no way to go on, code 7",
     "not-null": "(assert|runtime-fatal): .*(Must be non NULL|non-null).*",
 }
@@ -386,8 +386,6 @@ DEATHS = [
     *of("C++, libc++", "checks-libcxx", LIBCXX),
     *of("AddressSanitizer", "checks-asan", ASAN, (("ASAN_OPTIONS", "abort_on_error=1:disable_coredump=0"),)),
     *of("UndefinedBehaviorSanitizer", "checks-ubsan", UBSAN, (("UBSAN_OPTIONS", "abort_on_error=1"),)),
-    *of("ThreadSanitizer", "checks-tsan", {"race": "sanitizer-report: ThreadSanitizer: data race.*"},
-        (("TSAN_OPTIONS", "abort_on_error=1:halt_on_error=1:disable_coredump=0"),)),
     *of("traps of clang", "checks-trap", TRAPS),
     *of("GLib", "glib", GLIB),
     *of("glog", "glog", GLOG),

@@ -59,7 +59,7 @@ DEATH plain() { throw Plain(); }
 DEATH both() { throw Both(); }
 DEATH virtual_base() { throw Virtual(); }
 DEATH virtual_text() { throw VirtualText(); }
-DEATH no_memory() { delete[] new char[HIDE(std::size_t{1} << 46)]; }
+DEATH no_memory() { *HIDE(new char[HIDE(std::size_t{1} << 46)]) = 1; }
 DEATH system_error() { throw std::system_error(ENOENT, std::generic_category(), "open the door"); }
 DEATH no_such_file() { printf("%ju", std::filesystem::file_size("/nonexistent/file")); }
 DEATH bad_function() { std::function<void()>()(); }
@@ -114,7 +114,7 @@ DEATH joinable() {
 struct Base {
   Base() { Call(); }
   virtual ~Base() = default;
-  void Call() { Missing(); }
+  void Call() { HIDE(this)->Missing(); }
   virtual void Missing() = 0;
 };
 struct Derived : Base {
