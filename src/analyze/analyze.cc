@@ -30,6 +30,7 @@ namespace {
 constexpr std::size_t kFramesOfStack =
     512;  // that a report keeps of one stack; its innermost and its outermost
 constexpr std::size_t kFramesOfReport = 20'000;
+constexpr int kSendersMax = 16;  // threads that may have sent the signal, of which each is unwound
 constexpr std::uint64_t kMemoryBefore = 64, kMemoryBytes = 256;  // around an address
 /// After that no more names are looked up: what there is, is worth more than a deadline that takes all. Some
 /// 20 seconds, but counted (Symbolizer::work): a report does not depend on what else the machine does.
@@ -156,9 +157,11 @@ class Reporter {
     const auto& threads = image_.notes().threads;
     const int signal = record_.signal.number;
     if (!IsSentByItself(record_) || IsInSendingCall(threads.front().registers, signal)) return 0;
-    for (std::size_t i = 1; i < threads.size(); ++i) {
+    int left = kSendersMax;
+    for (std::size_t i = 1; i < threads.size() && left > 0; ++i) {
       const auto& registers = threads[i].registers;
       if (!IsInSendingCall(registers, signal)) continue;
+      --left;
       RawStack raw = unwinder_.Unwind(Registers(image_.arch(), registers));
       if (FindFirstFault(image_, unwinder_, record_, registers, raw)) return i;
     }

@@ -63,7 +63,7 @@ Cause NoPage(const CrashScene& scene, std::uint64_t address) {
     return cause;
   }
   const std::uint64_t offset = file->offset + (address - file->begin) / kMemoryPage * kMemoryPage;
-  cause.guess = now->modified > scene.record.time;  // it may have had another length
+  cause.guess = !now->certain || now->modified > scene.record.time;  // it may have had another length
   if (offset >= now->bytes) {
     cause.kind = CauseKind::kTruncatedFile;
   } else if (now->on == DataFile::On::kHugePages) {
@@ -73,7 +73,6 @@ Cause NoPage(const CrashScene& scene, std::uint64_t address) {
     cause.guess = cause.guess || now->on == DataFile::On::kDisk;
   } else {
     cause.what = "the file could not be read";
-    cause.guess = false;
   }
   return cause;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include <elf.h>
 #include <seccomp.h>
 
 #include "analyze/runtime_words.h"
@@ -15,8 +16,9 @@ namespace {
 
 constexpr int kSeccomp = 1;  // SYS_SECCOMP of si_code
 
-std::string SystemCallName(int number) {
-  char* name = ::seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, number);
+std::string SystemCallName(const Architecture& arch, int number) {
+  char* name = ::seccomp_syscall_resolve_num_arch(
+      arch.machine == EM_X86_64 ? SCMP_ARCH_X86_64 : SCMP_ARCH_AARCH64, number);
   std::string out = name == nullptr ? "" : std::string(name);
   std::free(name);
   return out;
@@ -26,7 +28,7 @@ Cause FindBadSystemCall(const CrashScene& scene) {
   Cause cause{.kind = CauseKind::kBadSystemCall};
   const auto& signal = scene.image.notes().signal;
   if (!signal || signal->code != kSeccomp || !signal->system_call) return cause;
-  const std::string name = SystemCallName(*signal->system_call);
+  const std::string name = SystemCallName(scene.image.arch(), *signal->system_call);
   cause.system_call = name.empty() ? fmt::format("{}", *signal->system_call)
                                    : fmt::format("{} ({})", name, *signal->system_call);
   return cause;
@@ -66,13 +68,18 @@ bool IsInAbort(const CrashScene& scene) {
   });
 }
 
-/// The thread is in a system call that may have changed which signals are blocked, or it is not known in
-/// which one: a signal of its own that waited comes there. In any other call it would have come before.
-bool MayUnblock(std::span<const std::uint64_t> registers) {
-  // rt_sigprocmask, rt_sigreturn, rt_sigsuspend, pselect6, ppoll, epoll_pwait, io_pgetevents, epoll_pwait2
-  constexpr std::uint64_t kUnblockingCalls[] = {14, 15, 130, 270, 271, 281, 333, 441};
-  return registers.size() != kX86_64.register_count ||
-         std::ranges::find(kUnblockingCalls, registers[kOrigRax]) != std::end(kUnblockingCalls);
+/// The thread is in a system call that may have unblocked a signal of its own, or it is not known in which
+/// one it is: in any other call that signal would have come before. Calls that unblock while they wait are
+/// where those of other threads come to as well; `alone`: there are none.
+bool MayUnblock(std::span<const std::uint64_t> registers, bool alone) {
+  // rt_sigprocmask and rt_sigreturn: raise(3) of musl, and of glibc before 2.34, ends with the former.
+  constexpr std::uint64_t kUnblocking[] = {14, 15};
+  // rt_sigsuspend, pselect6, ppoll, epoll_pwait, io_pgetevents, epoll_pwait2
+  constexpr std::uint64_t kWaiting[] = {130, 270, 271, 281, 333, 441};
+  if (registers.size() != kX86_64.register_count) return true;
+  const std::uint64_t call = registers[kOrigRax];
+  return std::ranges::find(kUnblocking, call) != std::end(kUnblocking) ||
+         (alone && std::ranges::find(kWaiting, call) != std::end(kWaiting));
 }
 
 /// The thread that died sent it to itself: pids tell of processes only.
@@ -80,9 +87,7 @@ bool IsSentByThread(const CrashScene& scene) {
   if (!IsSentByItself(scene.record)) return false;
   if (IsInSendingCall(scene.registers, scene.record.signal.number) || IsInRaise(scene)) return true;
   // A signal of its own comes before the call returns, or when a call unblocks it.
-  const bool in_no_call =
-      scene.registers.size() == kX86_64.register_count && scene.registers[kOrigRax] == UINT64_MAX;
-  return scene.image.notes().threads.size() < 2 && !in_no_call && MayUnblock(scene.registers);
+  return MayUnblock(scene.registers, scene.image.notes().threads.size() < 2);
 }
 
 /// A signal that somebody sent.

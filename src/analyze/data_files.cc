@@ -1,5 +1,6 @@
 #include "analyze/data_files.h"
 
+#include <array>
 #include <csignal>
 #include <set>
 
@@ -7,6 +8,7 @@
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "base/file_time.h"
 #include "base/io.h"
@@ -33,12 +35,19 @@ bool IsOfThisRoot(const CrashRecord& record) {
          IdentityOf(record.process.cgroup).container.empty();
 }
 
+std::string OwnMountNamespace() {
+  std::array<char, 64> name{};
+  const ssize_t got = ::readlink("/proc/self/ns/mnt", name.data(), name.size());
+  return got > 0 ? std::string(name.data(), static_cast<std::size_t>(got)) : "";
+}
+
 }  // namespace
 
 std::vector<DataFile> FindDataFiles(const CoreImage& image, const CrashRecord& record) {
   std::vector<DataFile> files;
   if ((record.signal.number != SIGBUS && !IsSentByItself(record)) || !IsOfThisRoot(record)) return files;
   std::set<std::string_view> seen;
+  const bool certain = OwnMountNamespace() == record.process.mount_namespace;
   for (const CoreNotes::File& file : image.notes().files) {
     if (seen.size() >= kDataFilesMax) break;
     if (!file.path.starts_with('/') || !seen.insert(file.path).second) continue;
@@ -51,6 +60,7 @@ std::vector<DataFile> FindDataFiles(const CoreImage& image, const CrashRecord& r
     files.push_back({.path = file.path,
                      .bytes = static_cast<std::uint64_t>(status.st_size),
                      .modified = NanosecondsOf(status.st_mtim),
+                     .certain = certain,
                      .on = KindOf(system.f_type)});
   }
   return files;

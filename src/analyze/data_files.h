@@ -13,7 +13,8 @@ namespace obit {
 struct DataFile {
   std::string path;
   std::uint64_t bytes = 0;
-  std::int64_t modified = 0;                                    ///< ns since 1970
+  std::int64_t modified = 0;  ///< ns since 1970
+  bool certain = true;        ///< the name is that of the process, too: it had the same mount namespace
   enum class On { kDisk, kMemory, kHugePages } on = On::kDisk;  ///< the kind of its file system
 };
 

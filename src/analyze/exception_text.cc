@@ -104,7 +104,7 @@ std::string StringAt(CoreImage& image, std::uint64_t at, bool llvm) {
   return llvm ? LlvmString(image, at) : GnuString(image, at);
 }
 
-/// The first text that an object holds, and how many there are. A pointer to a literal counts as well.
+/// The first text that an object holds. A pointer to a literal counts as well.
 ExceptionText FirstText(CoreImage& image, std::uint64_t object, bool llvm) {
   // malloc(3) of glibc keeps the size in front of what the exception, 128 bytes, was allocated with.
   std::uint64_t size = kObjectMax;
@@ -112,7 +112,8 @@ ExceptionText FirstText(CoreImage& image, std::uint64_t object, bool llvm) {
   if (const auto chunk = object > kBefore + 8 ? image.ReadWord(object - kBefore - 8) : std::nullopt)
     if (const std::uint64_t bytes = *chunk & ~std::uint64_t{7}; bytes > kBefore && bytes < 65536)
       size = std::min(size, bytes - kBefore);
-  for (std::uint64_t at = object; at + 8 <= object + size; at += 8) {
+  for (std::uint64_t offset = 0; offset + 8 <= size; offset += 8) {
+    const std::uint64_t at = object + offset;
     if (std::string text = StringAt(image, at, llvm); !text.empty()) return {std::move(text), true};
     const auto pointer = image.ReadWord(at);
     const CoreImage::Mapping* mapping = pointer ? image.Find(*pointer) : nullptr;

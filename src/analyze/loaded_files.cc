@@ -52,7 +52,7 @@ class LoadedFiles {
 
   /// The segments that the program headers at `address` tell; the file was moved by `moved`.
   void Add(std::uint64_t address, std::uint64_t count, std::uint64_t moved, const std::string& path) {
-    if (path.empty()) return;
+    if (!path.starts_with('/')) return;  // it would be another one for each folder that we may be in
     for (std::uint64_t i = 0; i < std::min<std::uint64_t>(count, kHeadersMax); ++i) {
       const auto header = ReadAs<Elf64_Phdr>(address + i * sizeof(Elf64_Phdr));
       if (!header) return;
@@ -69,7 +69,8 @@ class LoadedFiles {
   /// Text was not dumped, and the headers with it: the mapping that they lie in begins with the file.
   void AddFirstMapping(std::uint64_t headers, const std::string& path) {
     const CoreImage::Mapping* mapping = image_.Find(headers);
-    if (mapping == nullptr || path.empty() || headers - mapping->begin != sizeof(Elf64_Ehdr)) return;
+    if (mapping == nullptr || !path.starts_with('/') || headers - mapping->begin != sizeof(Elf64_Ehdr))
+      return;
     files_.push_back({.begin = mapping->begin, .end = mapping->end, .offset = 0, .path = path});
   }
 
@@ -93,7 +94,8 @@ class LoadedFiles {
       if (is_elf) Add(*moved + header->e_phoff, header->e_phnum, *moved, *path);
       return ++seen < kFilesMax;
     };
-    lists_.ForEachLibrary(debug, {.list = [](std::uint64_t, std::uint64_t) { return true; }, .library = add});
+    lists_.ForEachLibrary(
+        debug, {.list = [&](std::uint64_t, std::uint64_t) { return seen++ < kFilesMax; }, .library = add});
   }
 
   CoreImage& image_;

@@ -106,7 +106,9 @@ class Ending {
           return cause;
         }
       }
-      return Terminate(globals->uncaught > 0 || left ? "an exception left a noexcept function" : "");
+      if (left) return Terminate("an exception left a noexcept function");
+      // A destructor that the exception called may have asked for it, as that of a joinable thread does.
+      return Terminate(globals->uncaught > 0 ? "while an exception was on its way" : "");
     }
     const auto exception = FindException(scene_.image(), scene_.WordsTo(left ? last_ : first_));
     if (!exception || !left) return Terminate(left ? Noexcept({}) : "");

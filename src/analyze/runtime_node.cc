@@ -54,12 +54,13 @@ std::optional<Cause> RecogniseNode(RuntimeScene& scene, std::size_t frame) {
   const auto& names = scene.names();
   const std::string& name = names[frame];
   if (name == "node::Assert") return Assertion(scene, frame);
-  const auto memory =
-      scene.Find({"node::OOMErrorHandler", "v8::internal::V8::FatalProcessOutOfMemory",
-                  "v8::internal::Heap::FatalProcessOutOfMemory", "v8::Utils::ReportOOMFailure"},
-                 frame);
-  if (memory && *memory <= frame + 2 && RuntimeScene::IsOneOf(name, {"node::*", "v8::*"}))
-    return OutOfMemory(scene, *memory);
+  if (RuntimeScene::IsOneOf(name, {"node::*", "v8::*"})) {
+    const auto memory =
+        scene.Find({"node::OOMErrorHandler", "v8::internal::V8::FatalProcessOutOfMemory",
+                    "v8::internal::Heap::FatalProcessOutOfMemory", "v8::Utils::ReportOOMFailure"},
+                   frame);
+    if (memory && *memory <= frame + 2) return OutOfMemory(scene, *memory);
+  }
   if (name == "V8_Fatal") {
     Cause cause = scene.Make(CauseKind::kRuntimeFatal, "V8", V8Message(scene, frame));
     cause.what = "fatal error";

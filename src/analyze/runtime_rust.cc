@@ -46,9 +46,11 @@ std::string FindPrinted(RuntimeScene& scene) {
   constexpr std::string_view kPanicked = " panicked at ", kEnds("\n\0", 2);
   for (std::size_t at = 0; (at = memory.find(kPanicked, at)) != std::string::npos; ++at) {
     const std::size_t line_end = memory.find_first_of(kEnds, at);
-    if (line_end == std::string::npos || memory[line_end] != '\n' || memory[line_end - 1] != ':') continue;
+    if (line_end == std::string::npos) break;
+    if (memory[line_end] != '\n' || memory[line_end - 1] != ':') continue;
     const std::size_t end = memory.find_first_of(kEnds, line_end + 1);
-    if (end == std::string::npos || end - line_end > RuntimeScene::kTextMax) continue;
+    if (end == std::string::npos) break;
+    if (end - line_end > RuntimeScene::kTextMax) continue;
     std::string text = memory.substr(line_end + 1, end - line_end - 1);
     if (IsReadable(text)) return text;
   }

@@ -130,6 +130,7 @@ RuntimeScene::Range RuntimeScene::StackLeft(std::uint64_t bytes) const {
 }
 
 std::vector<std::uint64_t> RuntimeScene::Words(Range range) {
+  if (range.begin > UINT64_MAX - 7) return {};
   const std::uint64_t begin = (range.begin + 7) & ~std::uint64_t{7};
   if (begin >= range.end) return {};
   std::vector<std::uint64_t> words((range.end - begin) / sizeof(std::uint64_t));
@@ -169,9 +170,28 @@ std::string RuntimeScene::Text(std::uint64_t address, std::size_t max) {
   return text && IsReadable(*text) ? std::move(*text) : std::string();
 }
 
+namespace {
+
+constexpr std::size_t kLiteralMin = 4;
+
+std::size_t LiteralBytes(std::string_view format) {
+  std::size_t bytes = 0;
+  for (std::size_t at = 0; at < format.size(); ++at) {
+    if (format[at] != '%') {
+      ++bytes;
+      continue;
+    }
+    at = std::min(format.find_first_of("diouxXeEfFgGaAcspnm%", at + 1), format.size());
+  }
+  return bytes;
+}
+
+}  // namespace
+
 std::string RuntimeScene::Formatted(const std::string& format, Range range,
                                     const std::vector<std::uint64_t>& words) {
   if (format.find('%') == std::string::npos) return format;
+  if (LiteralBytes(format) < kLiteralMin) return {};  // any text would fit
   for (const std::uint64_t word : words) {
     if (!IsWritable(word)) continue;
     if (std::string text = Text(word); !text.empty() && FitsFormat(format, text)) return text;
@@ -231,8 +251,9 @@ std::string Between(std::string_view text, std::string_view before, std::string_
 std::string LineWith(std::string_view bytes, std::string_view mark) {
   for (std::size_t at = 0; (at = bytes.find(mark, at)) != std::string_view::npos; ++at) {
     std::size_t begin = at, end = at + mark.size();
-    while (begin > 0 && IsText(bytes[begin - 1])) --begin;
-    while (end < bytes.size() && IsText(bytes[end])) ++end;
+    const auto fits = [&] { return end - begin <= RuntimeScene::kTextMax; };
+    while (begin > 0 && fits() && IsText(bytes[begin - 1])) --begin;
+    while (end < bytes.size() && fits() && IsText(bytes[end])) ++end;
     if (end == bytes.size() || end - begin > RuntimeScene::kTextMax) continue;  // it may go on
     const std::string_view line = bytes.substr(begin, end - begin);
     if (IsReadable(line)) return std::string(line);

@@ -41,7 +41,7 @@ class OverflowFinder {
   bool Find() {
     const Architecture& arch = image_.arch();
     if (scene_.registers.size() != arch.register_count || scene_.sp() == 0) return false;
-    if (IsWritable(image_.Find(address_)) || !IsStackUse()) return false;
+    if (IsWritable(image_.Find(address_)) || !IsStackUse() || HasGoodStack()) return false;
     const std::size_t frames = std::min(scene_.raw.frames.size(), kFramesSeen);
     for (std::size_t i = 0; i < frames; ++i)
       if (EndsBefore(image_.Find(scene_.raw.frames[i].sp), i > 0)) return true;
@@ -61,6 +61,15 @@ class OverflowFinder {
     if (address_ >= sp || sp - address_ <= kRedZone) return true;
     return sp - address_ <= kProbe && operand_ != nullptr && operand_->base == image_.arch().sp &&
            !operand_->index;
+  }
+
+  /// The stack pointer leads to memory that can be a stack, and the access was not made through it.
+  bool HasGoodStack() const {
+    const std::uint64_t sp = scene_.sp();
+    if (!IsWritable(image_.Find(sp)) || (address_ <= sp && sp - address_ <= kProbe)) return false;
+    const Architecture& arch = image_.arch();
+    return operand_ == nullptr ||
+           (operand_->base != arch.sp && operand_->base != arch.by_dwarf[arch.dwarf_frame]);
   }
 
   /// `stack` lies above the fault, and the stack pointer has come to its end, or beyond. `holds_frame`: there
@@ -86,6 +95,7 @@ class OverflowFinder {
   /// register, a word or a number to it.
   bool WasLoaded() const {
     constexpr std::uint64_t kBefore = 24;
+    if (image_.arch().machine != EM_X86_64) return false;
     std::array<std::byte, kBefore> code{};
     if (image_.Read(scene_.pc() - kBefore, code) != kBefore) return false;
     const auto at = [&](std::size_t i) { return std::to_integer<unsigned>(code[i]); };

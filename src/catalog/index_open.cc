@@ -16,7 +16,7 @@ namespace {
 
 /// Counted up with each change of the tables, and of what a row promises: a file of another version is made
 /// anew.
-constexpr int kSchema = 7;
+constexpr int kSchema = 8;
 /// Each day that has rows in `crashes` has one in `days`; `changed` is Store::DayChanged before its folder
 /// was read, 0 where the folder must be read again, and `crashes` the rows it had then. The columns of an
 /// index are all that a comparison with a folder needs, or a sum.

@@ -75,8 +75,8 @@ enum class SenderKind {
   kProcess,           ///< another process
   kItself,            ///< the thread that died, by raise(3) or kill(2)
   kThread,            ///< another thread of the process
-  kTimer,             ///< timer_settime(2), setitimer(2), alarm(2)
-  kQueue,             ///< the completion of a message queue, of asynchronous I/O, or sigqueue(3)
+  kTimer,             ///< timer_settime(2)
+  kQueue,             ///< the completion of a message queue, or of asynchronous I/O
   kTerminal,          ///< the terminal's driver: a key
   kKernel,            ///< the kernel, for a reason that it does not tell
   kOutsideNamespace,  ///< a process that the pid namespace of the dead one does not show

@@ -5,6 +5,12 @@
 #include "elf/elf_types.h"
 
 namespace obit {
+namespace {
+
+/// More than any program has; memory that reads as such goes on for as long as there is any.
+constexpr std::uint64_t kHeadersMax = 4096, kDynamicMax = 65536;
+
+}  // namespace
 
 template <class T>
 std::optional<T> LoaderLists::ReadAs(std::uint64_t address) const {
@@ -24,7 +30,7 @@ std::uint64_t LoaderLists::header_bytes() const { return wide_ ? sizeof(Elf64_Ph
 template <class Elf>
 LoaderLists::Headers LoaderLists::ReadHeadersOf(std::uint64_t address, std::uint64_t count) const {
   Headers found;
-  for (std::uint64_t i = 0; i < count; ++i) {
+  for (std::uint64_t i = 0; i < std::min(count, kHeadersMax); ++i) {
     const auto header = ReadAs<typename Elf::Segment>(address + i * sizeof(typename Elf::Segment));
     if (!header) break;
     if (header->p_type == PT_PHDR && !(found.dynamic && found.headers)) found.headers = header->p_vaddr;
@@ -47,7 +53,7 @@ std::optional<LoaderLists::Dynamic> LoaderLists::ReadDynamic(std::uint64_t addre
 
 void LoaderLists::ForEachDynamic(std::uint64_t address,
                                  const std::function<bool(const Dynamic&)>& visit) const {
-  while (true) {
+  for (std::uint64_t i = 0; i < kDynamicMax; ++i) {
     const auto entry = wide_ ? ReadDynamic<Elf64>(address) : ReadDynamic<Elf32>(address);
     if (!entry || entry->tag == DT_NULL || !visit(*entry)) return;
     address += entry->bytes;

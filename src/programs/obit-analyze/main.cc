@@ -60,6 +60,8 @@ Result<Report> Analyze(AnalysisJob job) {
     return analysis.Run();
   } catch (const std::bad_alloc&) {
     return Refuse(ENOMEM, "it needs more memory than an analysis may have");
+  } catch (const std::exception& error) {
+    return Refuse(EIO, "the analysis cannot go on: {}", error.what());
   }
 }
 
