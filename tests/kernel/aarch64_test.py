@@ -13,7 +13,7 @@ PROGRAM = r"""
 struct node { char head[0x18]; long value; void (*call)(void); };
 __attribute__((noinline)) static long inner(struct node* node) { return *(volatile long*)&node->value + 1; }  // dies here
 __attribute__((noinline)) static long middle(struct node* node) { return inner(node) + 2; }
-__attribute__((noinline)) static long nowhere(struct node* node) { node->call(); return 1; }
+__attribute__((noinline)) static long nowhere(struct node* node) { node->call(); __asm__ volatile(""); return 1; }
 __attribute__((noinline)) static long gives_up(void) { __builtin_trap(); }
 static struct node empty;
 __attribute__((noinline)) long run(char way) {
