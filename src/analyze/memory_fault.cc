@@ -30,6 +30,7 @@ Cause NullPointer(const CrashScene& scene, std::uint64_t address, const Instruct
 
 /// A return has just taken the address from the stack, and what lies above it there is no way back.
 bool WasReturnedTo(const CrashScene& scene, std::uint64_t address) {
+  if (scene.image.arch().dwarf_link) return false;  // a return takes it from a register
   const auto taken = scene.image.ReadWord(scene.sp() - sizeof address),
              next = scene.image.ReadWord(scene.sp());
   return taken == address && next && !IsBehindCall(scene.image, *next);
