@@ -22,10 +22,13 @@ NOT_COMPARED = {
     "handler-without-cfi": "gdb takes what the handler returns to for a function like any other; see its own test",
     "jit": "gdb takes a saved frame pointer for the caller of code that has no symbols",
     "stack-overflow": "gdb needs minutes for 75,000 frames; compared with a small stack",
+    "stack-overflow-caught": "likewise",
+    "stack-overflow-irregular": "likewise",
     "stack-overflow-mutual": "likewise",
     "stack-overflow-thread": "likewise",
     "wait": "it waits to be killed",
-    **dict.fromkeys(("bad-system-call", "raise", "replaced-library", "smashed-stack", "truncated-file"), "wants an argument"),
+    **dict.fromkeys(("bad-system-call", "raise", "replaced-library", "smashed-stack", "truncated-file", "no-space"), "wants an argument"),
+    **dict.fromkeys(("address-sanitizer", "undefined-sanitizer"), "it exits, unless its options say otherwise"),
 }
 
 
