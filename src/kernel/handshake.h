@@ -47,9 +47,9 @@ class Handshake {
   /// Takes received bytes. EBADMSG: not a request that this protocol allows.
   [[nodiscard]] Result<void> Receive(std::span<const std::byte> bytes);
 
-  /// The answer for `wish`, from the bits on offer; send its `size` bytes in one piece. Of a core the kernel
-  /// is asked for these memory types, if any, and if it can do that: the answer's mask tells. ENOTSUP: the
-  /// kernel offers nothing that would do.
+  /// The answer for `wish`, from the bits on offer; send its `size` bytes in one piece. It asks for a core of
+  /// these memory types, if any, and if the kernel takes them: the answer's mask tells. ENOTSUP: the kernel
+  /// offers nothing that would do.
   [[nodiscard]] Result<CoredumpAck> Answer(CoredumpWish wish,
                                            std::optional<std::uint64_t> memory_types = std::nullopt);
 
