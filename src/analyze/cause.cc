@@ -86,6 +86,12 @@ bool MayUnblock(std::span<const std::uint64_t> registers, bool alone) {
 bool IsSentByThread(const CrashScene& scene) {
   if (!IsSentByItself(scene.record)) return false;
   if (IsInSendingCall(scene.registers, scene.record.signal.number) || IsInRaise(scene)) return true;
+  // pthread_create(3) unblocks as well, and what has come meanwhile was sent by the new thread.
+  if (std::ranges::any_of(scene.stack.frames, [](const Frame& frame) {
+        const std::string name = PlainName(frame.function);
+        return name == "pthread_create" || name.starts_with("__pthread_create");
+      }))
+    return false;
   // A signal of its own comes before the call returns, or when a call unblocks it.
   return MayUnblock(scene.registers, scene.image.notes().threads.size() < 2);
 }

@@ -81,7 +81,7 @@ TEST(FirstFault, IsKnownByItsInstructionWhereTheHandlerDidNotAsk) {
   EXPECT_EQ(CauseSentence(report.cause), "null pointer read at 0x18: rdi is null");
   ASSERT_TRUE(report.cause.first_fault);
   EXPECT_EQ(report.cause.first_fault->code, SEGV_MAPERR);
-  // Of an earlier page fault: this instruction does not touch that.
+  // The address is an earlier page fault's: this instruction does not touch that.
   EXPECT_FALSE(dead.Frame(kCr2, 0x20).Analyze().cause.first_fault);
   // Nor has it ever faulted: 0 is the number of a division's.
   EXPECT_FALSE(dead.Fault(0, 0, 0, 0).Analyze().cause.first_fault);

@@ -80,7 +80,7 @@ std::optional<Cause> RecogniseGlib(RuntimeScene& scene, std::size_t frame) {
   auto g_log = scene.Find({"g_log"}, frame);
   if (g_log && *g_log > last) g_log.reset();
   Cause cause = scene.Make(CauseKind::kRuntimeFatal, "GLib", LogMessage(scene, last, g_log));
-  // Of those that syslog(3) knows, an error is called 3, and nothing else is.
+  // Among those that syslog(3) knows, an error is called 3, and nothing else is.
   if (!g_log && FieldIn(scene, scene.WordsTo(last), "PRIORITY") == "3") cause.what = "error";
   if (const auto flags = g_log ? scene.Arguments(*g_log)[1] : std::nullopt) cause.what = LevelName(*flags);
   return cause;

@@ -4,7 +4,7 @@
 
 namespace obit {
 
-/// Of a core of 32 bits the notes are read, no more.
+/// Only the notes of a core of 32 bits are read.
 constexpr Architecture kI386{
     .machine = EM_386,
     .name = "i386",

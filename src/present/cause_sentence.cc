@@ -121,8 +121,10 @@ std::string Killed(const Cause& cause) {
   if (cause.what.empty()) return "killed by a signal";
   if (!cause.sender) return "died of " + cause.what;
   const Cause::Sender& sender = *cause.sender;
-  const std::string handler =
-      sender.in_handler ? " from a signal handler, which had come" + In(cause.function) : "";
+  const std::string handler = !sender.in_handler ? ""
+                              : cause.function.empty()
+                                  ? " from a signal handler"
+                                  : " from a signal handler, which had come" + In(cause.function);
   switch (sender.kind) {
     case SenderKind::kItself:
       return fmt::format("killed itself with {}{}", cause.what, handler);

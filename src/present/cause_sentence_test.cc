@@ -64,6 +64,8 @@ TEST(CauseSentence, OfASentSignal) {
   cause.function = "spin";
   cause.sender = {.kind = SenderKind::kItself, .in_handler = true};
   EXPECT_EQ(CauseSentence(cause), "killed itself with SIGABRT from a signal handler, which had come in spin");
+  cause.function.clear();
+  EXPECT_EQ(CauseSentence(cause), "killed itself with SIGABRT from a signal handler");
 }
 
 TEST(CauseSentence, OfARuntimeTakesTheFirstLineOfItsWords) {

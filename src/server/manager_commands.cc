@@ -17,13 +17,11 @@
 namespace obit {
 namespace {
 
-using HandoverCause = event::HandoverFailed::Cause;
+using Failure = event::HandoverFailed::Cause;
 
 constexpr std::int64_t kLeavingTime = 2'000'000;  // ns
 
-HandoverCause CauseOf(const Error& error) {
-  return IsShortage(error) ? HandoverCause::kShortage : HandoverCause::kWorker;
-}
+Failure CauseOf(const Error& error) { return IsShortage(error) ? Failure::kShortage : Failure::kWorker; }
 
 }  // namespace
 
@@ -96,7 +94,7 @@ void ManagerProcess::NoteLowered(const Lowered& lowered, OpenCrash& crash) {
 }
 
 /// Before anything else happens: the crash is as it was.
-void ManagerProcess::HandoverFailed(CrashKey crash, const Seat& seat, HandoverCause cause, std::string why) {
+void ManagerProcess::HandoverFailed(CrashKey crash, const Seat& seat, Failure cause, std::string why) {
   events_.push_front(event::HandoverFailed{crash, seat, cause, std::move(why)});
 }
 
@@ -104,10 +102,9 @@ void ManagerProcess::Do(const command::StartCapture& command) {
   OpenCrash& crash = crashes_.at(command.crash);
   Member* worker = Find(command.seat);
   const bool is_trace = command.detail == Detail::kEvent;
-  if (IsGone(worker)) return HandoverFailed(command.crash, command.seat, HandoverCause::kDead, "it is dead");
+  if (IsGone(worker)) return HandoverFailed(command.crash, command.seat, Failure::kDead, "it is dead");
   if (is_trace && !crash.bag)
-    return HandoverFailed(command.crash, command.seat, HandoverCause::kNoTrace,
-                          "its memory could not be had");
+    return HandoverFailed(command.crash, command.seat, Failure::kNoTrace, "its memory could not be had");
   crash.head.detail = static_cast<std::uint32_t>(command.detail);
   NoteLowered(command.lowered, crash);
   SocketPair trace;
@@ -119,7 +116,7 @@ void ManagerProcess::Do(const command::StartCapture& command) {
   if (crash.pipe) {
     // Its successor says that it is ready; until then no pipe comes here.
     if (IsGone(Pump(command.seat.index)))
-      return HandoverFailed(command.crash, command.seat, HandoverCause::kPump, "nobody can read the pipe");
+      return HandoverFailed(command.crash, command.seat, Failure::kPump, "nobody can read the pipe");
     if (const auto made = MakePumpSocket(crash); !made)
       return HandoverFailed(command.crash, command.seat, CauseOf(made.error()), made.error().what);
   }
@@ -173,7 +170,7 @@ void ManagerProcess::NoteOwnerKilled(CrashKey key, OpenCrash& crash) const {
 void ManagerProcess::Do(const command::StartRecovery& command) {
   OpenCrash& crash = crashes_.at(command.crash);
   Member* worker = Find(command.seat);
-  if (IsGone(worker)) return HandoverFailed(command.crash, command.seat, HandoverCause::kDead, "it is dead");
+  if (IsGone(worker)) return HandoverFailed(command.crash, command.seat, Failure::kDead, "it is dead");
   NoteOwnerKilled(command.crash, crash);
   Job job{.kind = Job::Kind::kRecover, .crash = command.crash, .head = crash.head};
   std::string message(reinterpret_cast<const char*>(&job), sizeof job);

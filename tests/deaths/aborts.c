@@ -70,11 +70,21 @@ static void own_die(const char* why) {
 DEATH through_own_helper(void) { own_die("nothing works"); }
 
 static const struct way ways[] = {
-    {"plain", plain}, {"assertion", assertion}, {"assertion-of-call", assertion_of_call},
-    {"freed-twice", freed_twice}, {"freed-twice-small", freed_twice_small}, {"freed-inside", freed_inside},
-    {"freed-stack", freed_stack}, {"reallocated-wild", reallocated_wild}, {"heap-overrun", heap_overrun},
-    {"top-overrun", top_overrun}, {"stack-smashed", stack_smashed}, {"copied-too-much", copied_too_much},
-    {"text-too-long", text_too_long}, {"printed-too-much", printed_too_much}, {"percent-n", percent_n},
+    {"plain", plain},
+    {"assertion", assertion},
+    {"assertion-of-call", assertion_of_call},
+    {"freed-twice", freed_twice},
+    {"freed-twice-small", freed_twice_small},
+    {"freed-inside", freed_inside},
+    {"freed-stack", freed_stack},
+    {"reallocated-wild", reallocated_wild},
+    {"heap-overrun", heap_overrun},
+    {"top-overrun", top_overrun},
+    {"stack-smashed", stack_smashed},
+    {"copied-too-much", copied_too_much},
+    {"text-too-long", text_too_long},
+    {"printed-too-much", printed_too_much},
+    {"percent-n", percent_n},
     {"through-own-helper", through_own_helper},
 };
 DIES_BY(ways)

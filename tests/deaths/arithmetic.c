@@ -113,7 +113,10 @@ DEATH no_huge_page(void) {
 }
 DEATH alignment_check(void) {
   static char room[16];
-  __asm__ volatile("pushf\n\torl $0x40000, (%%rsp)\n\tpopf\n\tmovl 1(%0), %%eax" : : "r"(HIDE((char*)room)) : "rax", "cc", "memory");
+  __asm__ volatile("pushf\n\torl $0x40000, (%%rsp)\n\tpopf\n\tmovl 1(%0), %%eax"
+                   :
+                   : "r"(HIDE((char*)room))
+                   : "rax", "cc", "memory");
 }
 DEATH hardware(void) {
   siginfo_t info = {.si_signo = SIGBUS, .si_code = BUS_MCEERR_AR};
@@ -122,15 +125,29 @@ DEATH hardware(void) {
 }
 
 static const struct way ways[] = {
-    {"by-zero", by_zero}, {"by-zero-in-memory", by_zero_in_memory}, {"unsigned-by-zero", unsigned_by_zero},
-    {"long-by-zero", long_by_zero}, {"least-by-minus-one", least_by_minus_one},
+    {"by-zero", by_zero},
+    {"by-zero-in-memory", by_zero_in_memory},
+    {"unsigned-by-zero", unsigned_by_zero},
+    {"long-by-zero", long_by_zero},
+    {"least-by-minus-one", least_by_minus_one},
     {"least-by-minus-one-in-memory", least_by_minus_one_in_memory},
-    {"long-least-by-minus-one", long_least_by_minus_one}, {"quotient-too-big", quotient_too_big},
-    {"quotient-too-big-in-memory", quotient_too_big_in_memory}, {"byte-quotient-too-big", byte_quotient_too_big},
-    {"float-by-zero", float_by_zero}, {"float-overflow", float_overflow}, {"float-underflow", float_underflow},
-    {"float-invalid", float_invalid}, {"x87-by-zero", x87_by_zero}, {"file-cut", file_cut},
-    {"file-empty", file_empty}, {"memory-file-cut", memory_file_cut}, {"file-system-full", file_system_full},
-    {"named-file-cut", named_file_cut}, {"named-file-system-full", named_file_system_full},
-    {"no-huge-page", no_huge_page}, {"alignment-check", alignment_check}, {"hardware", hardware},
+    {"long-least-by-minus-one", long_least_by_minus_one},
+    {"quotient-too-big", quotient_too_big},
+    {"quotient-too-big-in-memory", quotient_too_big_in_memory},
+    {"byte-quotient-too-big", byte_quotient_too_big},
+    {"float-by-zero", float_by_zero},
+    {"float-overflow", float_overflow},
+    {"float-underflow", float_underflow},
+    {"float-invalid", float_invalid},
+    {"x87-by-zero", x87_by_zero},
+    {"file-cut", file_cut},
+    {"file-empty", file_empty},
+    {"memory-file-cut", memory_file_cut},
+    {"file-system-full", file_system_full},
+    {"named-file-cut", named_file_cut},
+    {"named-file-system-full", named_file_system_full},
+    {"no-huge-page", no_huge_page},
+    {"alignment-check", alignment_check},
+    {"hardware", hardware},
 };
 DIES_BY(ways)

@@ -1,5 +1,5 @@
-// What the checks of C++ libraries and of sanitizers find. Built with -D_GLIBCXX_ASSERTIONS, or with clang, libc++ and
-// its hardening, or with one of the sanitizers.
+// What the checks of C++ libraries and of sanitizers find. Built with -D_GLIBCXX_ASSERTIONS, or with clang,
+// libc++ and its hardening, or with one of the sanitizers.
 #include <climits>
 #include <memory>
 #include <optional>
@@ -84,12 +84,23 @@ bool odd_flag() {
 DEATH bad_bool() { printf("%d", odd_flag() ? 1 : 2); }
 
 const way ways[] = {
-    {"vector-index", vector_index}, {"empty-back", empty_back}, {"empty-optional", empty_optional},
-    {"string-index", string_index}, {"null-unique", null_unique}, {"heap-overflow", heap_overflow},
-    {"use-after-free", use_after_free}, {"stack-overflow", stack_overflow_of_array},
-    {"freed-twice", freed_twice}, {"signed-overflow", signed_overflow}, {"shifted-too-far", shifted_too_far},
-    {"array-index", array_index}, {"null-reference", null_reference}, {"by-zero", by_zero},
-    {"misaligned", misaligned}, {"unreachable", unreachable}, {"bad-bool", bad_bool},
+    {"vector-index", vector_index},
+    {"empty-back", empty_back},
+    {"empty-optional", empty_optional},
+    {"string-index", string_index},
+    {"null-unique", null_unique},
+    {"heap-overflow", heap_overflow},
+    {"use-after-free", use_after_free},
+    {"stack-overflow", stack_overflow_of_array},
+    {"freed-twice", freed_twice},
+    {"signed-overflow", signed_overflow},
+    {"shifted-too-far", shifted_too_far},
+    {"array-index", array_index},
+    {"null-reference", null_reference},
+    {"by-zero", by_zero},
+    {"misaligned", misaligned},
+    {"unreachable", unreachable},
+    {"bad-bool", bad_bool},
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What the programs of this folder share. Each dies in the way that its first argument names, a function of a table.
+// What the programs of this folder share. Each dies in the way that its first argument names, a function of a
+// table.
 
 #pragma once
 
@@ -50,5 +51,7 @@ static inline int die_by(const struct way* ways, size_t count, const char* name)
   return 2;
 }
 
-#define DIES_BY(ways) \
-  int main(int argc, char** argv) { return die_by(ways, sizeof(ways) / sizeof *(ways), argc > 1 ? argv[1] : NULL); }
+#define DIES_BY(ways)                                                              \
+  int main(int argc, char** argv) {                                                \
+    return die_by(ways, sizeof(ways) / sizeof *(ways), argc > 1 ? argv[1] : NULL); \
+  }

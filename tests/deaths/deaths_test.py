@@ -65,7 +65,7 @@ class Deaths(case.KernelCase):
             return program and [program, *rest]
         if first == "redis":
             return self.redis(rest)
-        if not shutil.which(first):
+        if not shutil.which("javac" if first == "java" else first):  # java compiles a source by that
             return None
         return [first, *(str(deaths.HERE / word) if (deaths.HERE / word).is_file() else word for word in rest)]
 

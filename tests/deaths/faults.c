@@ -68,9 +68,7 @@ DEATH call_heap(void) {
   ((void (*)(void))code)();
 }
 DEATH call_data(void) { ((void (*)(void))HIDE((char*)data))(); }
-DEATH misaligned_load(void) {
-  __asm__ volatile("movaps 1(%0), %%xmm0" : : "r"(HIDE((char*)data)) : "xmm0");
-}
+DEATH misaligned_load(void) { __asm__ volatile("movaps 1(%0), %%xmm0" : : "r"(HIDE((char*)data)) : "xmm0"); }
 DEATH misaligned_store(void) {
   __asm__ volatile("movdqa %%xmm0, 8(%0)" : : "r"((char*)((uintptr_t)HIDE((char*)data) & ~15UL)) : "memory");
 }
@@ -105,20 +103,48 @@ DEATH single_step(void) {
 }
 
 static const struct way ways[] = {
-    {"null-read", null_read}, {"null-write", null_write}, {"null-member", null_member},
-    {"null-array", null_array}, {"null-call", null_call}, {"null-member-call", null_member_call},
-    {"null-string", null_string}, {"null-copy", null_copy}, {"null-rep", null_rep},
-    {"unmapped-read", unmapped_read}, {"unmapped-write", unmapped_write}, {"past-the-end", past_the_end},
-    {"unmapped-call", unmapped_call}, {"wild-read", wild_read}, {"wild-write", wild_write},
-    {"wild-call", wild_call}, {"wild-return", wild_return}, {"wild-stack-pointer", wild_stack_pointer},
-    {"unmapped-stack-pointer", unmapped_stack_pointer}, {"no-access-read", no_access_read},
-    {"no-access-write", no_access_write}, {"write-constant", write_constant}, {"write-code", write_code},
-    {"write-literal", write_literal}, {"write-read-only-file", write_read_only_file}, {"call-stack", call_stack},
-    {"call-heap", call_heap}, {"call-data", call_data}, {"misaligned-load", misaligned_load},
-    {"misaligned-store", misaligned_store}, {"misaligned-stack", misaligned_stack},
-    {"protection-key-write", protection_key_write}, {"protection-key-read", protection_key_read},
-    {"breakpoint", breakpoint}, {"built-in-trap", built_in_trap}, {"ud1", ud1}, {"halt", halt},
-    {"interrupts-off", interrupts_off}, {"port", port}, {"model-register", model_register},
-    {"bad-opcode", bad_opcode}, {"bad-lock", bad_lock}, {"single-step", single_step},
+    {"null-read", null_read},
+    {"null-write", null_write},
+    {"null-member", null_member},
+    {"null-array", null_array},
+    {"null-call", null_call},
+    {"null-member-call", null_member_call},
+    {"null-string", null_string},
+    {"null-copy", null_copy},
+    {"null-rep", null_rep},
+    {"unmapped-read", unmapped_read},
+    {"unmapped-write", unmapped_write},
+    {"past-the-end", past_the_end},
+    {"unmapped-call", unmapped_call},
+    {"wild-read", wild_read},
+    {"wild-write", wild_write},
+    {"wild-call", wild_call},
+    {"wild-return", wild_return},
+    {"wild-stack-pointer", wild_stack_pointer},
+    {"unmapped-stack-pointer", unmapped_stack_pointer},
+    {"no-access-read", no_access_read},
+    {"no-access-write", no_access_write},
+    {"write-constant", write_constant},
+    {"write-code", write_code},
+    {"write-literal", write_literal},
+    {"write-read-only-file", write_read_only_file},
+    {"call-stack", call_stack},
+    {"call-heap", call_heap},
+    {"call-data", call_data},
+    {"misaligned-load", misaligned_load},
+    {"misaligned-store", misaligned_store},
+    {"misaligned-stack", misaligned_stack},
+    {"protection-key-write", protection_key_write},
+    {"protection-key-read", protection_key_read},
+    {"breakpoint", breakpoint},
+    {"built-in-trap", built_in_trap},
+    {"ud1", ud1},
+    {"halt", halt},
+    {"interrupts-off", interrupts_off},
+    {"port", port},
+    {"model-register", model_register},
+    {"bad-opcode", bad_opcode},
+    {"bad-lock", bad_lock},
+    {"single-step", single_step},
 };
 DIES_BY(ways)

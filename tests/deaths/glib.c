@@ -20,8 +20,12 @@ DEATH fatal_warning(void) {
 DEATH no_memory(void) { g_malloc(HIDE((size_t)1 << 46)); }
 
 static const struct way ways[] = {
-    {"error", error}, {"assertion", assertion}, {"assertion-of-numbers", assertion_of_numbers},
-    {"not-reached", not_reached}, {"fatal-critical", fatal_critical}, {"fatal-warning", fatal_warning},
+    {"error", error},
+    {"assertion", assertion},
+    {"assertion-of-numbers", assertion_of_numbers},
+    {"not-reached", not_reached},
+    {"fatal-critical", fatal_critical},
+    {"fatal-warning", fatal_warning},
     {"no-memory", no_memory},
 };
 DIES_BY(ways)

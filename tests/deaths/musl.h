@@ -1,2 +1,2 @@
-/* Of glibc, and not of musl: what aborts.c calls beside the rest. */
+/* glibc has it, and musl has not: what aborts.c calls beside the rest. */
 #define assert_perror(number) abort()

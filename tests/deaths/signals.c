@@ -1,6 +1,8 @@
 // Signals that somebody sent, and faults that a handler caught first.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <sys/prctl.h>
@@ -8,9 +10,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
-
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 
 #include "death.h"
 
@@ -223,18 +222,37 @@ DEATH handler_forwards(void) {
 }
 
 static const struct way ways[] = {
-    {"aborts", aborts}, {"raises", raises}, {"kills-itself", kills_itself},
-    {"kills-itself-segv", kills_itself_segv}, {"raises-fpe", raises_fpe}, {"raises-trap", raises_trap},
-    {"queues", queues}, {"by-thread", by_thread}, {"aborts-in-thread", aborts_in_thread}, {"by-child", by_child},
-    {"by-timer", by_timer}, {"by-timer-segv", by_timer_segv}, {"watchdog", watchdog}, {"parent-dies", parent_dies},
-    {"cpu-limit", cpu_limit}, {"file-size-limit", file_size_limit}, {"forbidden-call", forbidden_call},
-    {"trapped-call", trapped_call}, {"handler-aborts", handler_aborts},
-    {"handler-aborts-on-its-stack", handler_aborts_on_its_stack}, {"handler-raises", handler_raises},
-    {"handler-raises-on-its-stack", handler_raises_on_its_stack}, {"handler-kills", handler_kills},
-    {"handler-returns", handler_returns}, {"handler-of-division", handler_of_division},
-    {"handler-of-illegal", handler_of_illegal}, {"handler-of-bus", handler_of_bus},
-    {"handlers-in-a-row", handlers_in_a_row}, {"after-a-jump", after_a_jump},
-    {"handler-of-an-abort", handler_of_an_abort}, {"handler-in-thread", handler_in_thread},
+    {"aborts", aborts},
+    {"raises", raises},
+    {"kills-itself", kills_itself},
+    {"kills-itself-segv", kills_itself_segv},
+    {"raises-fpe", raises_fpe},
+    {"raises-trap", raises_trap},
+    {"queues", queues},
+    {"by-thread", by_thread},
+    {"aborts-in-thread", aborts_in_thread},
+    {"by-child", by_child},
+    {"by-timer", by_timer},
+    {"by-timer-segv", by_timer_segv},
+    {"watchdog", watchdog},
+    {"parent-dies", parent_dies},
+    {"cpu-limit", cpu_limit},
+    {"file-size-limit", file_size_limit},
+    {"forbidden-call", forbidden_call},
+    {"trapped-call", trapped_call},
+    {"handler-aborts", handler_aborts},
+    {"handler-aborts-on-its-stack", handler_aborts_on_its_stack},
+    {"handler-raises", handler_raises},
+    {"handler-raises-on-its-stack", handler_raises_on_its_stack},
+    {"handler-kills", handler_kills},
+    {"handler-returns", handler_returns},
+    {"handler-of-division", handler_of_division},
+    {"handler-of-illegal", handler_of_illegal},
+    {"handler-of-bus", handler_of_bus},
+    {"handlers-in-a-row", handlers_in_a_row},
+    {"after-a-jump", after_a_jump},
+    {"handler-of-an-abort", handler_of_an_abort},
+    {"handler-in-thread", handler_in_thread},
     {"handler-forwards", handler_forwards},
 };
 DIES_BY(ways)

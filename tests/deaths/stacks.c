@@ -158,12 +158,23 @@ DEATH below_the_stack(void) {
 }
 
 static const struct way ways[] = {
-    {"plain", plain}, {"mutual", mutual}, {"irregular", irregular}, {"large-frames", large_frames},
-    {"huge-local", huge_local}, {"huge-alloca", huge_alloca}, {"alloca-calls", alloca_calls},
-    {"variable-array", variable_array}, {"thread", thread}, {"tiny-thread", tiny_thread},
-    {"thread-local-array", thread_local_array}, {"handler-without-stack", handler_without_stack},
-    {"handler-aborts", handler_aborts}, {"handler-raises", handler_raises}, {"in-handler", in_handler},
-    {"through-library", through_library}, {"guard-of-another", guard_of_another},
+    {"plain", plain},
+    {"mutual", mutual},
+    {"irregular", irregular},
+    {"large-frames", large_frames},
+    {"huge-local", huge_local},
+    {"huge-alloca", huge_alloca},
+    {"alloca-calls", alloca_calls},
+    {"variable-array", variable_array},
+    {"thread", thread},
+    {"tiny-thread", tiny_thread},
+    {"thread-local-array", thread_local_array},
+    {"handler-without-stack", handler_without_stack},
+    {"handler-aborts", handler_aborts},
+    {"handler-raises", handler_raises},
+    {"in-handler", in_handler},
+    {"through-library", through_library},
+    {"guard-of-another", guard_of_another},
     {"below-the-stack", below_the_stack},
 };
 DIES_BY(ways)

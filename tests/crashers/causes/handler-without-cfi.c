@@ -25,7 +25,8 @@ static void on_trap(int number) {
 
 FUNCTION long work(void) {
   const unsigned long kRestorer = 0x04000000;
-  const struct kernel_action action = {.handler = on_trap, .flags = kRestorer, .restorer = return_from_signal};
+  const struct kernel_action action = {
+      .handler = on_trap, .flags = kRestorer, .restorer = return_from_signal};
   if (syscall(SYS_rt_sigaction, SIGTRAP, &action, NULL, sizeof action.mask) != 0) Fail("rt_sigaction");
   __asm__ volatile("int3; nop");  // interrupted here
   return 0;

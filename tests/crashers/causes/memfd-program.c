@@ -10,7 +10,8 @@ extern char** environ;
 
 FUNCTION long look_up(void) {
   if (getenv("OBIT_TEST_IN_MEMFD") != NULL) return *HIDE((const long*)NULL);  // dies here
-  const int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), memory = memfd_create("payload", MFD_CLOEXEC);
+  const int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC),
+            memory = memfd_create("payload", MFD_CLOEXEC);
   if (file < 0 || memory < 0) Fail("memfd_create");
   while (sendfile(memory, file, NULL, 1 << 20) > 0) {
   }
