@@ -23,7 +23,7 @@ def rows_of(said):
     """Markdown. What differs from run to run is left out."""
     lines = []
     for death, cause, right in said:
-        words = re.sub(r"/var/tmp/obit-test\.\w+/", "", cause.get("sentence", ""))
+        words = re.sub(r"/var/tmp/obit-test\.\w+/", "", cause.get("sentence", "").replace(f"{deaths.HERE}/", ""))
         words = re.sub(r"0x[0-9a-f]{9,}", "0x...", words).replace("|", "\\|").replace("\n", " ")
         way = " ".join(death.command[1:]).replace("|", "\\|").replace("\n", " ")
         lines.append(f"| {death.runtime} | `{way}` | {words} | {'' if right else 'no'} |\n")
