@@ -1,10 +1,11 @@
 #include "analyze/memory_fault.h"
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 
 #include <elf.h>
+
+#include "analyze/calls.h"
 
 namespace obit {
 namespace {
@@ -33,7 +34,7 @@ bool WasReturnedTo(const CrashScene& scene, std::uint64_t address) {
   if (scene.image.arch().dwarf_link) return false;  // a return takes it from a register
   const auto taken = scene.image.ReadWord(scene.sp() - sizeof address),
              next = scene.image.ReadWord(scene.sp());
-  return taken == address && next && !IsBehindCall(scene.image, *next);
+  return taken == address && next && !IsReturnAddress(scene.image, *next);
 }
 
 /// The address that could not be executed: what was called, or returned to, is no code.
@@ -97,23 +98,6 @@ const Instruction::MemoryOperand* OperandAt(const CrashScene& scene, std::uint64
 MemoryAccess AccessOf(const Instruction::MemoryOperand* operand) {
   if (operand == nullptr) return MemoryAccess::kUnknown;
   return operand->writes ? MemoryAccess::kWrite : MemoryAccess::kRead;
-}
-
-bool IsBehindCall(CoreImage& image, std::uint64_t address) {
-  const Architecture& arch = image.arch();
-  if (address < arch.call_max || !image.IsExecutable(address - 1)) return false;
-  std::array<std::byte, Architecture::kCallMax> room;
-  const auto bytes = std::span(room).first(arch.call_max);
-  return image.Read(address - bytes.size(), bytes) == bytes.size() && arch.ends_with_call(bytes);
-}
-
-std::optional<std::uint64_t> TargetOfCallBefore(CoreImage& image, std::uint64_t address) {
-  const Architecture& arch = image.arch();
-  std::array<std::byte, Architecture::kCallMax> room;
-  const auto bytes = std::span(room).first(arch.call_max);
-  if (!IsBehindCall(image, address) || image.Read(address - bytes.size(), bytes) != bytes.size())
-    return std::nullopt;
-  return arch.target_of_call(bytes, address);
 }
 
 Cause FindFaultAt(CrashScene& scene, std::uint64_t address, int code) {

@@ -16,11 +16,6 @@ inline constexpr std::uint64_t kMemoryPage = 4096;
 [[nodiscard]] std::uint64_t AddressOf(const CrashScene& scene, const Instruction::MemoryOperand& operand);
 [[nodiscard]] MemoryAccess AccessOf(const Instruction::MemoryOperand* operand);
 
-/// The word at `address` is behind a call: a function may return there.
-[[nodiscard]] bool IsBehindCall(CoreImage& image, std::uint64_t address);
-/// Where the direct call before `address` leads; nothing: there is none.
-[[nodiscard]] std::optional<std::uint64_t> TargetOfCallBefore(CoreImage& image, std::uint64_t address);
-
 /// A fault at `address`, for which the kernel gave `code`: SEGV_MAPERR, SEGV_ACCERR, SEGV_PKUERR.
 [[nodiscard]] Cause FindFaultAt(CrashScene& scene, std::uint64_t address, int code);
 /// A fault of which the kernel tells no address: the processor has none for it, or the kernel made the

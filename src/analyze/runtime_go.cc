@@ -35,7 +35,7 @@ class GoFinder {
     const std::string thrown = Thrown();
     if (const auto g = Goroutine()) {
       cause.message = Panics(*g);
-      if (!cause.message.empty() || HasFault(*g)) TakeFault(*g, cause);
+      TakeFault(*g, cause);
     }
     if (cause.message.empty() && !thrown.empty()) {
       cause.message = thrown;

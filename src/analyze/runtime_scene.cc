@@ -6,7 +6,7 @@
 
 #include <elf.h>
 
-#include "analyze/memory_fault.h"
+#include "analyze/calls.h"
 #include "base/text.h"
 #include "crash/plain_name.h"
 

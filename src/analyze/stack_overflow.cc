@@ -5,9 +5,8 @@
 // Which mapping is the stack? The stack pointer may have left it. So, of these, the first that fits:
 //  1. those in which the frames lie that were unwound, and the frame pointer,
 //  2. the one of the first thread, with the bytes that AT_RANDOM points to, which the kernel put there,
-//  3. that of another thread, the one with their control block, which is at the upper end of a stack that the
-//  C
-//     library made,
+//  3. that of another thread, the one with their control block, which is at the upper end of a stack that
+//     the C library made,
 //  4. the one right above the fault, if there are return addresses at its beginning: of a coroutine, say.
 
 #include <algorithm>
@@ -15,14 +14,15 @@
 
 #include <elf.h>
 
+#include "analyze/calls.h"
 #include "analyze/memory_fault.h"
 #include "crash/plain_name.h"
 
 namespace obit {
 namespace {
 
-/// What a function may use below its stack pointer (System V ABI), and the word of a push.
-constexpr std::uint64_t kRedZone = 128 + 8;
+/// A word of a push, bytes.
+constexpr std::uint64_t kWord = 8;
 /// How far below the stack pointer a function looks whether there is stack, as it may before it moves it.
 constexpr std::uint64_t kProbe = 64 * 1024;
 /// How far a stack pointer may have left its stack: an array is of any size, a wild pointer anywhere.
@@ -58,7 +58,7 @@ class OverflowFinder {
     // What was never pushed is not popped: this stack pointer is wild.
     if (operand_ != nullptr && operand_->of_stack && !operand_->writes) return false;
     const std::uint64_t sp = scene_.sp();
-    if (address_ >= sp || sp - address_ <= kRedZone) return true;
+    if (address_ >= sp || sp - address_ <= (image_.arch().red_zone + kWord)) return true;
     return sp - address_ <= kProbe && operand_ != nullptr && operand_->base == image_.arch().sp &&
            !operand_->index;
   }
@@ -78,7 +78,7 @@ class OverflowFinder {
     if (!IsWritable(stack) || stack->begin <= address_ || stack->begin - address_ > kFrameMax) return false;
     const std::uint64_t sp = scene_.sp();
     if (sp >= stack->begin) return sp < stack->end && !WasLoaded();  // the access was below what is there
-    if (stack->begin - sp <= kRedZone + kMemoryPage) return true;
+    if (stack->begin - sp <= (image_.arch().red_zone + kWord) + kMemoryPage) return true;
     // A large frame. What lies between is no other memory that could be used, or the frame is known.
     return (holds_frame && !WasLoaded()) || IsFree(address_, stack->begin);
   }
@@ -128,7 +128,7 @@ class OverflowFinder {
     for (std::uint64_t i = 0; i < kWordsSeen; ++i) {
       const auto word = image_.ReadWord(from + i * 8);
       if (!word) break;
-      if (IsBehindCall(image_, *word)) return &*above;
+      if (IsReturnAddress(image_, *word)) return &*above;
     }
     return nullptr;
   }

@@ -37,6 +37,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "analyze/calls.h"
 #include "analyze/expression.h"
 #include "analyze/signal_frame.h"
 
@@ -145,35 +146,24 @@ Unwinder::Step Unwinder::StepByCfi(const Row& row, const Registers& callee, Regi
   return caller.pc() == 0 ? Step::kOutermost : Step::kCaller;
 }
 
-/// What a call leaves is the address behind itself: the bytes before it must be a call.
-bool Unwinder::IsReturnAddress(std::uint64_t address) const {
-  if (address < arch_.call_max || !image_.IsExecutable(address - 1)) return false;
-  std::array<std::byte, Architecture::kCallMax> room;
-  const auto bytes = std::span(room).first(arch_.call_max);
-  return image_.Read(address - bytes.size(), bytes) == bytes.size() && arch_.ends_with_call(bytes);
-}
-
 /// Behind a call that went nowhere the return address is where the call has just left it: on top of the
 /// stack, or in the link register.
 bool Unwinder::StepByReturnAddress(const Registers& callee, Registers& caller) const {
   auto address = arch_.dwarf_link ? callee.Get(*arch_.dwarf_link) : image_.ReadWord(callee.sp());
   if (address) address = arch_.code_address(*address);
-  if (!address || !IsReturnAddress(*address)) return false;
+  if (!address || !IsReturnAddress(image_, *address)) return false;
   caller = callee;
   caller.SetPc(*address);
   if (!arch_.dwarf_link) caller.SetSp(callee.sp() + sizeof *address);
   return true;
 }
 
-/// A function that makes no frame leaves the stack as the call left it. The call says where it went: nearby,
-/// before `pc`, with no other call's target between.
+/// A function that makes no frame leaves the stack as the call left it. The call says where it went: a little
+/// before `pc`.
 bool Unwinder::StepOutOfLeaf(const Registers& callee, Registers& caller) const {
   constexpr std::uint64_t kFunctionMax = 4096;
   if (!StepByReturnAddress(callee, caller)) return false;
-  std::array<std::byte, Architecture::kCallMax> room;
-  const auto call = std::span(room).first(arch_.call_max);
-  if (image_.Read(caller.pc() - call.size(), call) != call.size()) return false;
-  const auto target = arch_.target_of_call(call, caller.pc());
+  const auto target = TargetOfCallBefore(image_, caller.pc());
   return target && *target <= callee.pc() && callee.pc() - *target < kFunctionMax;
 }
 
@@ -187,7 +177,7 @@ bool Unwinder::StepOutOfVfork(const Registers& callee, Registers& caller) const 
     return false;
   for (const unsigned number : arch_.vfork_registers) {
     const auto address = callee.Get(number);
-    if (!address || !IsReturnAddress(*address)) continue;
+    if (!address || !IsReturnAddress(image_, *address)) continue;
     caller = callee;
     caller.SetPc(*address);
     return true;
@@ -203,7 +193,8 @@ bool Unwinder::StepByFramePointer(const Registers& callee, bool injected, Regist
   const auto saved = image_.ReadWord(*pointer), address = image_.ReadWord(*pointer + 8);
   if (!saved || !address) return false;
   const std::uint64_t code = arch_.code_address(*address);
-  if (!IsReturnAddress(code) && !IsTrampoline(image_, code) && !(injected && image_.IsExecutable(code)))
+  if (!IsReturnAddress(image_, code) && !IsTrampoline(image_, code) &&
+      !(injected && image_.IsExecutable(code)))
     return false;
   caller.Set(arch_.dwarf_frame, *saved);
   caller.SetPc(code);
@@ -215,7 +206,7 @@ bool Unwinder::StepByScan(const Registers& callee, Registers& caller) const {
   for (std::uint64_t at = callee.sp(); at - callee.sp() < kScanBytes; at += sizeof(std::uint64_t)) {
     const auto address = image_.ReadWord(at);
     if (!address) return false;
-    if (!IsReturnAddress(*address) && !IsTrampoline(image_, *address)) continue;
+    if (!IsReturnAddress(image_, *address) && !IsTrampoline(image_, *address)) continue;
     if (const auto pointer = callee.Get(arch_.dwarf_frame)) caller.Set(arch_.dwarf_frame, *pointer);
     caller.SetPc(*address);
     caller.SetSp(at + sizeof(std::uint64_t));

@@ -64,7 +64,6 @@ class Unwinder {
   bool StepByScan(const Registers& callee, Registers& caller) const;
   bool Guess(const RawFrame& frame, bool injected, const Registers& callee, int& scans, Registers& caller,
              FrameOrigin& origin) const;
-  [[nodiscard]] bool IsReturnAddress(std::uint64_t address) const;
   std::string WhyNot(const RawFrame& frame) const;
 
   CoreImage& image_;

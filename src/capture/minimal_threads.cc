@@ -8,8 +8,6 @@
 namespace obit {
 namespace {
 
-/// The longest of all processors, bytes (Architecture::red_zone).
-constexpr std::uint64_t kRedZone = 128;
 /// How far below its stack an overflow may have brought the stack pointer: the kernel keeps 256 pages free
 /// there.
 constexpr std::uint64_t kOverflow = 1 << 20;
@@ -46,7 +44,7 @@ const ProcessMapping* MinimalThreads::HomeOf(const CoreNotes::Thread& thread) co
 }
 
 void MinimalThreads::KeepStackFrom(std::uint64_t sp, std::uint64_t control_block, std::uint64_t max) {
-  std::uint64_t begin = sp - std::min(sp, kRedZone);
+  std::uint64_t begin = sp - std::min(sp, notes_.arch == nullptr ? 0 : notes_.arch->red_zone);
   const ProcessMapping* mapping = memory_.map().FindWritable(begin, kOverflow);
   if (mapping == nullptr) return;
   begin = std::max(begin, mapping->begin);
