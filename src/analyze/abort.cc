@@ -38,8 +38,8 @@ std::string FindAbortMessage(CoreImage& image, Modules& modules) {
     if (IsCLibrary(modules, i)) order.push_back(i);
   if (order.empty() && modules.count() > 0) order.push_back(0);
   for (const std::uint32_t index : order) {
-    const auto symbol = modules.SymbolAddress(index, "__abort_msg");
-    const auto message = symbol ? image.ReadWord(*symbol) : std::nullopt;
+    const auto symbol = modules.FindSymbol(index, "__abort_msg");
+    const auto message = symbol ? image.ReadWord(symbol->address) : std::nullopt;
     if (!message || *message == 0) continue;
     // struct abort_msg_s (glibc, include/stdlib.h): its size, then the text.
     if (auto text = image.ReadText(*message + sizeof(std::uint32_t), kMessageMax))

@@ -109,7 +109,10 @@ class Reporter {
     for (const ModuleFiles& one : files_) report_.modules.push_back(DescribedModule(one));
     if (!report_.stacks.empty()) {
       const auto& frames = report_.stacks.front().frames;
-      const std::size_t own = CountOwnFrom(frames);
+      const std::size_t cause_frame = CauseFrame(frames);
+      if (cause_frame < frames.size()) report_.cause_frame = static_cast<std::uint32_t>(cause_frame);
+      const bool gave_up = !first_fault_ && IsSentByItself(record_);
+      const std::size_t own = FindOwnFrame(frames, report_.modules, cause_frame, gave_up);
       if (own < frames.size()) report_.own_frame = static_cast<std::uint32_t>(own);
     }
     report_.fingerprint = FindFingerprint(report_, record_);
@@ -144,7 +147,10 @@ class Reporter {
       Stack stack = NameStack(raw, pcs);
       stack.tids.push_back(thread.tid);
       report_.stacks.push_back(std::move(stack));
-      if (crashed) crashed_ = std::move(raw);
+      if (crashed) {
+        crashed_ = std::move(raw);
+        CutToFault();
+      }
     }
     // Most first, behind the one that crashed.
     std::ranges::stable_sort(report_.stacks.begin() + 1, report_.stacks.end(), std::ranges::greater(),
@@ -168,6 +174,19 @@ class Reporter {
     return 0;
   }
 
+  /// The stack of the moment of the first fault, if there was one. Named before all other threads take their
+  /// share of names.
+  void CutToFault() {
+    if (!first_fault_) return;
+    fault_ = crashed_;
+    const auto outer = fault_.frames.begin() + static_cast<std::ptrdiff_t>(first_fault_->interrupted);
+    fault_.frames.erase(fault_.frames.begin(), std::min(outer, fault_.frames.end()));
+    const auto kept = std::min(first_fault_->interrupted, fault_.registers.size());
+    fault_.registers.erase(fault_.registers.begin(),
+                           fault_.registers.begin() + static_cast<std::ptrdiff_t>(kept));
+    fault_stack_ = NameStack(fault_, PcsOf(fault_));
+  }
+
   static std::vector<std::uint64_t> PcsOf(const RawStack& raw) {
     std::vector<std::uint64_t> pcs;
     pcs.reserve(raw.frames.size());
@@ -176,16 +195,14 @@ class Reporter {
   }
 
   /// Where a handler was called for a fault, what is the handler's is not looked at.
-  std::size_t CountOwnFrom(const std::vector<Frame>& frames) const {
+  std::size_t CauseFrame(const std::vector<Frame>& frames) const {
+    if (!first_fault_) return IsSentByItself(record_) ? FrameThatGaveUp(frames, image_.arch()) : 0;
+    if (first_fault_->interrupted == 0) return 0;
+    auto left = std::ranges::count(std::span(crashed_.frames).first(first_fault_->interrupted), true,
+                                   &RawFrame::trampoline);
     std::size_t from = 0;
-    if (first_fault_ && first_fault_->interrupted > 0) {
-      auto left = std::ranges::count(std::span(crashed_.frames).first(first_fault_->interrupted), true,
-                                     &RawFrame::trampoline);
-      while (from < frames.size() && (!frames[from].interrupted || --left > 0)) ++from;
-      const std::vector<Frame> outer(frames.begin() + static_cast<std::ptrdiff_t>(from), frames.end());
-      return from + CountRuntimeFrames(outer, report_.modules, false);
-    }
-    return CountRuntimeFrames(frames, report_.modules, !first_fault_ && IsSentByItself(record_));
+    while (from < frames.size() && (!frames[from].interrupted || --left > 0)) ++from;
+    return from;
   }
 
   Stack NameStack(const RawStack& raw, const std::vector<std::uint64_t>& pcs) {
@@ -227,14 +244,8 @@ class Reporter {
     const std::vector<std::uint64_t>& at_death = image_.notes().threads[crashed_thread_].registers;
     if (at_death.size() != image_.arch().register_count) return;
     if (!first_fault_) return Describe(record_, at_death, crashed_, report_.stacks.front());
-    RawStack raw = crashed_;
-    const auto outer = raw.frames.begin() + static_cast<std::ptrdiff_t>(first_fault_->interrupted);
-    raw.frames.erase(raw.frames.begin(), std::min(outer, raw.frames.end()));
-    const auto kept = std::min(first_fault_->interrupted, raw.registers.size());
-    raw.registers.erase(raw.registers.begin(), raw.registers.begin() + static_cast<std::ptrdiff_t>(kept));
-    const Stack stack = NameStack(raw, PcsOf(raw));
     const SignalFrame& frame = first_fault_->frame;
-    Describe(first_fault_->RecordOf(record_), frame.registers, raw, stack);
+    Describe(first_fault_->RecordOf(record_), frame.registers, fault_, fault_stack_);
     report_.cause.guess = report_.cause.guess || first_fault_->guess;
     report_.cause.first_fault = {.signal = frame.signal, .code = frame.code, .address = frame.address};
   }
@@ -308,6 +319,8 @@ class Reporter {
   RawStack crashed_;
   std::size_t crashed_thread_ = 0;
   std::optional<FirstFault> first_fault_;
+  RawStack fault_;  // from first_fault_ on
+  Stack fault_stack_;
   std::size_t frames_ = 0;
 };
 

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "crash/plain_name.h"
 #include "crash/runtime_frames.h"
+#include "crash/runtime_names.h"
 
 namespace obit {
 namespace {
@@ -48,15 +49,12 @@ constexpr SendingCall kSendingCalls[] = {{62, kRsi},    // kill
                                          {297, kRdx},   // rt_tgsigqueueinfo
                                          {424, kRsi}};  // pidfd_send_signal
 
-/// The thread is in one of these functions. They may have blocked the signal while they sent it, and a
+/// The thread is in a function that sends signals. It may have blocked the signal while it sent it, and a
 /// handler may have sent it again.
 bool IsInRaise(const CrashScene& scene) {
-  constexpr std::string_view kNames[] = {"raise",        "gsignal", "abort",    "__GI_raise",
-                                         "__GI_abort",   "kill",    "__kill",   "__GI_kill",
-                                         "pthread_kill", "tgkill",  "sigqueue", "pthread_sigqueue"};
   for (const Frame& frame : scene.stack.frames) {
     if (frame.interrupted) break;
-    if (std::ranges::find(kNames, PlainName(frame.function)) != std::end(kNames)) return true;
+    if (IsSendingFunction(PlainName(frame.function))) return true;
   }
   return false;
 }
@@ -157,11 +155,18 @@ bool IsInSendingCall(std::span<const std::uint64_t> registers, int signal) {
          });
 }
 
+std::size_t FrameThatGaveUp(const std::vector<Frame>& frames, const Architecture& arch) {
+  // Of other processors' signal frames nothing is read: any handler may be of a fault.
+  return arch.machine == EM_X86_64 ? RaisingFrame(frames) : InterruptedFrame(frames);
+}
+
 const Frame* FirstOwnFrame(const CrashScene& scene) {
   std::vector<Module> modules;
   modules.reserve(scene.modules.count());
   for (std::uint32_t i = 0; i < scene.modules.count(); ++i) modules.push_back(scene.modules.files(i).module);
-  const std::size_t own = CountRuntimeFrames(scene.stack.frames, modules, IsSentByItself(scene.record));
+  const bool gave_up = IsSentByItself(scene.record);
+  const std::size_t from = gave_up ? FrameThatGaveUp(scene.stack.frames, scene.image.arch()) : 0;
+  const std::size_t own = FindOwnFrame(scene.stack.frames, modules, from, gave_up);
   return own < scene.stack.frames.size() ? &scene.stack.frames[own] : nullptr;
 }
 

@@ -110,15 +110,18 @@ bool Modules::IsGo(std::uint32_t index) {
   return *known;
 }
 
-std::optional<std::uint64_t> Modules::SymbolAddress(std::uint32_t index, std::string_view name) {
+std::optional<Modules::Symbol> Modules::FindSymbol(std::uint32_t index, std::string_view name) {
   if (handles_[index] == nullptr) return std::nullopt;
+  const auto [known, is_new] = symbols_.try_emplace({index, std::string(name)});
+  if (!is_new) return known->second;
   const int count = ::dwfl_module_getsymtab(handles_[index]);
   for (int i = 1; i < count; ++i) {
     GElf_Sym symbol;
     GElf_Addr address = 0;
     const char* found =
         ::dwfl_module_getsym_info(handles_[index], i, &symbol, &address, nullptr, nullptr, nullptr);
-    if (found != nullptr && symbol.st_shndx != SHN_UNDEF && name == found) return address;
+    if (found != nullptr && symbol.st_shndx != SHN_UNDEF && name == found)
+      return known->second = Symbol{address, symbol.st_size};
   }
   return std::nullopt;
 }

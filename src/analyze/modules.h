@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <elfutils/libdwfl.h>
@@ -35,8 +37,11 @@ class Modules {
   [[nodiscard]] std::uint64_t OffsetOf(std::uint32_t index, std::uint64_t address) const;
   /// It was made by Go's own linker.
   [[nodiscard]] bool IsGo(std::uint32_t index);
-  /// Where the module defines a symbol with this name.
-  [[nodiscard]] std::optional<std::uint64_t> SymbolAddress(std::uint32_t index, std::string_view name);
+  struct Symbol {
+    std::uint64_t address = 0, bytes = 0;
+  };
+  /// What the module defines with this name.
+  [[nodiscard]] std::optional<Symbol> FindSymbol(std::uint32_t index, std::string_view name);
 
  private:
   void Report(std::uint32_t index);
@@ -51,6 +56,8 @@ class Modules {
   std::vector<Dwfl_Module*> handles_;
   std::vector<bool> debug_asked_;
   std::vector<std::optional<bool>> go_;
+  /// What was asked for: each time all symbols of a module are looked at.
+  std::map<std::pair<std::uint32_t, std::string>, std::optional<Symbol>> symbols_;
 };
 
 }  // namespace obit

@@ -123,8 +123,7 @@ class Ending {
     if (registers.size() <= kFsBase) return std::nullopt;
     auto function = scene_.Symbol("libstdc++.so", "__cxa_get_globals");
     if (!function) function = scene_.Symbol("libc++abi.so", "__cxa_get_globals");
-    if (!function && scene_.crash().modules.count() > 0)
-      function = scene_.crash().modules.SymbolAddress(0, "__cxa_get_globals");
+    if (!function) function = scene_.ProgramSymbol("__cxa_get_globals");
     if (!function) return std::nullopt;
     return FindExceptionGlobals(scene_.image(), *function, registers[kFsBase]);
   }

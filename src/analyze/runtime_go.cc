@@ -117,7 +117,8 @@ class GoFinder {
 
   /// "fatal error: concurrent map writes": runtime.printBacklog is a ring of what was printed last.
   std::string Thrown() {
-    const auto at = Symbol("runtime.printBacklog"), index_at = Symbol("runtime.printBacklogIndex");
+    const auto at = scene_.ProgramSymbol("runtime.printBacklog"),
+               index_at = scene_.ProgramSymbol("runtime.printBacklogIndex");
     if (!at || !index_at) return {};
     std::string ring(512, '\0');
     ring.resize(image_.Read(*at, std::as_writable_bytes(std::span(ring))));
@@ -133,10 +134,6 @@ class GoFinder {
     return IsReadable(text) ? text : "";
   }
 
-  std::optional<std::uint64_t> Symbol(std::string_view name) {
-    return scene_.crash().modules.count() > 0 ? scene_.crash().modules.SymbolAddress(0, name) : std::nullopt;
-  }
-
   RuntimeScene& scene_;
   CoreImage& image_;
   Layout layout_ = kOld;
@@ -150,7 +147,12 @@ std::optional<Cause> RecogniseGo(RuntimeScene& scene, std::size_t frame) {
       scene.crash().stack.frames[frame].function,
       {"runtime.raise*", "runtime.dieFromSignal", "runtime.crash", "runtime.fatalpanic*",
        "runtime.fatalthrow*", "runtime.throw", "runtime.gopanic"});
-  if (!dies) return std::nullopt;
+  // What it called died, and not Go: a C function, of a deferred function even while a panic is on its way.
+  const bool in_c =
+      std::ranges::any_of(std::span(scene.crash().stack.frames).first(frame), [](const Frame& one) {
+        return RuntimeScene::IsOneOf(one.function, {"runtime.cgocall*", "runtime.asmcgocall*"});
+      });
+  if (!dies || in_c) return std::nullopt;
   auto cause = GoFinder(scene).Find();
   const bool gave_up = std::ranges::any_of(scene.crash().stack.frames, [](const Frame& one) {
     return RuntimeScene::IsOneOf(one.function, {"runtime.fatalpanic*", "runtime.fatalthrow*", "runtime.throw",

@@ -38,7 +38,7 @@ std::optional<Cause> RecogniseRedis(RuntimeScene& scene, std::size_t frame) {
   }
   // A part of it that the compiler moved away has no name.
   if (name.empty() && frame > 0 && RuntimeScene::IsOneOf(scene.names()[frame - 1], {"abort", "__GI_abort"}) &&
-      scene.crash().modules.count() > 0 && scene.crash().modules.SymbolAddress(0, "_serverPanic"))
+      scene.ProgramSymbol("_serverPanic"))
     return Assertion(scene, frame);
   if (name != "_serverPanic" && name != "_redisPanic") return std::nullopt;
   // (file, line, format, ...), formatted into a buffer of its own

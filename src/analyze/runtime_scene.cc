@@ -129,17 +129,24 @@ RuntimeScene::Range RuntimeScene::StackLeft(std::uint64_t bytes) const {
   return {std::max(mapping->begin, sp - std::min({sp, bytes, kStackMax})), sp};
 }
 
+bool RuntimeScene::Spend(std::uint64_t bytes) {
+  if (bytes > left_) left_ = 0;
+  left_ -= std::min(bytes, left_);
+  return left_ > 0;
+}
+
 std::vector<std::uint64_t> RuntimeScene::Words(Range range) {
   if (range.begin > UINT64_MAX - 7) return {};
   const std::uint64_t begin = (range.begin + 7) & ~std::uint64_t{7};
-  if (begin >= range.end) return {};
+  if (begin >= range.end || !Spend(range.end - begin)) return {};
   std::vector<std::uint64_t> words((range.end - begin) / sizeof(std::uint64_t));
   words.resize(image().Read(begin, std::as_writable_bytes(std::span(words))) / sizeof(std::uint64_t));
   return words;
 }
 
 std::string RuntimeScene::Bytes(Range range) {
-  std::string bytes(range.end - std::min(range.begin, range.end), '\0');
+  if (range.begin >= range.end || !Spend(range.end - range.begin)) return {};
+  std::string bytes(range.end - range.begin, '\0');
   bytes.resize(image().Read(range.begin, std::as_writable_bytes(std::span(bytes))));
   return bytes;
 }
@@ -166,7 +173,10 @@ std::vector<std::uint64_t> RuntimeScene::WordsTo(std::size_t frame) {
 }
 
 std::string RuntimeScene::Text(std::uint64_t address, std::size_t max) {
+  constexpr std::uint64_t kLook = 512;  // that it costs where there is none
+  if (!Spend(kLook)) return {};
   auto text = image().ReadText(address, max);
+  if (text && !Spend(text->size())) return {};
   return text && IsReadable(*text) ? std::move(*text) : std::string();
 }
 
@@ -216,9 +226,15 @@ bool RuntimeScene::IsWritable(std::uint64_t address) {
 std::optional<std::uint64_t> RuntimeScene::Symbol(std::string_view module_prefix, std::string_view symbol) {
   for (std::uint32_t i = 0; i < scene_.modules.count(); ++i) {
     if (!FileNameOf(scene_.modules.files(i).module.path).starts_with(module_prefix)) continue;
-    if (const auto found = scene_.modules.SymbolAddress(i, symbol)) return found;
+    if (const auto found = scene_.modules.FindSymbol(i, symbol)) return found->address;
   }
   return std::nullopt;
+}
+
+std::optional<std::uint64_t> RuntimeScene::ProgramSymbol(std::string_view symbol) {
+  const auto found =
+      scene_.modules.count() > 0 ? scene_.modules.FindSymbol(0, symbol) : std::optional<Modules::Symbol>();
+  return found ? std::optional(found->address) : std::nullopt;
 }
 
 Cause RuntimeScene::Make(CauseKind kind, std::string_view runtime, std::string message) {

@@ -23,6 +23,8 @@ class RuntimeScene {
 
   static constexpr std::size_t kTextMax = 4096;        ///< of a message
   static constexpr std::uint64_t kStackMax = 1 << 18;  ///< bytes of stack that one search looks at
+  /// Bytes that all of them read: once there are no more, nothing is found any more.
+  static constexpr std::uint64_t kReadMax = 256 << 20;
   struct Range {
     std::uint64_t begin = 0, end = 0;
   };
@@ -72,6 +74,8 @@ class RuntimeScene {
                                                  std::size_t named);
   [[nodiscard]] bool IsWritable(std::uint64_t address);
   [[nodiscard]] std::optional<std::uint64_t> Symbol(std::string_view module_prefix, std::string_view symbol);
+  /// Of the program itself, or what else its lowest module is.
+  [[nodiscard]] std::optional<std::uint64_t> ProgramSymbol(std::string_view symbol);
 
   /// A cause of the kind, with the function of the program's own.
   [[nodiscard]] Cause Make(CauseKind kind, std::string_view runtime, std::string message = "");
@@ -80,10 +84,13 @@ class RuntimeScene {
   /// Who called the function of `frame`, by a return address behind a direct call of just that function:
   /// where a stack is unwound by guesses only.
   [[nodiscard]] std::optional<Registers> DirectCaller(std::size_t frame);
+  /// False: so many bytes are not to be read.
+  [[nodiscard]] bool Spend(std::uint64_t bytes);
 
   CrashScene& scene_;
   std::vector<std::string> names_;
   std::vector<std::size_t> raw_;  ///< of each frame
+  std::uint64_t left_ = kReadMax;
 };
 
 /// Text that a person can read: UTF-8, no control characters but white space.

@@ -181,13 +181,18 @@ class RecursionFinder {
   static constexpr std::size_t kFunctionsMax = 8;
 
   void Count() {
+    // By pc first: frames may be a million, and names long.
+    std::unordered_map<std::uint64_t, std::uint64_t> times;
+    std::vector<std::uint64_t> pcs;  // in the order in which they come first
     for (const RawFrame& frame : scene_.raw.frames) {
       ++total_;
-      const auto names = names_.find(frame.pc);
-      if (names == names_.end()) continue;
-      for (const std::string& name : names->second) {
+      if (names_.contains(frame.pc) && times[frame.pc]++ == 0) pcs.push_back(frame.pc);
+    }
+    for (const std::uint64_t pc : pcs) {
+      for (const std::string& name : names_[pc]) {
         std::uint64_t& count = counts_[name];
-        if (count++ == 0) order_.push_back(name);
+        if (count == 0) order_.push_back(name);
+        count += times[pc];
       }
     }
   }

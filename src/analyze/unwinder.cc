@@ -67,6 +67,13 @@ Unwinder::Unwinder(CoreImage& image, Modules& modules)
     : image_(image), modules_(modules), arch_(image.arch()) {}
 Unwinder::~Unwinder() = default;
 
+bool Unwinder::IsGoSigpanic(std::uint32_t module, std::uint64_t address) {
+  const auto [known, is_new] = sigpanics_.try_emplace(module);
+  if (is_new) known->second = modules_.FindSymbol(module, "runtime.sigpanic");
+  const auto& symbol = known->second;
+  return symbol && address >= symbol->address && address - symbol->address < symbol->bytes;
+}
+
 const Unwinder::Row* Unwinder::RowOf(std::uint64_t address) {
   if (const auto found = rows_.find(address); found != rows_.end()) return found->second.get();
   if (rows_.size() >= kRowsMax) rows_.clear();
@@ -85,10 +92,7 @@ const Unwinder::Row* Unwinder::RowOf(std::uint64_t address) {
     if (frame != nullptr) row->return_register = ::dwarf_frame_info(frame, nullptr, nullptr, &row->signal);
     if (row->return_register < 0) row->frame.reset();
   }
-  if (module != nullptr && modules_.IsGo(*index)) {
-    const char* name = ::dwfl_module_addrname(module, address);
-    row->injected = name != nullptr && std::string_view(name) == "runtime.sigpanic";
-  }
+  if (module != nullptr && modules_.IsGo(*index)) row->injected = IsGoSigpanic(*index, address);
   row->before_sigreturn = !(row->frame && row->signal) && IsTrampoline(image_, address + 1);
   return rows_.emplace(address, std::move(row)).first->second.get();
 }
@@ -256,6 +260,7 @@ RawStack Unwinder::Unwind(const Registers& innermost) {
     stack.end = "its registers are not known";
     return stack;
   }
+  const std::size_t most = frames_ < kFramesOfAll ? kFramesMax : kFramesLeft;
   Registers registers = innermost;
   RawFrame frame{.pc = registers.pc(), .sp = registers.sp(), .exact = true};
   int scans = 0;
@@ -264,8 +269,9 @@ RawStack Unwinder::Unwind(const Registers& innermost) {
     const bool sigreturn = !frame.exact && row.before_sigreturn;
     frame.trampoline = sigreturn || (row.frame != nullptr && row.signal);
     stack.frames.push_back(frame);
+    ++frames_;
     if (stack.registers.size() < RawStack::kRegistersKept) stack.registers.push_back(registers);
-    if (stack.frames.size() >= kFramesMax) {
+    if (stack.frames.size() >= most) {
       stack.end = "there are more frames";
       return stack;
     }

@@ -44,17 +44,20 @@ class Unwinder {
   Unwinder(CoreImage& image, Modules& modules);
   ~Unwinder();
 
-  /// Bounded: kFramesMax, and a stack pointer that moves.
+  /// Bounded: kFramesMax, and a stack pointer that moves. Once all stacks together have kFramesOfAll frames,
+  /// each further one ends after kFramesLeft.
   [[nodiscard]] RawStack Unwind(const Registers& innermost);
 
   /// More than a stack of 64 MiB with frames of 32 bytes.
   static constexpr std::size_t kFramesMax = 1 << 21;
+  static constexpr std::size_t kFramesOfAll = 3 * kFramesMax, kFramesLeft = 64;
 
  private:
   struct Row;
   enum class Step { kCaller, kOutermost, kUnknown };
 
   const Row* RowOf(std::uint64_t address);
+  bool IsGoSigpanic(std::uint32_t module, std::uint64_t address);
   Step StepByCfi(const Row& row, const Registers& callee, Registers& caller) const;
   bool StepByReturnAddress(const Registers& callee, Registers& caller) const;
   bool StepOutOfLeaf(const Registers& callee, Registers& caller) const;
@@ -70,6 +73,8 @@ class Unwinder {
   Modules& modules_;
   const Architecture& arch_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Row>> rows_;
+  std::unordered_map<std::uint32_t, std::optional<Modules::Symbol>> sigpanics_;  // by module
+  std::size_t frames_ = 0;                                                       // of all stacks
 };
 
 }  // namespace obit

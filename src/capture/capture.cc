@@ -114,9 +114,9 @@ Result<bool> KeepMinimal(CaptureJob& job, CoreHead& head, std::uint64_t plain, c
 /// kernel sends so much in a tenth of a second.
 constexpr std::uint64_t kReducedMin = 64 << 20;
 
-/// What to ask the kernel for, so that it does not send what a minimal core leaves out: shared memory, and
-/// all of the files that are mapped. Only where the core has to come by stream: else no more than its head
-/// is read, which then tells how large a full core would have been.
+/// What to ask the kernel for, so that it does not send what a minimal core seldom has any of: shared memory,
+/// and all of the files that are mapped. Only where the core has to come by stream: else no more than its
+/// head is read, which then tells how large a full core would have been.
 std::optional<std::uint64_t> ReducedTypes(const CaptureJob& job, const CrashRecord& record) {
   if (record.capture.detail != Detail::kMinimal || job.memory) return std::nullopt;
   if (record.process.virtual_bytes.value_or(UINT64_MAX) < kReducedMin) return std::nullopt;
@@ -149,6 +149,7 @@ Result<bool> CaptureCore(CaptureJob& job, StreamedMemory streamed, CoreHead& hea
   const auto release = [&] {
     ReleaseConnection(job.connection);
     capture.held_seconds = static_cast<double>(MonotonicNow() - job.accepted) / 1e9;
+    writer.CompressFetched();
     released();
   };
   const bool verify = job.verify && !minimal && acquired && capture.method == CaptureMethod::kDirect;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/clock.h"
 #include "elf/core_notes.h"
 #include "store/seekable.h"
 
@@ -25,9 +26,11 @@ struct Frame {
   std::uint64_t bytes = 0;
 };
 
-/// On a thread of the writer.
-Result<void> ReadFrame(const Fd& mem, const Frame& frame, std::span<std::byte> room,
+/// On a thread of the writer. `deadline`: CLOCK_MONOTONIC, ns.
+Result<void> ReadFrame(const Fd& mem, const Frame& frame, std::span<std::byte> room, std::int64_t deadline,
                        std::atomic<std::uint64_t>& progress) {
+  // What was swapped out takes its time to be read.
+  if (MonotonicNow() >= deadline) return Refuse(ETIMEDOUT, "its memory could not be read in time");
   for (const Frame::Piece& piece : frame.pieces) {
     // What cannot be read any more was there a moment ago, and is zeros in the kernel's core as well.
     (void)OBIT_TRY(ReadProcessMemory(mem, piece.address, room.first(piece.bytes)));
@@ -50,12 +53,10 @@ Result<void> ReadRuns(const Fd& mem, const CoreLayout& layout, const CoreStream&
   Frame frame;
   const auto flush = [&]() -> Result<void> {
     if (frame.bytes == 0) return {};
-    OBIT_TRY(stream.CheckDeadline());
     const auto bytes = static_cast<std::size_t>(frame.bytes);
-    return writer.Defer(bytes,
-                        [&mem, &progress, frame = std::exchange(frame, {})](std::span<std::byte> room) {
-                          return ReadFrame(mem, frame, room, progress);
-                        });
+    return writer.Defer(
+        bytes, [&mem, &progress, deadline = stream.deadline(), frame = std::exchange(frame, {})](
+                   std::span<std::byte> room) { return ReadFrame(mem, frame, room, deadline, progress); });
   };
   for (const CoreRun& run : layout.runs()) {
     for (std::uint64_t done = 0; done < run.file_bytes;) {
@@ -93,6 +94,9 @@ Result<void> TakeRuns(const ProcessMap& map, const CoreLayout& layout, CoreStrea
 CoreLayout Plan(MemoryView& view, const CoreHead& head, const ProcessMap& map, const CoreNotes& notes,
                 std::uint64_t core_max, const std::function<bool()>& go_on) {
   MinimalLimits limits;
+  // All of it comes anyway.
+  if (!view.can_read() && head.core_bytes().value_or(UINT64_MAX) <= kWholeCoreMax)
+    limits.small = limits.data = kWholeCoreMax;
   const auto lay_out = [&] {
     std::vector<CoreRun> runs = PlanMinimal(view, map, notes, head.elf_class(), limits, go_on);
     // By stream in the order in which they come: the kernel may have sorted them by size (core_sort_vma).
@@ -138,7 +142,11 @@ Result<void> CaptureMinimal(CoreHead& head, CoreStream& stream, CoreWriter& writ
   if (maps) writer.FetchFirst();
   auto captured =
       CaptureMinimalBehind(head, stream, writer, memory, std::move(maps), core_max, progress, capture);
-  if (is_reduced) capture.full_bytes.reset();
+  if (is_reduced) {
+    capture.full_bytes.reset();
+    if (!capture.stream_reason.empty()) capture.stream_reason += "; ";
+    capture.stream_reason += "the kernel was asked for private memory only";
+  }
   return captured;
 }
 

@@ -129,12 +129,10 @@ void KeepWrittenData(KeptMemory& memory, const CoreNotes& notes, std::uint64_t m
   keep_where([&](std::string_view path) { return path != program && !IsOfTheSystem(path); });
 }
 
-void KeepSmallMappings(KeptMemory& memory, std::uint64_t max) {
-  constexpr std::uint64_t kSmall = 128 * 1024;
+void KeepSmallMappings(KeptMemory& memory, std::uint64_t small, std::uint64_t max) {
   std::uint64_t kept = 0;
   for (const ProcessMapping& mapping : memory.map().mappings())
-    if (mapping.is_anonymous() && mapping.is_writable() && mapping.end - mapping.begin <= kSmall &&
-        kept < max)
+    if (mapping.is_anonymous() && mapping.is_writable() && mapping.end - mapping.begin <= small && kept < max)
       kept += memory.Keep(mapping.begin, std::min(mapping.end - mapping.begin, max - kept));
 }
 

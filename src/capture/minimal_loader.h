@@ -17,6 +17,6 @@ void KeepWrittenData(KeptMemory& memory, const CoreNotes& notes, std::uint64_t m
 
 /// Keeps small mappings, `max` bytes of them in all: for memory that cannot be read, where nothing tells
 /// which of them are the loader's.
-void KeepSmallMappings(KeptMemory& memory, std::uint64_t max);
+void KeepSmallMappings(KeptMemory& memory, std::uint64_t small, std::uint64_t max);
 
 }  // namespace obit

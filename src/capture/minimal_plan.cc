@@ -26,7 +26,8 @@ constexpr std::uint64_t kStackMin = 16 * 1024;
 void KeepVdso(KeptMemory& memory, const CoreNotes& notes) {
   const auto where = notes.auxv.find(AT_SYSINFO_EHDR);
   const ProcessMapping* vdso = where == notes.auxv.end() ? nullptr : memory.map().Find(where->second);
-  if (vdso != nullptr && vdso->end - vdso->begin <= kVdsoMax && vdso->core_bytes == vdso->end - vdso->begin)
+  if (vdso != nullptr && vdso->may_be_vdso && vdso->end - vdso->begin <= kVdsoMax &&
+      vdso->core_bytes == vdso->end - vdso->begin)
     memory.KeepWhole(*vdso);
 }
 
@@ -47,7 +48,7 @@ std::vector<CoreRun> PlanMinimal(MemoryView& view, const ProcessMap& map, const 
     threads.KeepVariables(notes.threads.front(), UINT64_MAX);
   }
   if (elf_class == ElfClass::k64) KeepLoaderLists(memory, notes);
-  if (!memory.can_read()) KeepSmallMappings(memory, limits.data);
+  if (!memory.can_read()) KeepSmallMappings(memory, limits.small, limits.data);
   KeepWrittenData(memory, notes, limits.data);
   for (const CoreNotes::Thread& thread : others) threads.KeepControlBlock(thread);
   for (const CoreNotes::Thread& thread : others) threads.KeepStack(thread, std::min(limits.stack, kStackMin));

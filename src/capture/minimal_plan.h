@@ -17,8 +17,9 @@ struct MinimalLimits {
   std::uint64_t crashing_stack = 1 << 20;  ///< from the stack pointer on
   std::uint64_t stack = 256 << 10;         ///< of each other thread
   std::uint64_t data = 4 << 20;            ///< what the program wrote to its own data; its libraries again
-  std::uint64_t pointed = 2 << 20;         ///< what registers and stacks point to
-  std::uint64_t all = 16 << 20;            ///< of memory altogether
+  std::uint64_t small = 128 << 10;  ///< anonymous mappings of this size, where the core comes by stream
+  std::uint64_t pointed = 2 << 20;  ///< what registers and stacks point to
+  std::uint64_t all = 16 << 20;     ///< of memory altogether
 };
 
 /// The notes of a minimal core are kept whole up to so many bytes, some 300 threads; of further threads their

@@ -18,7 +18,8 @@ using testing::Bytes;
 
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kText = 0x400000, kData = 0x500000, kBss = 0x502000, kHeap = 0x1000000,
-                        kThread = 0x7f0000000000, kLoader = 0x7f1000000000, kStack = 0x7ffe00000000;
+                        kThread = 0x7f0000000000, kLoader = 0x7f1000000000, kStack = 0x7ffe00000000,
+                        kVdso = 0x300000;
 constexpr std::uint64_t kHeapBytes = 8 << 20, kThreadBytes = 2 << 20, kStackBytes = 4 << 20;
 constexpr std::uint64_t kSp = kStack + kStackBytes - 64 * kPage,
                         kThreadSp = kThread + kThreadBytes - 8 * kPage,
@@ -35,6 +36,7 @@ class Process {
     Map(kThread, kThreadBytes, PF_R | PF_W);
     Map(kLoader, 4 * kPage, PF_R | PF_W);
     Map(kStack, kStackBytes, PF_R | PF_W);
+    Map(kVdso, 2 * kPage, PF_R | PF_X);
     for (auto& [begin, mapping] : mappings_)
       for (std::size_t page = 0; page < mapping.bytes.size(); page += kPage)
         mapping.bytes[page + 8] = std::byte{1};
@@ -66,9 +68,12 @@ class Process {
     prpsinfo_t info{};
     info.pr_pid = 100;
     builder.AddNote("CORE", NT_PRPSINFO, std::as_bytes(std::span(&info, 1)));
-    const std::uint64_t auxv[] = {
-        AT_PHDR, kText, AT_PHNUM, 2, AT_PHENT, sizeof(Elf64_Phdr), AT_RANDOM, kStack + kStackBytes - 100,
-        AT_NULL, 0};
+    const std::uint64_t auxv[] = {AT_PHDR,         kText,
+                                  AT_PHNUM,        2,
+                                  AT_PHENT,        sizeof(Elf64_Phdr),
+                                  AT_RANDOM,       kStack + kStackBytes - 100,
+                                  AT_SYSINFO_EHDR, kVdso,
+                                  AT_NULL,         0};
     builder.AddNote("CORE", NT_AUXV, std::as_bytes(std::span(auxv)));
     const std::uint64_t files[] = {2, kPage, kText, kText + 4 * kPage, 0, kData, kData + 2 * kPage, 4};
     Bytes note;
@@ -123,7 +128,8 @@ class CountingView final : public MemoryView {
 class Kept {
  public:
   explicit Kept(const Process& process, const MinimalLimits& limits = {}) : Kept(process.Core(), limits) {}
-  explicit Kept(const Bytes& stored, const MinimalLimits& limits = {}) {
+  explicit Kept(const Bytes& stored, const MinimalLimits& limits = {},
+                const std::vector<Mapping>* maps = nullptr) {
     CoreReader core = *CoreReader::Open(testing::StoredFile(stored));
     CoreHead head = HeadForMinimal();
     std::vector<std::byte> bytes(1 << 20);
@@ -131,7 +137,7 @@ class Kept {
     head.Feed(bytes);
     EXPECT_TRUE(head.complete());
     const CoreNotes notes = ParseCoreNotes(head.notes(), head.elf_class(), head.machine());
-    const ProcessMap map(head, notes, nullptr);
+    const ProcessMap map(head, notes, maps);
     CountingView view(core);
     for (const CoreRun& run : PlanMinimal(view, map, notes, ElfClass::k64, limits)) {
       ranges_.Add(run.address, run.address + run.file_bytes);
@@ -150,6 +156,19 @@ class Kept {
   AddressSet ranges_, told_;
   std::uint64_t bytes_ = 0, looks_ = 0;
 };
+
+TEST(PlanMinimal, KeepsTheVdsoAndNothingElseThatIsMappedInItsPlace) {
+  const Bytes core = Process().Core();
+  EXPECT_TRUE(Kept(core).Has(kVdso + kPage));
+  std::vector<Mapping> maps{{.begin = kVdso, .end = kVdso + 2 * kPage, .executable = true, .name = "[vdso]"}};
+  EXPECT_TRUE(Kept(core, {}, &maps).Has(kVdso + kPage));
+  for (const Mapping& other : {Mapping{.inode = 7, .name = "/mnt/fuse/never"}, Mapping{.name = ""}}) {
+    maps[0].inode = other.inode;
+    maps[0].name = other.name;
+    EXPECT_FALSE(Kept(core, {}, &maps).Has(kVdso + kPage))
+        << "to read it may wait for whoever has the file: " << other.name;
+  }
+}
 
 TEST(PlanMinimal, KeepsTheStacksFromTheirPointersOn) {
   const Kept kept((Process()));

@@ -43,6 +43,7 @@ ProcessMap::ProcessMap(const CoreHead& head, const CoreNotes& notes, const std::
     const Mapping* now = maps != nullptr ? FindMapping(*maps, mapping.begin) : nullptr;
     if (now == nullptr) continue;
     mapping.shared = now->shared;
+    mapping.may_be_vdso = !IsFile(*now) && now->name == "[vdso]";
     // A process of many files has no note of them (fill_files_note() of fs/binfmt_elf.c: 4 MiB).
     if (mapping.path.empty() && IsFile(*now)) {
       mapping.path = now->name.empty() ? std::string_view("?") : *names_.insert(now->name).first;

@@ -25,6 +25,9 @@ struct ProcessMapping {
   std::uint64_t file_offset = 0;
   std::uint64_t core_offset = 0;  ///< in the core that the kernel makes
   std::uint64_t core_bytes = 0;   ///< so many of its first bytes are in there
+  /// The kernel's own code, as far as is known: what else is mapped where a process should have that may wait
+  /// for somebody.
+  bool may_be_vdso = true;
 
   [[nodiscard]] bool is_anonymous() const { return path.empty(); }
   [[nodiscard]] bool is_writable() const;

@@ -47,6 +47,8 @@ class CoreStream {
 
   /// The kernel sends no more: it is done, or its process was killed.
   [[nodiscard]] bool HungUp() const;
+  /// When the whole deadline ends, CLOCK_MONOTONIC, ns.
+  [[nodiscard]] std::int64_t deadline() const { return end_; }
   /// ETIMEDOUT once the whole deadline has passed.
   [[nodiscard]] Result<void> CheckDeadline() const;
 

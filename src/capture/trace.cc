@@ -57,6 +57,7 @@ Result<Fd> CaptureTrace(TraceJob job, std::atomic<std::uint64_t>& progress,
   CoreStream stream(job.connection, {.progress = job.time, .whole = job.time}, progress);
   Result<void> captured = Acquire(job, stream, writer, progress);
   ReleaseConnection(job.connection);
+  writer.CompressFetched();
   released();
   OBIT_TRY(std::move(captured));
   if (OBIT_TRY(writer.Finish()).plain == 0) return Refuse(ENODATA, "nothing came of it");

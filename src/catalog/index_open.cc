@@ -8,15 +8,17 @@
 
 #include "base/io.h"
 #include "catalog/index_files.h"
+#include "crash/report.h"
 #include "store/access.h"
 #include "store/ownership.h"
 
 namespace obit {
 namespace {
 
-/// Counted up with each change of the tables, and of what a row promises: a file of another version is made
-/// anew.
+/// Counted up with each change of the tables, and of what a row promises.
 constexpr int kSchema = 8;
+/// A file of another version is made anew; so are all groups, when fingerprints are made by other rules.
+constexpr int kVersion = kSchema * 1000 + Report::Fingerprint::kVersion;
 /// Each day that has rows in `crashes` has one in `days`; `changed` is Store::DayChanged before its folder
 /// was read, 0 where the folder must be read again, and `crashes` the rows it had then. The columns of an
 /// index are all that a comparison with a folder needs, or a sum.
@@ -125,12 +127,12 @@ Result<void> OpenFile(const Store& store, std::chrono::milliseconds patience, Da
     auto transaction = OBIT_TRY(Transaction::Begin(opened));
     if (OBIT_TRY(Version(opened)) == 0) {  // else another process was first
       OBIT_TRY(ExecuteAll(opened, kTables));
-      OBIT_TRY(Execute(opened, fmt::format("PRAGMA user_version = {}", kSchema)));
+      OBIT_TRY(Execute(opened, fmt::format("PRAGMA user_version = {}", kVersion)));
     }
     OBIT_TRY(transaction.Commit());
   }
-  if (const int version = OBIT_TRY(Version(opened)); version != kSchema)
-    return Refuse(EBADMSG, "its version is {}, not {}", version, kSchema);
+  if (const int version = OBIT_TRY(Version(opened)); version != kVersion)
+    return Refuse(EBADMSG, "its version is {}, not {}", version, kVersion);
   OBIT_TRY(CheckTables(opened));
   return {};
 }

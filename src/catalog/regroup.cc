@@ -3,24 +3,16 @@
 #include <utility>
 
 #include "base/limits.h"
-#include "crash/fingerprint.h"
-#include "crash/runtime_frames.h"
+#include "crash/regroup.h"
 
 namespace obit {
 namespace {
 
 /// True if its group is another one now. ENOENT: it has no report, or was removed.
 Result<bool> RegroupOne(const Store& store, const CrashLocation& crash) {
-  auto report = OBIT_TRY(store.LoadReport(crash));
-  if (report.fingerprint.version >= Report::Fingerprint::kVersion) return false;
+  auto report = OBIT_TRY(store.LoadReportAsWritten(crash));
   const auto record = OBIT_TRY(store.Load(crash));
-  report.fingerprint = FindFingerprint(report, record);
-  if (!report.stacks.empty()) {
-    const auto& frames = report.stacks.front().frames;
-    const std::size_t own = CountRuntimeFrames(frames, report.modules, IsSentByItself(record));
-    report.own_frame.reset();
-    if (own < frames.size()) report.own_frame = static_cast<std::uint32_t>(own);
-  }
+  if (!obit::Regroup(report, record)) return false;
   OBIT_TRY(store.WriteReport(crash, report, OwnerOf(record)));
   return true;
 }

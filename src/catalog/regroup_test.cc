@@ -36,7 +36,7 @@ class RegroupTest : public ::testing::Test {
 TEST_F(RegroupTest, OlderVersionsGetTheFingerprintOfToday) {
   const CrashLocation old = AddReport(0);
   EXPECT_EQ(Regroup(store_)->done, 1u);
-  const Report report = store_.LoadReport(old).value();
+  const Report report = store_.LoadReportAsWritten(old).value();
   EXPECT_EQ(report.fingerprint.version, Report::Fingerprint::kVersion);
   EXPECT_THAT(report.fingerprint.frames, ::testing::ElementsAre("shop!pay"));
   EXPECT_EQ(report.fingerprint.value, FindFingerprint(report, store_.Load(old).value()).value);

@@ -114,12 +114,11 @@ class Namer {
     const auto& frames = stack_.frames;
     const std::size_t interrupted = InterruptedFrame(frames);
     const bool gave_up = IsSentByItself(record_);
+    first_ = CauseFrameOf(report_, record_);
     end_ = frames.size();
-    if (gave_up || report_.cause.first_fault) {
-      first_ = interrupted;
-    } else if (interrupted > 0) {
-      // The handler crashed. What it had interrupted was not asked.
-      const auto handler = std::span(frames).first(interrupted);
+    if (interrupted > first_) {
+      // It was in a handler. What that had interrupted was not asked.
+      const auto handler = std::span(frames).subspan(first_, interrupted - first_);
       const bool has_own =
           std::ranges::any_of(handler, [&](const Frame& one) { return !NameOfOne(one, Pick::kOwn).empty(); });
       if (has_own) end_ = interrupted;

@@ -90,14 +90,29 @@ TEST(FindFingerprint, NothingToGoBy) {
   EXPECT_NE(ValueOf(WithFrames({In(kLibc, "abort")})), "") << "only the runtime's frames: better than none";
 }
 
-TEST(CountRuntimeFrames, AHandlerThatGaveUpIsNotWhatCrashed) {
+TEST(FindFingerprint, AHandlerThatGaveUpIsNotWhatCrashed) {
   Report report =
       WithFrames({In(kLibc, "abort"), In(kProgram, "on_fatal_signal"), In(kLibc, "<signal handler called>"),
                   In(kProgram, "pay"), In(kProgram, "main")});
   report.stacks[0].frames[3].interrupted = true;
-  EXPECT_EQ(CountRuntimeFrames(report.stacks[0].frames, report.modules, true), 3u);
-  EXPECT_EQ(CountRuntimeFrames(report.stacks[0].frames, report.modules, false), 1u)
+  report.cause_frame = 3;
+  EXPECT_THAT(FindFingerprint(report, {}).frames, ElementsAre("shop!pay", "shop!main"));
+  report.cause_frame = 0;
+  EXPECT_THAT(FindFingerprint(report, {}).frames, ElementsAre("shop!on_fatal_signal"))
       << "a fault in a handler is the handler's";
+}
+
+TEST(CauseFrameOf, AReportThatDoesNotTellHasItWhereTheSignalCame) {
+  Report report = WithFrames({In(kLibc, "abort"), In(kProgram, "on_fatal_signal"), In(kProgram, "pay")});
+  report.stacks[0].frames[2].interrupted = true;
+  CrashRecord gave_up;
+  gave_up.process.pid = gave_up.signal.sender_pid.emplace(12);
+  EXPECT_EQ(CauseFrameOf(report, gave_up), 2u);
+  EXPECT_EQ(CauseFrameOf(report, {}), 0u);
+  report.cause.first_fault.emplace();
+  EXPECT_EQ(CauseFrameOf(report, {}), 2u);
+  report.cause_frame = 1;
+  EXPECT_EQ(CauseFrameOf(report, {}), 1u);
 }
 
 }  // namespace

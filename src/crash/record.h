@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -116,6 +117,10 @@ struct CrashRecord {
     std::string comm;
     std::optional<std::uint64_t> pc, sp;
   } thread;  ///< the one that crashed
+
+  /// What threads are called that are not called as the process is, by their ids in its own pid namespace, as
+  /// the core has them: those of the first 1024.
+  std::map<pid_t, std::string> thread_names;
 
   struct Signal {
     int number = 0;  ///< 0: not known

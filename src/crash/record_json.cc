@@ -230,6 +230,19 @@ void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
   if (capture.held_seconds < 0) in.Wrong("held_seconds", "a time of 0 or more");
 }
 
+void ReadThreadNames(ObjectReader& in, std::map<pid_t, std::string>& names) {
+  constexpr const char* kKey = "thread_names";
+  const Json* object = in.Find(kKey);
+  if (object == nullptr) return;
+  if (!object->is_object()) return in.Wrong(kKey, "an object");
+  for (const auto& [tid, name] : object->items()) {
+    const auto number = ParseUnsigned(tid);
+    if (!number || *number > std::numeric_limits<pid_t>::max()) return in.Wrong(kKey, "by thread ids");
+    if (!name.is_string()) return in.Wrong(kKey, "of strings");
+    names.emplace(static_cast<pid_t>(*number), Utf8ToBytes(name.get_ref<const std::string&>()));
+  }
+}
+
 void ReadRecord(ObjectReader& in, CrashRecord& record) {
   // Only an order: whatever else stands there, the crash is worth more.
   if (const Json* number = in.Find("number"); number != nullptr && number->is_number_unsigned())
@@ -248,6 +261,7 @@ void ReadRecord(ObjectReader& in, CrashRecord& record) {
   thread.Get("comm", record.thread.comm);
   thread.GetAddress("pc", record.thread.pc);
   thread.GetAddress("sp", record.thread.sp);
+  ReadThreadNames(in, record.thread_names);
   ReadSignal(in.Object("signal"), record.signal);
   ReadCapture(in.Object("capture"), record.capture);
   ObjectReader files = in.Object("files");
@@ -278,6 +292,8 @@ std::string RecordToJson(const CrashRecord& record) {
   PutAddress(thread, "pc", record.thread.pc);
   PutAddress(thread, "sp", record.thread.sp);
   out["thread"] = std::move(thread);
+  for (const auto& [tid, name] : record.thread_names)
+    out["thread_names"][std::to_string(tid)] = BytesToUtf8(name);
   out["signal"] = SignalJson(record.signal);
   out["capture"] = CaptureJson(record.capture);
   Json files = Json::object();

@@ -66,6 +66,8 @@ class Generator : testing::RandomValues {
     record.thread.comm = Text();
     Fill(record.thread.pc);
     Fill(record.thread.sp);
+    for (std::uint64_t left = random_() % 3; left > 0; --left)
+      record.thread_names[static_cast<pid_t>(random_() >> 33)] = Text();
     record.signal.number = Number<int>();
     Fill(record.signal.code);
     Fill(record.signal.address);
@@ -164,6 +166,7 @@ std::string Dump(const CrashRecord& record) {
                      p.user_namespace) +
          fmt::format("{} {}|{} {}\n", record.thread.tid, record.thread.comm, optional(record.thread.pc),
                      optional(record.thread.sp)) +
+         fmt::format("{}\n", fmt::join(record.thread_names, "|")) +
          fmt::format("{} {} {} {} {}\n", s.number, optional(s.code), optional(s.address),
                      optional(s.sender_pid), optional(s.sender_uid)) +
          fmt::format("{} {} {} {} {}|{} {} {} {} {}\n", c.transport, NameOf(c.method), NameOf(c.detail),
@@ -190,6 +193,7 @@ Json Whole() {
   p.threads = p.virtual_bytes = p.resident_bytes = p.core_limit = 4;
   p.started = 5;
   record.thread = {6, "x", 7, 8};
+  record.thread_names = {{6, "x"}};
   record.signal = {11, 1, 9, 10, 11};
   record.capture.transport = record.capture.reason = "x";
   record.capture.promised_bytes = 12;

@@ -105,6 +105,10 @@ struct Report {
   } fingerprint;
 
   std::vector<Stack> stacks;  ///< the first one crashed
+  /// In the first stack: the frame that the cause is about. Not the innermost one where a signal handler ran
+  /// afterwards: for the fault that came there, or the signal that the process sent to itself, as by
+  /// abort(3).
+  std::optional<std::uint32_t> cause_frame;
   /// In the first stack: the innermost frame that is the program's own and not of a language's runtime.
   std::optional<std::uint32_t> own_frame;
   std::uint64_t threads = 0;  ///< of the process, in the core

@@ -243,7 +243,9 @@ void ReadCrashedThread(ObjectReader in, Report& report) {
 }
 
 void ReadCause(ObjectReader in, Cause& cause) {
-  in.GetEnum("kind", CauseNamed, cause.kind);
+  std::string kind;
+  in.Get("kind", kind);
+  cause.kind = CauseNamed(kind).value_or(CauseKind::kUnknown);  // a later obit may know more of them
   in.Get("sentence", cause.old_sentence);
   in.Get("guess", cause.guess);
   if (in.Find("access") != nullptr) in.GetEnum("access", AccessNamed, cause.access);
@@ -310,9 +312,13 @@ void ReadReport(ObjectReader& in, Report& report) {
     report.stacks.push_back(ReadStack(std::move(item), report.modules.size()));
   });
   in.Get("environment", report.environment);
-  in.Get("own_frame", report.own_frame);
-  if (report.own_frame && (report.stacks.empty() || *report.own_frame >= report.stacks.front().frames.size()))
-    in.Wrong("own_frame", "the index of a frame of the first stack");
+  const std::size_t frames = report.stacks.empty() ? 0 : report.stacks.front().frames.size();
+  const std::pair<const char*, std::optional<std::uint32_t>*> indexes[] = {
+      {"cause_frame", &report.cause_frame}, {"own_frame", &report.own_frame}};
+  for (const auto& [key, index] : indexes) {
+    in.Get(key, *index);
+    if (*index && **index >= frames) in.Wrong(key, "the index of a frame of the first stack");
+  }
   in.ForEach("mappings", [&](ObjectReader item) {
     Report::Mapping& mapping = report.mappings.emplace_back();
     mapping.begin = AddressOf(item, "begin");
@@ -344,6 +350,7 @@ std::string ReportToJson(const Report& report, const std::string& sentence) {
   out["threads"] = report.threads;
   out["stacks"] = Json::array();
   for (const Stack& stack : report.stacks) out["stacks"].push_back(StackJson(stack));
+  Put(out, "cause_frame", report.cause_frame);
   Put(out, "own_frame", report.own_frame);
   out["modules"] = Json::array();
   for (const Module& module : report.modules) out["modules"].push_back(ModuleJson(module));

@@ -52,6 +52,19 @@ std::size_t InterruptedFrame(const std::vector<Frame>& frames) {
   return interrupted == frames.rend() ? 0 : static_cast<std::size_t>(interrupted.base() - frames.begin()) - 1;
 }
 
+std::size_t CauseFrameOf(const Report& report, const CrashRecord& record) {
+  if (report.cause_frame) return *report.cause_frame;
+  const bool handled = IsSentByItself(record) || report.cause.first_fault;
+  return handled && !report.stacks.empty() ? InterruptedFrame(report.stacks.front().frames) : 0;
+}
+
+std::size_t RaisingFrame(const std::vector<Frame>& frames) {
+  for (std::size_t i = frames.size(); i-- > 0;)
+    if (frames[i].interrupted && (frames[i].function.empty() || IsSendingFunction(NameOf(frames[i]))))
+      return i;
+  return 0;
+}
+
 std::size_t CountFatalHelpers(const std::vector<Frame>& frames, const std::vector<Module>& modules,
                               std::size_t first) {
   const auto is_helper = [&](const Frame& frame) {
@@ -78,9 +91,8 @@ std::size_t CountFatalHelpers(const std::vector<Frame>& frames, const std::vecto
   return others ? behind - first : 0;
 }
 
-std::size_t CountRuntimeFrames(const std::vector<Frame>& frames, const std::vector<Module>& modules,
-                               bool gave_up) {
-  std::size_t first = gave_up ? InterruptedFrame(frames) : 0;
+std::size_t FindOwnFrame(const std::vector<Frame>& frames, const std::vector<Module>& modules,
+                         std::size_t first, bool gave_up) {
   if (gave_up) first += CountFatalHelpers(frames, modules, first);
   const auto from = frames.begin() + static_cast<std::ptrdiff_t>(first);
   const auto own_by = [&](auto is_own) { return std::find_if(from, frames.end(), is_own); };

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "crash/record.h"
 #include "crash/report.h"
 
 namespace obit {
@@ -17,15 +18,24 @@ enum class FrameOwner {
 };
 [[nodiscard]] FrameOwner OwnerOf(const Frame& frame, const std::vector<Module>& modules);
 
-/// Number of innermost frames that are not the program's own logic: those of the runtime and of libraries'
-/// headers, jumps to where no code is, and, with `gave_up` (a signal that the process sent to itself), what
-/// ends a program on behalf of many callers (die(), fatal(), checks) and a signal handler, since it is what
-/// gave up: what it interrupted counts. All of them if there are no others.
-[[nodiscard]] std::size_t CountRuntimeFrames(const std::vector<Frame>& frames,
-                                             const std::vector<Module>& modules, bool gave_up);
+/// Index of the first frame from `first` on that is the program's own logic: none of the runtime, of
+/// libraries' headers, or a jump to where no code is, and, with `gave_up` (a signal that the process sent to
+/// itself), not what ends a program on behalf of many callers (die(), fatal(), checks). The number of frames
+/// if there is none.
+[[nodiscard]] std::size_t FindOwnFrame(const std::vector<Frame>& frames, const std::vector<Module>& modules,
+                                       std::size_t first, bool gave_up);
 
 /// Index of the frame that the outermost signal came to; 0 if there was none.
 [[nodiscard]] std::size_t InterruptedFrame(const std::vector<Frame>& frames);
+
+/// Report::cause_frame; of a report that does not tell, the frame that the outermost signal came to, if a
+/// handler may have ended the process.
+[[nodiscard]] std::size_t CauseFrameOf(const Report& report, const CrashRecord& record);
+
+/// The same of the outermost signal that came to who had just sent it, as abort(3) does, or to who has no
+/// name; 0 if there was none. A handler of any other signal that ends the program does so for a reason of its
+/// own.
+[[nodiscard]] std::size_t RaisingFrame(const std::vector<Frame>& frames);
 
 /// Number of the frames from `first` on that lead to the end of the process and not to its reason: helpers
 /// that many call to die, with the runtime's frames between them. 0 if there is nothing behind.

@@ -21,11 +21,11 @@ Frame In(std::uint32_t module, std::string function, std::string file = "") {
 
 /// The name of the frame that is the program's own.
 std::string Own(const std::vector<Frame>& frames, bool gave_up = false) {
-  const std::size_t own = CountRuntimeFrames(frames, kModules, gave_up);
+  const std::size_t own = FindOwnFrame(frames, kModules, 0, gave_up);
   return own < frames.size() ? frames[own].function : "none";
 }
 
-TEST(CountRuntimeFrames, LeavesOutWhatComesWithTheCompiler) {
+TEST(FindOwnFrame, LeavesOutWhatComesWithTheCompiler) {
   EXPECT_EQ(
       Own({In(0, "std::vector<int>::operator[](unsigned long)", "/usr/include/c++/12/bits/stl_vector.h"),
            In(0, "total()", "/src/shop.cc")}),
@@ -38,34 +38,34 @@ TEST(CountRuntimeFrames, LeavesOutWhatComesWithTheCompiler) {
             "main.order");
 }
 
-TEST(CountRuntimeFrames, ATemplateOfALambdaHasItsCode) {
+TEST(FindOwnFrame, ATemplateOfALambdaHasItsCode) {
   const std::string invoke =
       "std::_Function_handler<void (), pay()::{lambda()#1}>::_M_invoke(std::_Any_data const&)";
   EXPECT_EQ(Own({In(0, invoke), In(0, "run()")}), invoke);
   EXPECT_EQ(Own({In(0, invoke, "/usr/include/c++/12/bits/std_function.h"), In(0, "run()")}), "run()");
 }
 
-TEST(CountRuntimeFrames, LeavesInWhatOnlyLooksLikeARuntimes) {
+TEST(FindOwnFrame, LeavesInWhatOnlyLooksLikeARuntimes) {
   for (const char* function : {"rust_parse", "core::Engine::tick(int)", "alloc::Pool::take()",
                                "logging::init()", "Shop::clone()", "runtime::start()"})
     EXPECT_EQ(Own({In(1, "abort"), In(0, function), In(0, "main")}, true), function);
 }
 
-TEST(CountRuntimeFrames, LeavesOutStartCode) {
+TEST(FindOwnFrame, LeavesOutStartCode) {
   EXPECT_EQ(Own({In(1, "free"), In(1, "__run_exit_handlers"), In(1, "exit"), In(1, "__libc_start_call_main"),
                  In(0, "_start")}),
             "none");
   EXPECT_EQ(Own({In(0, "raise"), In(0, "vfork"), In(0, "__libc_start_main"), In(0, "_start")}), "none");
 }
 
-TEST(CountRuntimeFrames, LeavesOutJumpsToNowhereAndWhatHasNoName) {
+TEST(FindOwnFrame, LeavesOutJumpsToNowhereAndWhatHasNoName) {
   EXPECT_EQ(Own({Frame{.pc = 0}, In(0, "pay")}), "pay");
   EXPECT_EQ(Own({In(2, ""), In(0, "pay")}), "pay");
-  EXPECT_EQ(CountRuntimeFrames({Frame{.pc = 0}, In(1, "qsort"), In(0, "")}, kModules, false), 2u)
+  EXPECT_EQ(FindOwnFrame({Frame{.pc = 0}, In(1, "qsort"), In(0, "")}, kModules, 0, false), 2u)
       << "a program without symbols";
 }
 
-TEST(CountRuntimeFrames, LeavesOutHelpersToDieWhereTheProgramGaveUp) {
+TEST(FindOwnFrame, LeavesOutHelpersToDieWhereTheProgramGaveUp) {
   const std::vector<Frame> frames{In(1, "abort"), In(0, "vdie"), In(0, "die(char const*, ...)"),
                                   In(0, "pay")};
   EXPECT_EQ(Own(frames, true), "pay");
@@ -74,6 +74,23 @@ TEST(CountRuntimeFrames, LeavesOutHelpersToDieWhereTheProgramGaveUp) {
   EXPECT_EQ(Own({In(1, "abort"), In(2, ""), In(2, "till_log"), In(2, "till_fatal"), In(0, "pay")}, true),
             "pay")
       << "all of a library that leads to its helper";
+}
+
+TEST(RaisingFrame, IsWhereTheProgramGaveUpAndNotWhereATimerCame) {
+  // abort() in the handler of a timer, whose own signal has a handler, too.
+  std::vector<Frame> frames{In(1, "raise"),
+                            In(0, "on_abort"),
+                            In(1, "<signal handler called>"),
+                            In(1, "__pthread_kill_implementation"),
+                            In(1, "abort"),
+                            In(0, "on_alarm"),
+                            In(1, "<signal handler called>"),
+                            In(0, "pay")};
+  frames[3].interrupted = frames[7].interrupted = true;
+  EXPECT_EQ(RaisingFrame(frames), 3u);
+  frames[7].function.clear();
+  EXPECT_EQ(RaisingFrame(frames), 7u) << "who knows what it did";
+  EXPECT_EQ(RaisingFrame({In(1, "raise"), In(0, "pay")}), 0u);
 }
 
 TEST(IsFatalHelper, ByWordsThatSayNothingElse) {

@@ -190,6 +190,24 @@ bool IsRuntimeFunction(std::string_view name) {
   return IsOneOf(name, kFunctions) || HasPrefix(name, kPrefixes);
 }
 
+bool IsSendingFunction(std::string_view name) {
+  // The last one is where musl lets the signal through that its raise(3) has sent.
+  constexpr std::string_view kNames[] = {"raise",
+                                         "gsignal",
+                                         "abort",
+                                         "kill",
+                                         "killpg",
+                                         "tgkill",
+                                         "pthread_kill",
+                                         "sigqueue",
+                                         "pthread_sigqueue",
+                                         "restore_sigs",
+                                         "pthread_kill_internal",
+                                         "pthread_kill_implementation"};
+  if (name.starts_with("__")) name.remove_prefix(name.starts_with("__GI_") ? 5 : 2);
+  return std::ranges::find(kNames, name) != std::end(kNames);
+}
+
 bool IsRustLibraryFunction(std::string_view name) {
   constexpr std::string_view kCrates[] = {
       "core::", "alloc::", "std::", "backtrace::", "gimli::", "hashbrown::"};

@@ -10,6 +10,9 @@ namespace obit {
 /// they have no file of their own.
 [[nodiscard]] bool IsRuntimeFunction(std::string_view name);
 
+/// A function that sends a signal to the process or the thread that calls it.
+[[nodiscard]] bool IsSendingFunction(std::string_view name);
+
 /// A function of Rust's standard library, where the name is known to be Rust's: C++ has namespaces "core",
 /// too.
 [[nodiscard]] bool IsRustLibraryFunction(std::string_view name);

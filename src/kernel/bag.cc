@@ -18,9 +18,17 @@ namespace {
 /// Mapped files of one item. By default a socket takes 278 messages before they are read (Linux 6.18,
 /// net.core.wmem_default), which is less than kMappedFilesMax.
 constexpr std::size_t kFilesAtOnce = 32;
-constexpr std::size_t kTextMax = std::max(kBagNoteMax, kMaxPassedFds * sizeof(std::uint64_t));
+/// A thread's id and its name, which has at most 15 bytes (TASK_COMM_LEN of include/linux/sched.h).
+struct ThreadItem {
+  std::int32_t tid = 0;
+  char name[16] = {};
+};
+/// Names of one item, for the same reason.
+constexpr std::size_t kThreadsAtOnce = 128;
+constexpr std::size_t kTextMax =
+    std::max({kBagNoteMax, kMaxPassedFds * sizeof(std::uint64_t), kThreadsAtOnce * sizeof(ThreadItem)});
 /// Messages of one bag that are looked at: more than any sender puts in, also one that puts files one by one.
-constexpr std::size_t kMessagesMax = kMappedFilesMax + 16;
+constexpr std::size_t kMessagesMax = kMappedFilesMax + kThreadNamesMax / kThreadsAtOnce + 16;
 
 std::array<Fd*, 4> PartsOf(ProcessMemory& memory) {
   return {&memory.mem, &memory.pagemap, &memory.maps, &memory.smaps};
@@ -39,11 +47,21 @@ void TakeMapped(const BagItem& item, std::span<const std::byte> text, std::span<
   }
 }
 
+void TakeThreads(std::span<const std::byte> text, ThreadNames& threads) {
+  for (; text.size() >= sizeof(ThreadItem); text = text.subspan(sizeof(ThreadItem))) {
+    ThreadItem item;
+    std::memcpy(&item, text.data(), sizeof item);
+    std::string name(item.name, ::strnlen(item.name, sizeof item.name));
+    if (item.tid > 0 && !name.empty() && threads.size() < kThreadNamesMax)
+      threads.emplace(item.tid, std::move(name));
+  }
+}
+
 std::string TextOf(std::span<const std::byte> text) {
   return {reinterpret_cast<const char*>(text.data()), std::min(text.size(), kBagNoteMax)};
 }
 
-/// The first of each kind counts, but of mapped files all do.
+/// The first of each kind counts, but of mapped files and of threads all do.
 void Take(const BagItem& item, std::span<const std::byte> text, std::span<Fd> fds, BagContents& contents) {
   switch (item.kind) {
     case BagItem::Kind::kMemory:
@@ -62,6 +80,8 @@ void Take(const BagItem& item, std::span<const std::byte> text, std::span<Fd> fd
     case BagItem::Kind::kTrace:
       if (fds.size() == 1 && !contents.trace) contents.trace = std::move(fds[0]);
       return;
+    case BagItem::Kind::kThreads:
+      return TakeThreads(text, contents.threads);
     case BagItem::Kind::kNote:
       if (contents.note.empty()) contents.note = TextOf(text);
       return;
@@ -128,6 +148,18 @@ void BagSender::PutMapped(std::span<const MappedFile> files) {
 void BagSender::PutTrace(const Fd& core) {
   const int file = core.get();
   Put({.kind = BagItem::Kind::kTrace}, std::span(&file, 1));
+}
+
+void BagSender::PutThreads(const ThreadNames& names) {
+  std::string text;
+  for (auto next = names.begin(); next != names.end();) {
+    ThreadItem item{.tid = next->first};
+    std::ranges::copy(std::string_view(next->second).substr(0, sizeof item.name), item.name);
+    text.append(reinterpret_cast<const char*>(&item), sizeof item);
+    if (++next != names.end() && text.size() < kThreadsAtOnce * sizeof item) continue;
+    Put({.kind = BagItem::Kind::kThreads}, {}, text);
+    text.clear();
+  }
 }
 
 void BagSender::PutNote(std::string_view note) {

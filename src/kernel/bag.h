@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "kernel/mapped_files.h"
 #include "kernel/process_memory.h"
+#include "kernel/thread_names.h"
 
 namespace obit {
 
@@ -26,6 +27,7 @@ struct BagItem {
     kProgram,  ///< one: the program, for reading; `reachable`. None: text: why it is not there
     kMapped,   ///< MappedFiles; `begin` of the first one, text: of each other one, 8 bytes
     kTrace,    ///< one: a core in memory, for the trace alone
+    kThreads,  ///< none; text: of each thread its id, 4 bytes, and 16 with its name, filled up with NULs
     kNote,     ///< none; text: why there is no memory (CaptureJob::stream_reason)
     kEnd,      ///< none: that was all. A bag whose sender died ends without it
   };
@@ -34,7 +36,7 @@ struct BagItem {
   std::uint64_t begin = 0;
 };
 static_assert(sizeof(BagItem) == 16 && std::has_unique_object_representations_v<BagItem>);
-inline constexpr std::size_t kBagNoteMax = 512;  ///< bytes of a text
+inline constexpr std::size_t kBagNoteMax = 512;  ///< bytes of a text for people
 
 /// The program of a process.
 struct Executable {
@@ -56,6 +58,7 @@ class BagSender {
   void PutProgram(const Executable& program);
   void PutMapped(std::span<const MappedFile> files);
   void PutTrace(const Fd& core);
+  void PutThreads(const ThreadNames& names);
   /// Why there is no memory.
   void PutNote(std::string_view note);
   /// The end mark; nothing can follow.
@@ -70,6 +73,7 @@ struct BagContents {
   Executable program;  ///< `file` is empty if there is none, and `missing` if nothing was said of it
   std::vector<MappedFile> mapped;
   Fd trace;
+  ThreadNames threads;
   std::string note;
   bool whole = false;  ///< the end mark was there
 };

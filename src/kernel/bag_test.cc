@@ -55,6 +55,10 @@ TEST_F(BagTest, GivesBackWhatWasPutIn) {
   for (const std::uint64_t begin : {0x1000, 0x2000, 0x3000})
     files.push_back({begin, File(begin == 0x2000 ? "/bin/sh" : "/dev/null")});
   sender_->PutMapped(files);
+  ThreadNames threads;
+  for (pid_t tid = 1; tid <= 500; ++tid) threads[tid] = fmt::format("worker-{}", tid);
+  threads[501] = "fifteen letters";
+  sender_->PutThreads(threads);
   sender_->End();
   const BagContents contents = Empty();
   EXPECT_TRUE(contents.whole);
@@ -66,6 +70,7 @@ TEST_F(BagTest, GivesBackWhatWasPutIn) {
   EXPECT_TRUE(IsFile(contents.program.file, "/bin/sh"));
   EXPECT_TRUE(contents.program.reachable);
   EXPECT_EQ(contents.note, "no right to its memory");
+  EXPECT_EQ(contents.threads, threads);
   ASSERT_EQ(contents.mapped.size(), 3u);
   EXPECT_EQ(contents.mapped[0].begin, 0x1000u);
   EXPECT_EQ(contents.mapped[2].begin, 0x3000u);

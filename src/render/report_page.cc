@@ -78,7 +78,7 @@ class ReportPage {
     AddStack();
     AddFields();
     const Terminal& terminal = context_.terminal;
-    if (sections.all_threads) AddSection(RenderOtherThreads(report_, terminal));
+    if (sections.all_threads) AddSection(RenderOtherThreads(report_, record_, terminal));
     if (sections.registers) AddSection(RenderRegisters(report_, terminal));
     if (sections.modules) AddSection(RenderModules(report_, terminal));
     if (sections.mappings) AddSection(RenderMappings(report_, terminal));

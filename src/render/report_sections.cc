@@ -19,10 +19,14 @@ std::string Heading(const std::string& text, const Terminal& terminal) {
   return Paint(Shorten(text, terminal.width), Tone::kStrong, terminal.colour) + "\n";
 }
 
-std::string ThreadIds(const Stack& stack) {
+/// "48220 "worker-4", 48221 "worker-5", 48230".
+std::string ThreadIds(const Stack& stack, const CrashRecord& record) {
   std::string ids;
-  for (const pid_t tid : std::span(stack.tids).first(std::min(stack.tids.size(), kThreadsNamed)))
+  for (const pid_t tid : std::span(stack.tids).first(std::min(stack.tids.size(), kThreadsNamed))) {
     ids += (ids.empty() ? "" : ", ") + std::to_string(tid);
+    if (const auto name = record.thread_names.find(tid); name != record.thread_names.end())
+      ids += fmt::format(" \"{}\"", EscapeForTerminal(name->second));
+  }
   return stack.tids.size() > kThreadsNamed ? ids + ", ..." : ids;
 }
 
@@ -44,11 +48,11 @@ std::string RenderIndented(const Table& table, Terminal terminal) {
 
 }  // namespace
 
-std::string RenderOtherThreads(const Report& report, const Terminal& terminal) {
+std::string RenderOtherThreads(const Report& report, const CrashRecord& record, const Terminal& terminal) {
   std::string out;
   for (std::size_t i = 1; i < report.stacks.size(); ++i) {
     const Stack& stack = report.stacks[i];
-    const std::string ids = ThreadIds(stack);
+    const std::string ids = ThreadIds(stack, record);
     out += i > 1 ? "\n" : "";
     out += Heading(
         stack.tids.size() > 1 ? fmt::format("{} threads alike: {}", stack.tids.size(), ids) : "Thread " + ids,

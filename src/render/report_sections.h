@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "crash/record.h"
 #include "crash/report.h"
 #include "render/terminal.h"
 
@@ -11,8 +12,9 @@ namespace obit {
 // The long parts of a report, for who asks for them. Complete lines, with newlines; empty where there is
 // nothing.
 
-/// The stacks of all threads but the first, whole.
-[[nodiscard]] std::string RenderOtherThreads(const Report& report, const Terminal& terminal);
+/// The stacks of all threads but the first, whole. `record` has the names of the threads.
+[[nodiscard]] std::string RenderOtherThreads(const Report& report, const CrashRecord& record,
+                                             const Terminal& terminal);
 
 /// The registers of the crashed thread, and the memory around those that matter.
 [[nodiscard]] std::string RenderRegisters(const Report& report, const Terminal& terminal);

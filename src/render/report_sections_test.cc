@@ -32,11 +32,13 @@ Report Sample() {
 }
 
 TEST(RenderOtherThreads, HasAllButTheFirst) {
-  EXPECT_EQ(RenderOtherThreads(Sample(), {}),
-            "Thread 2\n"
+  CrashRecord record;
+  record.thread_names = {{1, "main"}, {2, "logger"}, {4, "worker-2"}};
+  EXPECT_EQ(RenderOtherThreads(Sample(), record, {}),
+            "Thread 2 \"logger\"\n"
             "  #0  epoll_wait  libold.so.1 +0x1136\n"
             "\n"
-            "9 threads alike: 3, 4, 5, 6, 7, 8, 9, 10, ...\n"
+            "9 threads alike: 3, 4 \"worker-2\", 5, 6, 7, 8, 9, 10, ...\n"
             "  #0  epoll_wait  libold.so.1 +0x1136\n");
 }
 
@@ -75,13 +77,15 @@ TEST(RenderMappings, SaysHowManyMoreThereWere) {
 
 TEST(ReportSections, AreEmptyWhereThereIsNothing) {
   const Report none;
-  EXPECT_EQ(RenderOtherThreads(none, {}) + RenderRegisters(none, {}) + RenderModules(none, {}) +
+  EXPECT_EQ(RenderOtherThreads(none, {}, {}) + RenderRegisters(none, {}) + RenderModules(none, {}) +
                 RenderMappings(none, {}),
             "");
 }
 
 TEST(ReportSections, NothingOfTheProcessReachesTheTerminalUnescaped) {
   const std::string evil = "\x1b]0;x\a\n\u202e";
+  CrashRecord record;
+  record.thread_names[2] = evil;
   Report report = Sample();
   for (Module& module : report.modules)
     module.path = module.build_id = module.package = module.symbols = module.problem = evil;
@@ -90,8 +94,9 @@ TEST(ReportSections, NothingOfTheProcessReachesTheTerminalUnescaped) {
   report.mappings = {{5, 4, evil, evil}};
   for (const std::size_t width : {0, 40, 80}) {
     const Terminal terminal{.width = width};
-    const std::string text = RenderOtherThreads(report, terminal) + RenderRegisters(report, terminal) +
-                             RenderModules(report, terminal) + RenderMappings(report, terminal);
+    const std::string text = RenderOtherThreads(report, record, terminal) +
+                             RenderRegisters(report, terminal) + RenderModules(report, terminal) +
+                             RenderMappings(report, terminal);
     for (const char* bad : {"\x1b", "\a", "\u202e"}) EXPECT_EQ(text.find(bad), std::string::npos);
   }
 }

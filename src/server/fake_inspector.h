@@ -49,6 +49,11 @@ class FakeInspector : public ProcessInspector {
     return ProcessMemory{*Open("/proc/self/mem", O_RDONLY), *Open("/dev/null", O_RDONLY),
                          *Open("/dev/null", O_RDONLY), *Open("/dev/null", O_RDONLY)};
   }
+  Result<ThreadNames> Threads(const Subject&, std::string_view usual) override {
+    ThreadNames others = threads;
+    std::erase_if(others, [&](const auto& thread) { return thread.second == usual; });
+    return others;
+  }
   Result<Executable> Program(const Subject&) override {
     return Executable{OBIT_TRY(Open("/proc/self/exe", O_RDONLY)), true};
   }
@@ -60,6 +65,7 @@ class FakeInspector : public ProcessInspector {
 
   bool gone = false, has_memory = true;
   MemoryLoad memory;  // of the host
+  ThreadNames threads{{2, "imgproxy"}, {3, "worker-3"}};
   std::uint64_t resident = 7;
   CrashGlance glance{.uid = 1000, .signal = 11, .comm = "imgproxy", .program = "/usr/bin/imgproxy"};
   std::function<void()> before_place, before_risky;

@@ -127,7 +127,11 @@ Result<void> TellFacts(const Fd& manager, const Question& question, const Subjec
   if (question.only_safe != 0) return {};
   {
     BagSender bag(std::move(memory_bag));
-    if (question.has_bag != 0) FillMemory(question, subject, inspector, bag);
+    if (question.has_bag != 0) {
+      FillMemory(question, subject, inspector, bag);
+      if (facts && facts->threads.value_or(2) > 1)
+        if (const auto names = inspector.Threads(subject, facts->comm)) bag.PutThreads(*names);
+    }
     if (facts)
       if (auto all = inspector.RiskyFacts(subject, *facts)) facts = std::move(*all);
     if (question.has_bag != 0) {

@@ -186,6 +186,7 @@ TEST_F(InspectorTest, FillsBags) {
   EXPECT_TRUE(first.program.file);
   EXPECT_TRUE(first.program.reachable);
   EXPECT_EQ(first.note, "");
+  EXPECT_EQ(first.threads, (ThreadNames{{3, "worker-3"}})) << "the others are called as their process";
   ASSERT_EQ(second.mapped.size(), 1u);
   EXPECT_EQ(second.mapped[0].begin, 0x400000u);
 }

@@ -89,6 +89,11 @@ Result<ProcessMemory> KernelInspector::Memory(const Subject& subject) {
   return Of(subject, OBIT_TRY(OpenProcessMemory(dir)));
 }
 
+Result<ThreadNames> KernelInspector::Threads(const Subject& subject, std::string_view usual) {
+  const Fd dir = OBIT_TRY(Open(subject));
+  return Of(subject, OBIT_TRY(ReadThreadNames(dir, usual)));
+}
+
 Result<Executable> KernelInspector::Program(const Subject& subject) {
   const Fd dir = OBIT_TRY(Open(subject));
   const Fd opened = OBIT_TRY(OpenExecutable(dir));

@@ -15,6 +15,7 @@
 #include "kernel/pidfd.h"
 #include "kernel/process.h"
 #include "kernel/process_memory.h"
+#include "kernel/thread_names.h"
 
 namespace obit {
 
@@ -56,6 +57,8 @@ class ProcessInspector {
   [[nodiscard]] virtual std::optional<CrashGlance> GlanceAt(const PidfdInfo& known) = 0;
   /// For direct capture. EACCES, EPERM: obitd has no right to it. Opening waits for nothing, reading may.
   [[nodiscard]] virtual Result<ProcessMemory> Memory(const Subject& subject) = 0;
+  /// Of its threads, those that are not called as the process is, `usual`. Waits for nothing.
+  [[nodiscard]] virtual Result<ThreadNames> Threads(const Subject& subject, std::string_view usual) = 0;
   [[nodiscard]] virtual Result<Executable> Program(const Subject& subject) = 0;
   /// For the analysis. Fails as Memory.
   [[nodiscard]] virtual Result<std::vector<MappedFile>> MappedFiles(const Subject& subject) = 0;
@@ -73,6 +76,7 @@ class KernelInspector final : public ProcessInspector {
   [[nodiscard]] Result<CrashPlace> PlaceOf(const PidfdInfo& known) override;
   [[nodiscard]] std::optional<CrashGlance> GlanceAt(const PidfdInfo& known) override;
   [[nodiscard]] Result<ProcessMemory> Memory(const Subject& subject) override;
+  [[nodiscard]] Result<ThreadNames> Threads(const Subject& subject, std::string_view usual) override;
   [[nodiscard]] Result<Executable> Program(const Subject& subject) override;
   [[nodiscard]] Result<std::vector<MappedFile>> MappedFiles(const Subject& subject) override;
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/stat.h>
 
@@ -28,7 +29,11 @@ namespace obit {
 namespace {
 
 /// Each needs about 1 MiB, in every capture at once: so what obitd needs depends little on the machine.
+/// Beside them a capture of a minimal core has some MiB of it (CoreWriter::kFetchedFirst) and of notes.
 constexpr unsigned kThreadsMax = 4;
+
+/// Memory that a worker keeps free between captures, bytes; frames, which each capture has, are smaller.
+constexpr int kKeptFree = 1 << 20;
 
 /// For a bag that has no end yet, ns: its sender hangs, for the manager has given it up. The process waits.
 constexpr std::int64_t kBagWait = 100'000'000;
@@ -54,6 +59,7 @@ void TakeFrom(Fd bag, CaptureJob& capture) {
   capture.exe_reachable = contents->program.reachable;
   capture.record.capture.exe_reason = std::move(contents->program.missing);
   capture.memory = std::move(contents->memory);
+  capture.record.thread_names = std::move(contents->threads);
   // For a recovery, which cannot tell; the capture says how it was in the end.
   if (capture.memory) capture.record.capture.method = CaptureMethod::kDirect;
   capture.stream_reason = std::move(contents->note);
@@ -234,6 +240,9 @@ Result<CoreBytes> Worker::DoCapture(const Job& job, std::string_view facts, std:
 
 void RunWorker(WorkerSetup setup) {
   ::umask(077);
+  // Else glibc keeps as much of what a capture gave back as the largest piece of it had: a worker lives long.
+  ::mallopt(M_MMAP_THRESHOLD, kKeptFree);
+  ::mallopt(M_TRIM_THRESHOLD, kKeptFree);
   CrashRecord::Host host = ThisHost();
   if (const auto confined = ConfineWorker(setup.incoming); !confined) {
     Log(Severity::kError, "a capture worker cannot be confined: {}", confined.error().what);

@@ -82,6 +82,8 @@ TEST_F(WorkerTest, TakesProgramAndMemoryFromABag) {
   Put(bag.second, BagItem::Kind::kProgram, {program.get()});
   Put(bag.second, BagItem::Kind::kMemory,
       {memory.mem.get(), memory.pagemap.get(), memory.maps.get(), memory.smaps.get()});
+  constexpr std::string_view kThread("\x07\0\0\0worker-3\0\0\0\0\0\0\0\0", 20);
+  Put(bag.second, BagItem::Kind::kThreads, {}, kThread);
   Put(bag.second, BagItem::Kind::kEnd, {});
   Job job = CaptureOf();
   job.has_bag = 1;
@@ -91,6 +93,7 @@ TEST_F(WorkerTest, TakesProgramAndMemoryFromABag) {
   const auto record = LoadRecord(Folder(), kRecordFile);
   ASSERT_THAT(record, Succeeds());
   EXPECT_EQ(record->files.exe, kExeFile) << "it is not reachable";
+  EXPECT_EQ(record->thread_names, (ThreadNames{{7, "worker-3"}}));
   EXPECT_EQ(record->capture.method, CaptureMethod::kDirect);
   EXPECT_THAT(record->capture.stream_reason, HasSubstr("it is no mapping")) << "of this process";
   EXPECT_TRUE(StoredCore() == core);

@@ -43,7 +43,8 @@ Result<Store::ReportHead> Store::LoadReportHead(const CrashLocation& crash) cons
   std::string beginning(kReportHeadMax, '\0');
   beginning.resize(
       OBIT_TRY_IN(ReadFull(file, std::as_writable_bytes(std::span(beginning))), "crash {}", crash.id));
-  if (auto head = ReportHeadFromJson(beginning); head && head->id == crash.id)
+  if (auto head = ReportHeadFromJson(beginning);
+      head && head->id == crash.id && head->fingerprint.version >= Report::Fingerprint::kVersion)
     return ReportHead{std::move(*head), stamp, bytes};
   return ReportHead{OBIT_TRY(LoadReport(crash)), stamp, bytes};
 }

@@ -164,6 +164,11 @@ void CoreWriter::FetchFirst() {
   fetch_first_ = true;
 }
 
+void CoreWriter::CompressFetched() {
+  const std::lock_guard lock(mutex_);
+  CompressToo();
+}
+
 void CoreWriter::CompressToo() {
   fetch_first_ = false;
   work_.notify_all();

@@ -25,8 +25,8 @@ namespace obit {
 /// appended in order. Zeros become part of a hole. One caller thread.
 class CoreWriter {
  public:
-  /// Bytes of the core that FetchFirst() has room for.
-  static constexpr std::size_t kFetchedFirst = 10 << 20;
+  /// Bytes of the core that FetchFirst() has room for: several captures at once stay within some MiB each.
+  static constexpr std::size_t kFetchedFirst = 4 << 20;
 
   struct Options {
     unsigned threads = 2;
@@ -62,10 +62,12 @@ class CoreWriter {
   /// The next `n` bytes (1 to kFrameBytes) of the core are what `fetch` gives. Waits until there is room.
   /// Fails like Advance, or with the error of an earlier fetch: then see ResumeAfterFetch.
   [[nodiscard]] Result<void> Defer(std::size_t n, Fetch fetch);
-  /// From now on, until Rest() or Finish(), what is deferred is fetched before anything is compressed, as far
-  /// as there is room for it (kFetchedFirst); and the caller fetches, too, instead of waiting. For a core of
-  /// some MiB, whose process is held until it is read.
+  /// From now on, until CompressFetched(), Rest() or Finish(), what is deferred is fetched before anything is
+  /// compressed, as far as there is room for it (kFetchedFirst); and the caller fetches, too, instead of
+  /// waiting. For a core of some MiB, whose process is held until it is read.
   void FetchFirst();
+  /// The process is gone: the threads do the rest.
+  void CompressFetched();
   /// Waits until every fetch has returned: what they read from is no longer needed. Fails with the first
   /// error.
   [[nodiscard]] Result<void> WaitFetched();

@@ -373,6 +373,21 @@ TEST(CoreWriter, FetchesAllThatThereIsRoomForBeforeItCompresses) {
   EXPECT_TRUE(Unpacked(file) == core);
 }
 
+TEST(CoreWriter, CompressesOnceItIsTold) {
+  const Bytes core = Noise(4 * kFrameBytes, 31);
+  const Fd file = MemoryFile();
+  std::atomic<std::uint64_t> written = 0;
+  CoreWriter writer(file, {.threads = 2, .written = &written});
+  writer.FetchFirst();
+  for (std::size_t at = 0; at < core.size(); at += kFrameBytes)
+    ASSERT_THAT(writer.Defer(kFrameBytes, Gives(core, at)), Succeeds());
+  ASSERT_THAT(writer.WaitFetched(), Succeeds());
+  writer.CompressFetched();
+  while (written < core.size()) std::this_thread::yield();  // noise does not shrink
+  ASSERT_THAT(writer.Finish(), Succeeds());
+  EXPECT_TRUE(Unpacked(file) == core);
+}
+
 TEST(CoreWriter, MakesRoomForMoreThanItFetchesFirst) {
   const Bytes core = Noise(2 * CoreWriter::kFetchedFirst + 77, 29);
   for (const unsigned threads : {1U, 4U}) {

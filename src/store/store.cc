@@ -14,6 +14,7 @@
 #include "base/try_twice.h"
 #include "crash/commit_mark.h"
 #include "crash/record_json.h"
+#include "crash/regroup.h"
 #include "crash/report_json.h"
 #include "store/access.h"
 #include "store/folder.h"
@@ -225,6 +226,13 @@ Result<CrashRecord> Store::Load(const CrashLocation& crash) const {
 }
 
 Result<Report> Store::LoadReport(const CrashLocation& crash) const {
+  Report report = OBIT_TRY(LoadReportAsWritten(crash));
+  if (report.fingerprint.version < Report::Fingerprint::kVersion)
+    if (const auto record = Load(crash)) Regroup(report, *record);
+  return report;
+}
+
+Result<Report> Store::LoadReportAsWritten(const CrashLocation& crash) const {
   const Fd opened = OBIT_TRY(OpenFile(crash, kReportFile));
   const auto file = OBIT_TRY_IN(ReadText(opened, kReportFile, kReportJsonMax), "crash {}", crash.id);
   if (file.truncated)

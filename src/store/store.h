@@ -103,9 +103,12 @@ class Store {
   [[nodiscard]] std::int64_t DayChanged(const std::string& day) const;
   /// ENOENT: no such crash. EBADMSG, EPROTONOSUPPORT: as RecordFromJson, or the record is of another crash.
   [[nodiscard]] Result<CrashRecord> Load(const CrashLocation& crash) const;
-  /// What the last analysis of a crash said. ENOENT: there was none. EBADMSG, EPROTONOSUPPORT: as
-  /// ReportFromJson, or the report is of another crash.
+  /// What the last analysis of a crash said; of an older version in the group of today (crash/regroup.h),
+  /// where its record can be read. ENOENT: there was none. EBADMSG, EPROTONOSUPPORT: as ReportFromJson, or
+  /// the report is of another crash.
   [[nodiscard]] Result<Report> LoadReport(const CrashLocation& crash) const;
+  /// The same as its file has it.
+  [[nodiscard]] Result<Report> LoadReportAsWritten(const CrashLocation& crash) const;
   /// Cause and fingerprint of the report, without reading its stacks where that can be helped, and the stamp
   /// that it had before it was read. Fails as LoadReport.
   struct ReportHead {

@@ -87,6 +87,30 @@ TEST_F(StoreReportTest, TheHeadOfAReportIsReadWithoutTheRest) {
   }
 }
 
+TEST_F(StoreReportTest, AReportOfAnOlderVersionIsInTheGroupOfToday) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  Report report{.id = crash.id};
+  report.fingerprint = {0, "0000000000000001", {"old"}};
+  report.modules = {{.path = "/usr/bin/shop"}};
+  report.stacks = {{.frames = {{.function = "pay", .module = 0}}}};
+  ASSERT_THAT(store_.WriteReport(crash, report, {}), Succeeds());
+  const Report of_today = store_.LoadReport(crash).value();
+  EXPECT_EQ(of_today.fingerprint.version, Report::Fingerprint::kVersion);
+  EXPECT_THAT(of_today.fingerprint.frames, ::testing::ElementsAre("shop!pay"));
+  EXPECT_EQ(of_today.own_frame, 0u);
+  EXPECT_EQ(store_.LoadReportHead(crash)->report.fingerprint, of_today.fingerprint);
+  EXPECT_EQ(store_.LoadReportAsWritten(crash)->fingerprint, report.fingerprint);
+}
+
+TEST_F(StoreReportTest, AReportOfALaterVersionStaysInItsGroup) {
+  const CrashLocation crash = CommitCrash(store_, SampleRecord());
+  Report report = SampleReport(crash.id);
+  report.fingerprint = {1000, "0000000000000001", {"new"}};
+  ASSERT_THAT(store_.WriteReport(crash, report, {}), Succeeds());
+  EXPECT_EQ(store_.LoadReport(crash)->fingerprint, report.fingerprint);
+  EXPECT_EQ(store_.LoadReportHead(crash)->report.fingerprint, report.fingerprint);
+}
+
 TEST_F(StoreReportTest, StampsTellReportsApart) {
   const CrashLocation none = CommitCrash(store_, SampleRecord()), crash = CommitCrash(store_, SampleRecord());
   const CrashLocation crashes[] = {none, crash};

@@ -5,7 +5,8 @@
 //   segv                   a null write in crash_here
 //   named NAME             the same under another name
 //   abort                  abort(3) in crash_here_abort
-//   threads N              N threads; one that is not the leader writes to null, the others wait
+//   threads N              N threads; one that is not the leader writes to null, the others wait, called
+//                          "waiter 1" and so on
 //   threads N MIB          the same with MIB of random memory
 //   leave                  the first thread exits, and another one, "late", which has 8 MiB, dies of segv
 //   leave delete-exe       the same without a program file
@@ -89,11 +90,18 @@ NOINLINE static void* crash_in_thread(void* unused) {
   return NULL;
 }
 
+static void* WaitNamed(void* number) {
+  char name[16];
+  snprintf(name, sizeof name, "waiter %ld", (long)(intptr_t)number);
+  prctl(PR_SET_NAME, name, 0, 0, 0);
+  return WaitForever(NULL);
+}
+
 static void CrashAmongThreads(long count) {
   if (pthread_barrier_init(&all_started, NULL, (unsigned)count) != 0) Fail("pthread_barrier_init");
   for (long i = 1; i < count; ++i) {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, i == count / 2 ? crash_in_thread : WaitForever, NULL) != 0)
+    if (pthread_create(&thread, NULL, i == count / 2 ? crash_in_thread : WaitNamed, (void*)(intptr_t)i) != 0)
       Fail("pthread_create");
   }
   WaitForever(NULL);

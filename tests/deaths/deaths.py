@@ -214,6 +214,10 @@ SIGNALS = {
     "handler-of-an-abort": "abort: abort called in handler_of_an_abort",
     "handler-in-thread": CAUGHT,
     "handler-forwards": CAUGHT,
+    "alarm-aborts": "abort: abort called in give_up",
+    "plain-alarm-asserts": "assert: assertion failed: .*the deadline has passed.*",
+    "abort-in-alarm-caught": "abort: abort called in give_up",
+    "child-aborts": "abort: abort called in give_up",
 }
 ABORTS = {
     "plain": "abort: abort called in plain",

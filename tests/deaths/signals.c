@@ -1,5 +1,6 @@
 // Signals that somebody sent, and faults that a handler caught first.
 #define _GNU_SOURCE
+#include <assert.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -215,6 +216,33 @@ DEATH handler_in_thread(void) {
   pthread_create(&other, NULL, fault_in_thread, NULL);
   pthread_join(other, NULL);
 }
+DEATH alarm_aborts(void) {
+  handle(SIGALRM, give_up, 0);
+  arm(SIGALRM);
+  for (volatile long i = 0;; ++i) continue;
+}
+static void check_time(int number) {
+  (void)number;
+  assert(!"the deadline has passed");
+}
+DEATH plain_alarm_asserts(void) {
+  signal(SIGALRM, check_time);
+  arm(SIGALRM);
+  for (;;) pause();
+}
+static void abort_again(int number) { raise(number); }
+DEATH abort_in_alarm_caught(void) {
+  handle(SIGALRM, give_up, 0);
+  struct sigaction action = {.sa_handler = abort_again, .sa_flags = SA_RESETHAND};
+  sigaction(SIGABRT, &action, NULL);
+  arm(SIGALRM);
+  for (;;) pause();
+}
+DEATH child_aborts(void) {
+  handle(SIGCHLD, give_up, SA_ONSTACK);
+  if (fork() == 0) _exit(1);
+  for (;;) pause();
+}
 DEATH handler_forwards(void) {
   struct sigaction action = {.sa_sigaction = kill_again, .sa_flags = SA_SIGINFO | SA_RESETHAND | SA_NODEFER};
   sigaction(SIGSEGV, &action, NULL);
@@ -254,5 +282,9 @@ static const struct way ways[] = {
     {"handler-of-an-abort", handler_of_an_abort},
     {"handler-in-thread", handler_in_thread},
     {"handler-forwards", handler_forwards},
+    {"alarm-aborts", alarm_aborts},
+    {"plain-alarm-asserts", plain_alarm_asserts},
+    {"abort-in-alarm-caught", abort_in_alarm_caught},
+    {"child-aborts", child_aborts},
 };
 DIES_BY(ways)

@@ -540,6 +540,12 @@ class Files(CauseCase):
 
         self.check_plugin(replace)
 
+    def test_library_in_memory(self):
+        for died in self.die("memfd-library", programs.CAUSES / "plugin.so"):
+            self.check_cause(died, "null-read", with_parts("null pointer read: {register} is null"))
+            self.check_stack(died, "plugin_step", "plugin_start", "use_plugin", *CALLERS,
+                             source=programs.CAUSES_SOURCE / "plugin.c")  # fmt: skip
+
     def test_deleted_library(self):
         self.check_plugin(pathlib.Path.unlink)
 

@@ -130,6 +130,25 @@ class ManyGroups(Facts, case.KernelCase):
         self.check(65536)
 
 
+@case.each_transport
+class NamesOfThreads(Facts):
+    def check(self, *prefix):
+        self.crash(*prefix, self.program, "threads", 6)
+        record = self.record()
+        self.assertEqual(sorted(record["thread_names"].values()), ["waiter 1", "waiter 2", "waiter 4", "waiter 5"])
+        said = report.of(self.server.store, record)
+        of = {tid: stack for stack in said["stacks"] for tid in map(str, stack["tids"])}
+        for tid in record["thread_names"]:
+            self.assertIn("WaitNamed", [frame.get("function") for frame in of[tid]["frames"]])
+        self.assertRegex(store.obit(self.server.store, "show", "--all-threads").stdout, r'\b\d+ "waiter 2"')
+
+    def test_here(self):
+        self.check()
+
+    def test_in_another_pid_namespace(self):
+        self.check("unshare", "--pid", "--fork")
+
+
 class Names(Facts, case.KernelCase):
     def run_stopped(self, program=None, way="segv"):
         process = crash.Running([program or self.program, way, "stop"])

@@ -27,9 +27,25 @@ NOT_COMPARED = {
     "stack-overflow-mutual": "likewise",
     "stack-overflow-thread": "likewise",
     "wait": "it waits to be killed",
-    **dict.fromkeys(("bad-system-call", "raise", "replaced-library", "smashed-stack", "truncated-file", "no-space"), "wants an argument"),
+    **dict.fromkeys(("bad-system-call", "raise", "memfd-library", "replaced-library", "smashed-stack", "truncated-file", "no-space"), "wants an argument"),
     **dict.fromkeys(("address-sanitizer", "undefined-sanitizer"), "it exits, unless its options say otherwise"),
 }
+
+
+# Programs that nobody wrote for obit, each as it waits for its input: killed there, they have stacks of all sorts. Some machine
+# may lack some of them.
+WAITING = (
+    "cat", "bash", "dash", "perl -e <STDIN>", "python3 -c input()", "gdb -nx -q", "tar xf -", "sort", "grep x", "sed p", "mawk 1",
+    "xz -c", "zstd -c", "gzip -c", "bzip2 -c", "make -f -", "cpp", "as", "tee", "wc", "base64", "sha256sum", "od", "head", "c++filt",
+    "addr2line -e /bin/true", "node -", "openssl enc -base64", "git hash-object --stdin", "clang-19 -xc -fsyntax-only -",
+    "clang-format-19", "ed", "ruby -", "php", "lua5.4 -", "sqlite3", "bc", "less -", "erl", "ocaml",
+    "m4", "cmp - /bin/true", "comm - /dev/null", "join - /dev/null", "cut -f1", "tr a b", "uniq", "nl", "fold", "split", "tac", "expand",
+    "dc", "xargs", "patch", "diff - /bin/true", "sh", "zsh", "fish", "tclsh", "guile", "gnuplot", "ghci", "julia", "R --no-save",
+)  # fmt: skip
+WAITING_MIN = 20  # of them are needed for a judgement
+WAITING_AGREEMENT = 0.995  # of all their frames together
+# read, poll, select, pselect6, ppoll, epoll_wait, epoll_pwait, futex: what a program waits in (arch/x86/entry/syscalls/syscall_64.tbl)
+WAITS = {"0", "7", "23", "270", "271", "232", "281", "202"}
 
 
 # Walks the stacks as `thread apply all bt` does, and says of what kind each frame is.
@@ -302,6 +318,40 @@ class Frames(case.KernelCase):
             self.skipTest("java is not installed")
         self.assertTrue(crash.java_ready().kill().reap().dumped)
         self.compare(at_least=50)
+
+    def test_programs_that_wait_for_input(self):
+        chosen = {command.split()[0]: command.split() for command in WAITING if shutil.which(command.split()[0])}
+        waiting = {}
+        for name, argv in chosen.items():
+            process = crash.Running(argv, stdin=subprocess.PIPE, cwd=self.directory)
+            self.stack.callback(process.end)
+            wait.until(lambda: self.waits(process.pid) or self.has_ended(process.pid), f"{name} to wait")
+            if not self.has_ended(process.pid):
+                waiting[name] = process
+        self.assertGreaterEqual(len(waiting), WAITING_MIN, sorted(waiting))
+        for process in waiting.values():
+            self.assertTrue(process.kill().reap().dumped)
+        frames = same = 0
+        text = []
+        for record in store.records(self.server.store, len(waiting)):
+            comparison = self.compare_one(record)
+            frames, same = frames + comparison.frames, same + comparison.same
+            text.append(f"{record['process']['comm']}: {comparison}")
+        print("\n".join(text), f"{same} of {frames} frames of {len(waiting)} programs", sep="\n")
+        self.assertGreaterEqual(same, frames * WAITING_AGREEMENT, "\n".join(text))
+
+    @staticmethod
+    def waits(pid):
+        """It is in a system call of WAITS, and was a moment ago."""
+        try:
+            calls = {pathlib.Path(f"/proc/{pid}/syscall").read_text() for _ in range(3)}
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return len(calls) == 1 and calls.pop().split()[0] in WAITS
+
+    @staticmethod
+    def has_ended(pid):
+        return crash.state(pid) in ("Z", "gone")
 
     def test_postgres(self):
         found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"))

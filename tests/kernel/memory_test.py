@@ -42,9 +42,9 @@ class PeakMemory(case.KernelCase):
         self.server.start(environment)
         self.lend_kernel("socket-request")
 
-    def check_peak(self, records):
+    def check_peak(self, records, outcome="full"):
         for record in records:
-            self.assertEqual(record["capture"]["outcome"], "full")
+            self.assertEqual(record["capture"]["outcome"], outcome)
         peaks = [found for found in map(peak, self.server.processes()) if found is not None]
         print(f"peak memory: {', '.join(f'{peak / MIB:.1f}' for peak in peaks)} MiB")
         self.assertLessEqual(sum(peaks), 64 * MIB)
@@ -56,24 +56,30 @@ class PeakMemory(case.KernelCase):
         self.assertGreater(record["capture"]["core_bytes"], 4 * GIB)
         self.check_peak([record])
 
-    def check_four_captures(self, mib, kind):
-        dying = [crash.Running([programs.CRASHER, "memory", mib, kind, "stop"]) for _ in range(4)]
+    def check_four_captures(self, *arguments, outcome="full"):
+        dying = [crash.Running([programs.CRASHER, *arguments, "stop"]) for _ in range(4)]
         for process in dying:
             crash.await_stop(process)
         for process in dying:
             process.kill(signal.SIGCONT)
         for process in dying:
             self.assertTrue(process.reap(120).dumped)
-        self.check_peak(store.records(self.server.store, 4))
+        self.check_peak(store.records(self.server.store, 4), outcome)
 
     def test_four_captures_at_once(self):
         self.start()
-        self.check_four_captures(1024, "mixed")
+        self.check_four_captures("memory", 1024, "mixed")
 
     def test_four_captures_at_once_on_many_processors(self):
         """What does not compress needs the most memory: the frames are as large as what is in them."""
         self.start({"LD_PRELOAD": str(programs.MANY_PROCESSORS)})
-        self.check_four_captures(96, "random")
+        self.check_four_captures("memory", 96, "random")
+
+    def test_four_minimal_captures_at_once(self):
+        """Each reads MiB of stacks before it compresses any of them."""
+        self.server.configure('[capture]\ndetail = "minimal"\n')
+        self.start()
+        self.check_four_captures("threads", 400, 64, outcome="minimal")
 
     def test_64_gib_of_nothing(self):
         self.start()

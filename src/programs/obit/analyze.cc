@@ -92,7 +92,7 @@ ExitCode Tell(const CrashSummary& crash, const Result<Report>& report) {
 bool IsDue(const Store& store, const CrashSummary& crash) {
   // Where a worker did not finish its core, nobody may know more than what is stored of it.
   if (!crash.has_core()) return false;
-  const auto report = store.LoadReport(crash.location);
+  const auto report = store.LoadReportAsWritten(crash.location);
   if (!report) return report.error().code != EPROTONOSUPPORT;  // a newer obit knew better
   return report->schema < Report::kSchema || report->fingerprint.version < Report::Fingerprint::kVersion;
 }

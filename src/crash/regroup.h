@@ -1,0 +1,13 @@
+#pragma once
+
+#include "crash/record.h"
+#include "crash/report.h"
+
+namespace obit {
+
+/// Gives a report whose fingerprint is of an older version the fingerprint and the own frame of this version,
+/// from the stacks that it holds: so the history falls into the groups of today. False: it is of this
+/// version, or of a later one, and stays as it is.
+bool Regroup(Report& report, const CrashRecord& record);
+
+}  // namespace obit
