@@ -84,6 +84,35 @@ enum class SenderKind {
 [[nodiscard]] std::string_view NameOf(SenderKind kind);
 [[nodiscard]] std::optional<SenderKind> SenderNamed(std::string_view name);
 
+// Of a cause.
+
+/// The calls of a stack that overflowed.
+struct CauseRecursion {
+  std::vector<std::string> functions;  ///< innermost first: a cycle
+  std::uint64_t times = 0;             ///< that the cycle was seen
+  bool at_least = false;               ///< there is more stack than could be read or unwound
+  bool irregular = false;              ///< they call each other in no order: `times` counts their calls
+  bool operator==(const CauseRecursion&) const = default;
+};
+
+/// Who sent the signal.
+struct CauseSender {
+  SenderKind kind = SenderKind::kProcess;
+  std::optional<pid_t> pid;  ///< in the pid namespace of the process
+  std::optional<uid_t> uid;
+  bool in_handler = false;  ///< from a signal handler, which had come in Cause::function
+  bool operator==(const CauseSender&) const = default;
+};
+
+/// The fault that a signal handler was called for before the process died of another signal, or of the same
+/// one again: all else of the cause tells of this fault then.
+struct CauseFirstFault {
+  int signal = 0;
+  int code = 0;  ///< si_code
+  std::optional<std::uint64_t> address;
+  bool operator==(const CauseFirstFault&) const = default;
+};
+
 /// Why a process died: facts. The sentence for people is CauseSentence() of present/cause_sentence.h. What is
 /// not known is empty. Strings come from cores and binaries: they hold any bytes.
 struct Cause {
@@ -98,14 +127,7 @@ struct Cause {
   std::string instruction;               ///< text or bytes of it, where it says why: "hlt", "movaps (%rdi)"
   std::uint32_t alignment = 0;           ///< bytes of which the address should have been a multiple
 
-  /// The calls of a stack that overflowed.
-  struct Recursion {
-    std::vector<std::string> functions;  ///< innermost first: a cycle
-    std::uint64_t times = 0;             ///< that the cycle was seen
-    bool at_least = false;               ///< there is more stack than could be read or unwound
-    bool irregular = false;              ///< they call each other in no order: `times` counts their calls
-    bool operator==(const Recursion&) const = default;
-  };
+  using Recursion = CauseRecursion;
   std::optional<Recursion> recursion;
 
   std::string function;        ///< of the program's own, in which it happened
@@ -117,23 +139,10 @@ struct Cause {
   std::string what;         ///< in a few words, what of the kind it was: "buffer overflow detected", "int3"
   std::string system_call;  ///< "59 (execve)"
 
-  struct Sender {
-    SenderKind kind = SenderKind::kProcess;
-    std::optional<pid_t> pid;  ///< in the pid namespace of the process
-    std::optional<uid_t> uid;
-    bool in_handler = false;  ///< from a signal handler, which had come in `function`
-    bool operator==(const Sender&) const = default;
-  };
+  using Sender = CauseSender;
   std::optional<Sender> sender;
 
-  /// The fault that a signal handler was called for before the process died of another signal, or of the same
-  /// one again: all of the above tells of this fault then.
-  struct FirstFault {
-    int signal = 0;
-    int code = 0;  ///< si_code
-    std::optional<std::uint64_t> address;
-    bool operator==(const FirstFault&) const = default;
-  };
+  using FirstFault = CauseFirstFault;
   std::optional<FirstFault> first_fault;
 
   /// The sentence of a report of schema 1, which had no facts.

@@ -345,14 +345,23 @@ class Reports(support.CliCase):
         self.assertEqual(self.run_obit("groups", "--since", "2999-01-01")[0], "No groups.\n")
         self.run_obit("groups", "--since", "soon", code=2)
 
-    def test_versions_of_the_fingerprint_are_groups_of_their_own(self):
-        for version, pid in ((1, 1), (2, 2)):
+    def test_later_versions_of_the_fingerprint_are_groups_of_their_own(self):
+        for version, pid in ((2, 1), (3, 2)):
             value = {"version": version, "value": "a71c0900b04d6e58", "frames": []}
             self.add_report(self.add(pid=pid), fingerprint=value)
         groups = json.loads(self.run_obit("groups", "--json")[0])
-        self.assertEqual([(group["version"], group["count"]) for group in groups], [(1, 1), (2, 1)])
+        self.assertEqual([(group["version"], group["count"]) for group in groups], [(2, 1), (3, 1)])
         listed = json.loads(self.run_obit("list", "--json", "--group", "a71c09")[0])
         self.assertEqual([record["process"]["pid"] for record in listed], [2], "the newer version")
+
+    def test_an_older_version_of_the_fingerprint_is_in_a_group_of_today(self):
+        for version in (1, 2):
+            record = self.add()
+            self.add_report(record, fingerprint={"version": version, "value": "a71c0900b04d6e58", "frames": []})
+            if version == 1:
+                self.assertEqual(json.loads(self.run_obit("show", record["id"], "--json")[0])["report"]["fingerprint"]["version"], 2)
+        groups = json.loads(self.run_obit("groups", "--json")[0])
+        self.assertEqual([(group["version"], group["count"]) for group in groups], [(2, 1), (2, 1)])
 
     def test_show_of_a_group(self):
         first, second = self.add(pid=1), self.add(pid=2)
