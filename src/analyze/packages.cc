@@ -1,19 +1,15 @@
 #include "analyze/packages.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <map>
-#include <memory>
-#include <optional>
 #include <string_view>
 #include <unordered_map>
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "base/io.h"
+#include "base/line_reader.h"
 #include "base/text.h"
 #include "elf/section.h"
 
@@ -41,50 +37,6 @@ std::string_view WithoutUsr(std::string_view path) {
   return path.starts_with("/usr/") ? path.substr(kUsr.size()) : path;
 }
 
-/// The lines of a file, a piece of it at a time: most of the time would go into fresh pages for all of it. A
-/// line that is longer than `kLineMax` is none.
-class Lines {
- public:
-  static constexpr std::size_t kLineMax = 64 << 10;
-  using Room = std::unique_ptr<std::array<char, kLineMax>>;
-  static Room MakeRoom() { return std::make_unique_for_overwrite<Room::element_type>(); }
-
-  /// At most `max` bytes of it. `room` is for one file at a time.
-  Lines(const Fd& file, Room& room, std::size_t max) : file_(file), room_(*room), left_(max) {}
-
-  std::optional<std::string_view> Next() {
-    for (;;) {
-      const std::string_view unread(room_.data() + at_, end_ - at_);
-      if (const std::size_t newline = unread.find('\n'); newline != std::string_view::npos) {
-        at_ += newline + 1;
-        return unread.substr(0, newline);
-      }
-      if (!Fill()) return std::nullopt;
-    }
-  }
-
- private:
-  bool Fill() {
-    std::memmove(room_.data(), room_.data() + at_, end_ - at_);
-    end_ -= at_;
-    at_ = 0;
-    // A file ends where a read(2) is short: for most lists one is enough.
-    const std::size_t wanted = std::min(room_.size() - end_, left_);
-    if (has_ended_ || wanted == 0) return false;
-    const ssize_t got = ::read(file_.get(), room_.data() + end_, wanted);
-    if (got <= 0) return false;
-    end_ += static_cast<std::size_t>(got);
-    left_ -= static_cast<std::size_t>(got);
-    has_ended_ = static_cast<std::size_t>(got) < wanted;
-    return true;
-  }
-
-  const Fd& file_;
-  std::array<char, kLineMax>& room_;
-  std::size_t left_, at_ = 0, end_ = 0;
-  bool has_ended_ = false;
-};
-
 using Owners = std::unordered_map<std::string_view, std::vector<ModuleFiles*>>;  // by path without "/usr"
 
 /// Which package has which of the files.
@@ -94,13 +46,14 @@ std::map<std::string, std::vector<ModuleFiles*>> FindOwners(const Owners& wanted
   const auto names = info ? ListDirectory(*info) : Result<std::vector<std::string>>();
   if (!names) return found;
   std::size_t left = wanted.size();
-  auto room = Lines::MakeRoom();
+  const auto room =
+      LineReader::MakeRoom();  // for thousands of lists: fresh pages would take most of the time
   for (const std::string& name : *names) {
     if (left == 0) break;
     if (!name.ends_with(".list")) continue;
     const auto file = OpenAt(*info, name, O_RDONLY | O_NONBLOCK);
     if (!file) continue;
-    Lines lines(*file, room, kListMax);
+    LineReader lines(*file, *room, kListMax);
     while (const auto line = lines.Next()) {
       const auto owner = wanted.find(WithoutUsr(*line));
       if (owner == wanted.end()) continue;
@@ -116,8 +69,8 @@ std::map<std::string, std::vector<ModuleFiles*>> FindOwners(const Owners& wanted
 void FillVersions(const std::map<std::string, std::vector<ModuleFiles*>>& owners) {
   const auto status = Open(std::string(kDpkg) + "/status", O_RDONLY | O_NONBLOCK);
   if (!status) return;
-  auto room = Lines::MakeRoom();
-  Lines lines(*status, room, kStatusMax);
+  const auto room = LineReader::MakeRoom();
+  LineReader lines(*status, *room, kStatusMax);
   const std::vector<ModuleFiles*>* modules = nullptr;
   while (const auto line = lines.Next()) {
     constexpr std::string_view kPackage = "Package: ", kVersion = "Version: ";

@@ -63,8 +63,8 @@ struct Unwinder::Row {
   int return_register = -1;
 };
 
-Unwinder::Unwinder(CoreImage& image, Modules& modules)
-    : image_(image), modules_(modules), arch_(image.arch()) {}
+Unwinder::Unwinder(CoreImage& image, Modules& modules, std::size_t frames_of_all)
+    : image_(image), modules_(modules), arch_(image.arch()), frames_of_all_(frames_of_all) {}
 Unwinder::~Unwinder() = default;
 
 bool Unwinder::IsGoSigpanic(std::uint32_t module, std::uint64_t address) {
@@ -260,7 +260,7 @@ RawStack Unwinder::Unwind(const Registers& innermost) {
     stack.end = "its registers are not known";
     return stack;
   }
-  const std::size_t most = frames_ < kFramesOfAll ? kFramesMax : kFramesLeft;
+  const std::size_t most = frames_ < frames_of_all_ ? kFramesMax : kFramesLeft;
   Registers registers = innermost;
   RawFrame frame{.pc = registers.pc(), .sp = registers.sp(), .exact = true};
   int scans = 0;

@@ -41,7 +41,8 @@ struct RawStack {
 /// frame pointers and return addresses, which is a guess.
 class Unwinder {
  public:
-  Unwinder(CoreImage& image, Modules& modules);
+  /// `frames_of_all`: tests have less.
+  Unwinder(CoreImage& image, Modules& modules, std::size_t frames_of_all = kFramesOfAll);
   ~Unwinder();
 
   /// Bounded: kFramesMax, and a stack pointer that moves. Once all stacks together have kFramesOfAll frames,
@@ -72,6 +73,7 @@ class Unwinder {
   CoreImage& image_;
   Modules& modules_;
   const Architecture& arch_;
+  const std::size_t frames_of_all_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Row>> rows_;
   std::unordered_map<std::uint32_t, std::optional<Modules::Symbol>> sigpanics_;  // by module
   std::size_t frames_ = 0;                                                       // of all stacks

@@ -54,6 +54,25 @@ TEST(Unwinder, ScansForWhatLooksLikeAReturnAddress) {
   EXPECT_EQ(report.stacks[0].frames[1].origin, FrameOrigin::kScan);
 }
 
+TEST(Unwinder, HasAnEndForAllStacksTogether) {
+  constexpr std::size_t kDeep = 200;
+  DeadProcess dead = WithCalls();
+  std::uint64_t frame = kStack + 0x1000;
+  dead.registers().rsp = frame;
+  dead.registers().rbp = frame;
+  for (std::size_t i = 0; i < kDeep; ++i, frame += 16)
+    dead.Word(frame, frame + 16).Word(frame + 8, Caller(1));
+  CoreImage image = *CoreImage::Open(StoredFile(dead.Core()));
+  std::vector<ModuleFiles> none;
+  Modules modules(none, image);
+  Unwinder unwinder(image, modules, kDeep);
+  const Registers innermost(image.arch(), image.notes().threads.front().registers);
+  EXPECT_EQ(unwinder.Unwind(innermost).frames.size(), kDeep + 1);
+  const RawStack next = unwinder.Unwind(innermost);
+  EXPECT_EQ(next.frames.size(), Unwinder::kFramesLeft);
+  EXPECT_THAT(next.end, HasSubstr("there are more frames"));
+}
+
 TEST(Unwinder, DoesNotGoRoundInFramePointers) {
   DeadProcess dead = WithCalls();
   const std::uint64_t sp = dead.registers().rsp;

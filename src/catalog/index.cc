@@ -158,6 +158,46 @@ Result<Difference> CompareDay(sqlite3* database, const Store& store, const std::
   return difference;
 }
 
+/// Notes what is known of a day: `changed` is 0 where its folder must be read again.
+Result<void> Settle(sqlite3* database, const std::string& day, std::int64_t changed) {
+  auto settle = OBIT_TRY(Statement::Prepare(
+      database,
+      "INSERT INTO days (day, changed, crashes) SELECT ?1, ?2, count(*) FROM crashes WHERE day = ?1 "
+      "ON CONFLICT (day) DO UPDATE SET changed = excluded.changed, crashes = excluded.crashes "
+      "WHERE changed <> excluded.changed OR crashes <> excluded.crashes"));
+  return settle.Run(day, changed);
+}
+
+/// Reads the folders of some crashes of a day and makes rows of them. What was read stays if the rest is not:
+/// the day is not settled before Settle says so. True if nothing of them is left for another time.
+Result<bool> ReadSome(sqlite3* database, const Store& store, const std::string& day,
+                      std::span<const CrashLocation> some, const KnownSummary& known, CrashList& list) {
+  FolderContents loaded;
+  OBIT_TRY(ReadFolders(store, day, some, loaded, known));
+  auto transaction = OBIT_TRY(Transaction::Begin(database));
+  OBIT_TRY(RemoveReplaced(database, some, loaded));  // others may have made rows of them
+  OBIT_TRY(InsertRows(database, loaded));
+  OBIT_TRY(Settle(database, day, 0));
+  OBIT_TRY(transaction.Commit());
+  const bool complete = loaded.complete();
+  Tell(std::move(loaded), list);
+  return complete;
+}
+
+/// The same of all of them, so many at a time: the lock is held for a moment only, and whoever is interrupted
+/// has not read them in vain.
+Result<bool> ReadAll(sqlite3* database, const Store& store, const std::string& day,
+                     std::span<const CrashLocation> crashes, const KnownSummary& known, CrashList& list) {
+  constexpr std::size_t kAtOnce = 1000;
+  bool complete = true;
+  while (!crashes.empty()) {
+    const auto some = crashes.first(std::min(kAtOnce, crashes.size()));
+    complete = OBIT_TRY(ReadSome(database, store, day, some, known, list)) && complete;
+    crashes = crashes.subspan(some.size());
+  }
+  return complete;
+}
+
 /// Reads a day's folder and makes its rows equal to it; tells `list` of those that cannot be read. Broken
 /// ones never become rows. A day that cannot be listed keeps its rows, and is not settled.
 ///
@@ -174,26 +214,17 @@ Result<void> ReadDay(sqlite3* database, const Store& store, const std::string& d
     list.unreadable.push_back({day, std::move(*difference.unreadable)});
     return {};
   }
-  FolderContents loaded;
-  OBIT_TRY(ReadFolders(store, day, difference.unread, loaded));
+  bool complete = OBIT_TRY(ReadAll(database, store, day, difference.unread, {}, list));
   if (!difference.changed.empty())
-    OBIT_TRY(ReadFolders(store, day, difference.changed, loaded, OBIT_TRY(KnownIn(database))));
+    complete =
+        OBIT_TRY(ReadAll(database, store, day, difference.changed, OBIT_TRY(KnownIn(database)), list)) &&
+        complete;
 
   auto transaction = OBIT_TRY(Transaction::Begin(database));
   OBIT_TRY(RemoveRows(database, difference.gone));
-  OBIT_TRY(RemoveReplaced(database, difference.unread, loaded));  // others may have made rows of them
-  OBIT_TRY(RemoveReplaced(database, difference.changed, loaded));
-  OBIT_TRY(InsertRows(database, loaded));
-  const bool settled = loaded.complete() && difference.complete && changed < now - kSettled;
-  auto settle = OBIT_TRY(Statement::Prepare(
-      database,
-      "INSERT INTO days (day, changed, crashes) SELECT ?1, ?2, count(*) FROM crashes WHERE day = ?1 "
-      "ON CONFLICT (day) DO UPDATE SET changed = excluded.changed, crashes = excluded.crashes "
-      "WHERE changed <> excluded.changed OR crashes <> excluded.crashes"));
-  OBIT_TRY(settle.Run(day, settled ? changed : 0));
-  OBIT_TRY(transaction.Commit());
-  Tell(std::move(loaded), list);
-  return {};
+  const bool settled = complete && difference.complete && changed < now - kSettled;
+  OBIT_TRY(Settle(database, day, settled ? changed : 0));
+  return transaction.Commit();
 }
 
 /// Somebody has cut index.db-shm, and this process has a part of it for itself: that is a damaged index.
@@ -256,6 +287,12 @@ Index& Index::operator=(Index&& other) noexcept {
   return *this;
 }
 Index::~Index() { sqlite3_close_v2(database_); }
+
+Result<bool> Index::IsEmpty() {
+  auto query = OBIT_TRY(Statement::Prepare(database_, "SELECT 1 FROM days LIMIT 1"));
+  OBIT_TRY(query.Start());
+  return !OBIT_TRY(query.Next());
+}
 
 Result<Index> Index::Open(const Store& store, std::chrono::milliseconds patience) {
   DatabaseOwner database = OBIT_TRY(OpenIndexFile(store, patience));

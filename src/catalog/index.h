@@ -38,6 +38,8 @@ class Index {
   [[nodiscard]] Result<CrashList> List(const Store& store);
   /// The same without the list: for the questions below.
   [[nodiscard]] Result<void> Update(const Store& store);
+  /// It knows of no day: it was just made, or the store has no crash.
+  [[nodiscard]] Result<bool> IsEmpty();
   /// Brings one day up to date: after a commit or a removal.
   [[nodiscard]] Result<void> Refresh(const Store& store, const std::string& day);
   /// Takes in crashes that were just committed, analysed or numbered, without a look at the others of their

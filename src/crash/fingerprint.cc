@@ -112,20 +112,18 @@ class Namer {
   /// [first_, end_) are the frames that tell of the crash.
   void ChoosePart() {
     const auto& frames = stack_.frames;
-    const std::size_t interrupted = InterruptedFrame(frames);
     const bool gave_up = IsSentByItself(record_);
     first_ = CauseFrameOf(report_, record_);
-    end_ = frames.size();
-    if (interrupted > first_) {
-      // It was in a handler. What that had interrupted was not asked.
-      const auto handler = std::span(frames).subspan(first_, interrupted - first_);
+    end_ = EndOfHandler(frames, first_);
+    if (end_ < frames.size()) {
+      const auto handler = std::span(frames).subspan(first_, end_ - first_);
       const bool has_own =
           std::ranges::any_of(handler, [&](const Frame& one) { return !NameOfOne(one, Pick::kOwn).empty(); });
-      if (has_own) end_ = interrupted;
+      if (!has_own) end_ = frames.size();
     }
     const int signal = record_.signal.number;
     if (gave_up || signal == SIGABRT || signal == SIGILL || signal == SIGTRAP)
-      first_ += CountFatalHelpers(frames, report_.modules, first_);
+      first_ += CountFatalHelpers(std::span(frames).subspan(first_, end_ - first_), report_.modules);
   }
 
   /// Empty: it does not count.

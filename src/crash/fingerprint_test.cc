@@ -1,5 +1,7 @@
 #include "crash/fingerprint.h"
 
+#include <csignal>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -100,6 +102,18 @@ TEST(FindFingerprint, AHandlerThatGaveUpIsNotWhatCrashed) {
   report.cause_frame = 0;
   EXPECT_THAT(FindFingerprint(report, {}).frames, ElementsAre("shop!on_fatal_signal"))
       << "a fault in a handler is the handler's";
+}
+
+TEST(FindFingerprint, AHandlerIsToldByItsNameThoughItSaysNothingButDie) {
+  CrashRecord gave_up;
+  gave_up.process.pid = gave_up.signal.sender_pid.emplace(12);
+  gave_up.signal.number = SIGABRT;
+  Report report = WithFrames({In(kLibc, "abort"), In(kProgram, "die"), In(kLibc, "<signal handler called>"),
+                              In(kLibc, "epoll_wait"), In(kProgram, "serve")});
+  report.stacks[0].frames[3].interrupted = true;
+  report.cause_frame = 0;  // what came was a timer's
+  EXPECT_THAT(FindFingerprint(report, gave_up).frames, ElementsAre("shop!die"));
+  EXPECT_EQ(FindOwnFrame(report.stacks[0].frames, report.modules, 0, true), 1u);
 }
 
 TEST(CauseFrameOf, AReportThatDoesNotTellHasItWhereTheSignalCame) {

@@ -153,8 +153,9 @@ struct CrashRecord {
     std::uint64_t omitted_bytes = 0;  ///< of holes that core.zst has by their length alone: zstd omits them
     double held_seconds = 0;          ///< from the connection until the process could exit
     bool synced = true;  ///< false: the disk refused to say that the core is on it; the reason says more
-    std::string stream_reason;  ///< why a core, or a part of it, came by stream though direct was wanted
-    std::string exe_reason;     ///< why there is no copy of a program that has no name on this host
+    /// Why a core, or a part of it, came by stream though direct was wanted; and that less was asked for.
+    std::string stream_reason;
+    std::string exe_reason;  ///< why there is no copy of a program that has no name on this host
 
     static constexpr std::size_t kRangesMax = 32;
     /// What direct capture could not read: zeros in the core, where the kernel may have had bytes.

@@ -65,14 +65,18 @@ std::size_t RaisingFrame(const std::vector<Frame>& frames) {
   return 0;
 }
 
-std::size_t CountFatalHelpers(const std::vector<Frame>& frames, const std::vector<Module>& modules,
-                              std::size_t first) {
+std::size_t EndOfHandler(const std::vector<Frame>& frames, std::size_t first) {
+  const std::size_t interrupted = InterruptedFrame(frames);
+  return interrupted > first ? interrupted : frames.size();
+}
+
+std::size_t CountFatalHelpers(std::span<const Frame> frames, const std::vector<Module>& modules) {
   const auto is_helper = [&](const Frame& frame) {
     return !IsInRuntimeLibrary(frame, modules) && IsFatalHelper(NameOf(frame));
   };
-  std::size_t behind = first;
+  std::size_t behind = 0;
   bool others = false;
-  for (std::size_t i = first; i < frames.size() && !others; ++i) {
+  for (std::size_t i = 0; i < frames.size() && !others; ++i) {
     const Frame& frame = frames[i];
     if (is_helper(frame)) {
       behind = i + 1;
@@ -83,17 +87,19 @@ std::size_t CountFatalHelpers(const std::vector<Frame>& frames, const std::vecto
     std::size_t of_library = i;
     if (frame.module && FileNameOf(modules[*frame.module].path).contains(".so"))
       while (of_library < frames.size() && frames[of_library].module == frame.module) ++of_library;
-    const auto rest = std::span(frames).subspan(i, of_library - i);
+    const auto rest = frames.subspan(i, of_library - i);
     const auto last = std::ranges::find_if(rest.rbegin(), rest.rend(), is_helper);
     others = last == rest.rend();
     if (!others) i = (behind = i + static_cast<std::size_t>(last.base() - rest.begin())) - 1;
   }
-  return others ? behind - first : 0;
+  return others ? behind : 0;
 }
 
 std::size_t FindOwnFrame(const std::vector<Frame>& frames, const std::vector<Module>& modules,
                          std::size_t first, bool gave_up) {
-  if (gave_up) first += CountFatalHelpers(frames, modules, first);
+  if (gave_up)
+    first +=
+        CountFatalHelpers(std::span(frames).subspan(first, EndOfHandler(frames, first) - first), modules);
   const auto from = frames.begin() + static_cast<std::ptrdiff_t>(first);
   const auto own_by = [&](auto is_own) { return std::find_if(from, frames.end(), is_own); };
   const auto named = [&](const Frame& one) { return !one.function.empty() && IsOwn(one, modules); };

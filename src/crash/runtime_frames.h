@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "crash/record.h"
@@ -37,9 +38,13 @@ enum class FrameOwner {
 /// own.
 [[nodiscard]] std::size_t RaisingFrame(const std::vector<Frame>& frames);
 
-/// Number of the frames from `first` on that lead to the end of the process and not to its reason: helpers
-/// that many call to die, with the runtime's frames between them. 0 if there is nothing behind.
-[[nodiscard]] std::size_t CountFatalHelpers(const std::vector<Frame>& frames,
-                                            const std::vector<Module>& modules, std::size_t first);
+/// Where those end that tell of a crash from `first` on: where a signal came to what has nothing to do with
+/// it, if it was in a handler.
+[[nodiscard]] std::size_t EndOfHandler(const std::vector<Frame>& frames, std::size_t first);
+
+/// Number of the innermost `frames` that lead to the end of the process and not to its reason: helpers that
+/// many call to die, with the runtime's frames between them. 0 if there is nothing behind.
+[[nodiscard]] std::size_t CountFatalHelpers(std::span<const Frame> frames,
+                                            const std::vector<Module>& modules);
 
 }  // namespace obit

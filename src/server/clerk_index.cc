@@ -84,17 +84,25 @@ void ClerkIndex::Work() {
 
 /// One step, of which nothing that was done is lost if it fails.
 Result<void> ClerkIndex::WorkOnce() {
-  if (!index_) index_ = OBIT_TRY(Index::Open(store_, kPatience));
+  if (!index_) {
+    auto opened = OBIT_TRY(Index::Open(store_, kPatience));
+    if (OBIT_TRY(opened.IsEmpty())) OBIT_TRY(AddAllDays());
+    index_ = std::move(opened);
+  }
   if (damaged_) {
     OBIT_TRY(index_->Recreate(store_));
     damaged_ = false;
     put_off_.clear();
-    const auto days = OBIT_TRY(store_.Days());
-    days_.insert(days.begin(), days.end());
-    return {};
+    return AddAllDays();
   }
   if (!put_off_.empty()) return AddSome();
   if (!days_.empty()) return RefreshNewest();
+  return {};
+}
+
+Result<void> ClerkIndex::AddAllDays() {
+  const auto days = OBIT_TRY(store_.Days());
+  days_.insert(days.begin(), days.end());
   return {};
 }
 

@@ -45,6 +45,7 @@ class ClerkIndex {
   void Work();
   [[nodiscard]] Result<void> WorkOnce();
   [[nodiscard]] bool has_work() const { return !index_ || damaged_ || !put_off_.empty() || !days_.empty(); }
+  [[nodiscard]] Result<void> AddAllDays();
   [[nodiscard]] Result<void> AddSome();
   [[nodiscard]] Result<void> RefreshNewest();
   void PutOff(std::span<const CrashLocation> crashes);

@@ -87,7 +87,7 @@ struct Question {
   std::uint8_t wants_memory = 0;  ///< for direct capture, into the bag
   std::uint8_t wants_mapped =
       0;  ///< files for the analysis, into the second bag, whose sending end comes along too
-  std::uint8_t has_bag = 0;  ///< for memory and program, where a core is wanted
+  std::uint8_t has_bag = 0;  ///< for memory, names of threads and program, where a core is wanted
   std::uint32_t rules = 0;
 };
 static_assert(sizeof(Question) == 48 && std::has_unique_object_representations_v<Question>);

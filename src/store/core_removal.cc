@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/limits.h"
 #include "crash/report_json.h"
+#include "store/access.h"
 #include "store/places.h"
 #include "store/reserve.h"
 
@@ -43,10 +44,13 @@ Result<Store::ReportHead> Store::LoadReportHead(const CrashLocation& crash) cons
   std::string beginning(kReportHeadMax, '\0');
   beginning.resize(
       OBIT_TRY_IN(ReadFull(file, std::as_writable_bytes(std::span(beginning))), "crash {}", crash.id));
-  if (auto head = ReportHeadFromJson(beginning);
-      head && head->id == crash.id && head->fingerprint.version >= Report::Fingerprint::kVersion)
+  auto head = ReportHeadFromJson(beginning);
+  const bool is_head = head && head->id == crash.id;
+  if (is_head && head->fingerprint.version >= Report::Fingerprint::kVersion)
     return ReportHead{std::move(*head), stamp, bytes};
-  return ReportHead{OBIT_TRY(LoadReport(crash)), stamp, bytes};
+  auto whole = LoadReport(crash);
+  if (!whole && is_head && SaysThereIsNone(whole.error())) return ReportHead{std::move(*head), stamp, bytes};
+  return ReportHead{OBIT_TRY(std::move(whole)), stamp, bytes};
 }
 
 Result<std::vector<std::optional<ReportStamp>>> Store::ReportStamps(

@@ -227,8 +227,11 @@ Result<CrashRecord> Store::Load(const CrashLocation& crash) const {
 
 Result<Report> Store::LoadReport(const CrashLocation& crash) const {
   Report report = OBIT_TRY(LoadReportAsWritten(crash));
-  if (report.fingerprint.version < Report::Fingerprint::kVersion)
-    if (const auto record = Load(crash)) Regroup(report, *record);
+  if (report.fingerprint.version >= Report::Fingerprint::kVersion) return report;
+  const auto record = Load(crash);
+  // Another try may find it, and nobody is to believe what is said meanwhile.
+  if (!record && !SaysThereIsNone(record.error())) return std::unexpected(record.error());
+  if (record) Regroup(report, *record);
   return report;
 }
 

@@ -218,6 +218,7 @@ SIGNALS = {
     "plain-alarm-asserts": "assert: assertion failed: .*the deadline has passed.*",
     "abort-in-alarm-caught": "abort: abort called in give_up",
     "child-aborts": "abort: abort called in give_up",
+    "alarm-dies": "abort: abort called in die",
 }
 ABORTS = {
     "plain": "abort: abort called in plain",

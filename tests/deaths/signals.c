@@ -243,6 +243,15 @@ DEATH child_aborts(void) {
   if (fork() == 0) _exit(1);
   for (;;) pause();
 }
+static void die(int number) {
+  (void)number;
+  abort();
+}
+DEATH alarm_dies(void) {
+  signal(SIGALRM, die);
+  arm(SIGALRM);
+  for (;;) pause();
+}
 DEATH handler_forwards(void) {
   struct sigaction action = {.sa_sigaction = kill_again, .sa_flags = SA_SIGINFO | SA_RESETHAND | SA_NODEFER};
   sigaction(SIGSEGV, &action, NULL);
@@ -286,5 +295,6 @@ static const struct way ways[] = {
     {"plain-alarm-asserts", plain_alarm_asserts},
     {"abort-in-alarm-caught", abort_in_alarm_caught},
     {"child-aborts", child_aborts},
+    {"alarm-dies", alarm_dies},
 };
 DIES_BY(ways)
