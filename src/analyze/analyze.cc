@@ -196,7 +196,7 @@ class Reporter {
 
   /// Where a handler was called for a fault, what is the handler's is not looked at.
   std::size_t CauseFrame(const std::vector<Frame>& frames) const {
-    if (!first_fault_) return IsSentByItself(record_) ? FrameThatGaveUp(frames, image_.arch()) : 0;
+    if (!first_fault_) return IsSentByItself(record_) ? FrameThatGaveUp(frames, crashed_, image_.arch()) : 0;
     if (first_fault_->interrupted == 0) return 0;
     auto left = std::ranges::count(std::span(crashed_.frames).first(first_fault_->interrupted), true,
                                    &RawFrame::trampoline);

@@ -94,6 +94,22 @@ bool IsSentByThread(const CrashScene& scene) {
   return MayUnblock(scene.registers, scene.image.notes().threads.size() < 2);
 }
 
+const Frame* OwnFrameFrom(const CrashScene& scene, std::size_t first, bool gave_up) {
+  std::vector<Module> modules;
+  modules.reserve(scene.modules.count());
+  for (std::uint32_t i = 0; i < scene.modules.count(); ++i) modules.push_back(scene.modules.files(i).module);
+  const std::size_t own = FindOwnFrame(scene.stack.frames, modules, first, gave_up);
+  return own < scene.stack.frames.size() ? &scene.stack.frames[own] : nullptr;
+}
+
+/// Or of its module; empty if neither has a name.
+std::string FunctionOf(const CrashScene& scene, const Frame* frame) {
+  if (frame == nullptr) return "";
+  if (!frame->function.empty()) return PlainName(frame->function);
+  if (!frame->module) return "";
+  return std::string(FileNameOf(scene.modules.files(*frame->module).module.path));
+}
+
 /// A signal that somebody sent.
 Cause FindSender(const CrashScene& scene) {
   const auto& signal = scene.record.signal;
@@ -131,7 +147,8 @@ Cause FindSender(const CrashScene& scene) {
     cause.guess = sender.kind == SenderKind::kThread && scene.image.notes().threads.size() < 2;
     sender.in_handler =
         sender.kind == SenderKind::kItself && std::ranges::any_of(scene.stack.frames, &Frame::interrupted);
-    if (sender.in_handler) cause.function = OwnFunction(scene);
+    if (sender.in_handler)  // where the signal of that handler had come
+      cause.function = FunctionOf(scene, OwnFrameFrom(scene, InterruptedFrame(scene.stack.frames), false));
   }
   return cause;
 }
@@ -155,28 +172,45 @@ bool IsInSendingCall(std::span<const std::uint64_t> registers, int signal) {
          });
 }
 
-std::size_t FrameThatGaveUp(const std::vector<Frame>& frames, const Architecture& arch) {
-  // Of other processors' signal frames nothing is read: any handler may be of a fault.
-  return arch.machine == EM_X86_64 ? RaisingFrame(frames) : InterruptedFrame(frames);
+namespace {
+
+/// The process sent itself a signal there of which it would have died: by the registers that the system call
+/// left. A handler of any other one ended it for a reason of its own. Nothing: they do not tell.
+std::optional<bool> SentDeadlySignal(std::string_view function, const Registers& registers) {
+  constexpr unsigned kDwarfRdx = 1, kDwarfRsi = 4;
+  // kill(pid, signal), rt_sigqueueinfo(pid, signal, ...); else tgkill(pid, tid, signal) and its like
+  constexpr std::string_view kSecond[] = {"kill", "killpg", "sigqueue"};
+  constexpr int kDeadly[] = {SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,
+                             SIGFPE,  SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS};
+  if (function.starts_with("__")) function.remove_prefix(function.starts_with("__GI_") ? 5 : 2);
+  const bool is_second = std::ranges::find(kSecond, function) != std::end(kSecond);
+  const auto signal = registers.Get(is_second ? kDwarfRsi : kDwarfRdx);
+  if (!signal || *signal == 0 || *signal > SIGRTMAX) return std::nullopt;
+  return std::ranges::find(kDeadly, static_cast<int>(*signal)) != std::end(kDeadly);
 }
 
-const Frame* FirstOwnFrame(const CrashScene& scene) {
-  std::vector<Module> modules;
-  modules.reserve(scene.modules.count());
-  for (std::uint32_t i = 0; i < scene.modules.count(); ++i) modules.push_back(scene.modules.files(i).module);
-  const bool gave_up = IsSentByItself(scene.record);
-  const std::size_t from = gave_up ? FrameThatGaveUp(scene.stack.frames, scene.image.arch()) : 0;
-  const std::size_t own = FindOwnFrame(scene.stack.frames, modules, from, gave_up);
-  return own < scene.stack.frames.size() ? &scene.stack.frames[own] : nullptr;
+}  // namespace
+
+std::size_t FrameThatGaveUp(const std::vector<Frame>& frames, const RawStack& raw, const Architecture& arch) {
+  // Of other processors' signal frames nothing is read: any handler may be of a fault.
+  if (arch.machine != EM_X86_64) return InterruptedFrame(frames);
+  for (std::size_t end = frames.size();;) {
+    const std::size_t raising = RaisingFrame(frames, end);
+    const auto index = static_cast<std::size_t>(  // of that frame in `raw`
+        std::ranges::count(std::span(frames).first(raising), false, &Frame::inlined));
+    if (raising == 0 || index >= raw.registers.size() || index >= raw.frames.size() ||
+        raw.frames[index].pc != frames[raising].pc)
+      return raising;
+    if (SentDeadlySignal(PlainName(frames[raising].function), raw.registers[index]).value_or(true))
+      return raising;
+    end = raising;
+  }
 }
 
 std::string OwnFunction(const CrashScene& scene) {
-  const Frame* frame = FirstOwnFrame(scene);
-  if (frame == nullptr) return "";
-  if (!frame->function.empty()) return PlainName(frame->function);
-  if (!frame->module) return "";
-  const std::string& path = scene.modules.files(*frame->module).module.path;
-  return std::string(FileNameOf(path));
+  const bool gave_up = IsSentByItself(scene.record);
+  const std::size_t from = gave_up ? FrameThatGaveUp(scene.stack.frames, scene.raw, scene.image.arch()) : 0;
+  return FunctionOf(scene, OwnFrameFrom(scene, from, gave_up));
 }
 
 bool IsSent(const CrashRecord::Signal& signal) {

@@ -58,11 +58,12 @@ struct CrashScene {
 [[nodiscard]] Cause FindBadInstruction(CrashScene& scene);
 
 /// Index of the frame that made a process send itself the signal it died of, where no handler of a fault did.
-[[nodiscard]] std::size_t FrameThatGaveUp(const std::vector<Frame>& frames, const Architecture& arch);
+/// `raw` is the same stack without names.
+[[nodiscard]] std::size_t FrameThatGaveUp(const std::vector<Frame>& frames, const RawStack& raw,
+                                          const Architecture& arch);
 
-/// The first frame that is none of the runtime's own (runtime_frames.h); null if there is none.
-[[nodiscard]] const Frame* FirstOwnFrame(const CrashScene& scene);
-/// The function of that frame, or its module; empty if neither has a name.
+/// The function of the first frame that is none of the runtime's own (runtime_frames.h), or its module; empty
+/// if neither has a name.
 [[nodiscard]] std::string OwnFunction(const CrashScene& scene);
 
 }  // namespace obit

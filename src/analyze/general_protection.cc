@@ -64,7 +64,16 @@ bool IsBehindSystemCall(CrashScene& scene) {
          code[1] == std::byte{0x05};
 }
 
+/// A trap, whose program counter is behind it: exc_overflow() of arch/x86/kernel/traps.c.
+bool IsBehindOverflowInterrupt(CrashScene& scene) {
+  std::array<std::byte, 2> code{};
+  return scene.image.arch().machine == EM_X86_64 &&
+         scene.image.Read(scene.pc() - code.size(), code) == code.size() && code[0] == std::byte{0xcd} &&
+         code[1] == std::byte{0x04};
+}
+
 Cause Unexplained(CrashScene& scene) {
+  if (IsBehindOverflowInterrupt(scene)) return {.kind = CauseKind::kTrap, .what = "deliberate trap (int $4)"};
   if (IsBehindSystemCall(scene))
     return {.what = SignalName(scene.record.signal.number) + " that the kernel sent in a system call"};
   return {.kind = CauseKind::kGeneralProtection, .instruction = scene.instruction->text};

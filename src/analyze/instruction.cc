@@ -104,7 +104,12 @@ Instruction::Kind KindOf(const ZydisDecodedInstruction& instruction) {
     return Instruction::Kind::kDivide;
   const bool flag =  // by the level of I/O rights, which no program has
       instruction.mnemonic == ZYDIS_MNEMONIC_CLI || instruction.mnemonic == ZYDIS_MNEMONIC_STI;
-  if (flag || (instruction.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) != 0)
+  // What the library does not mark. The tables of descriptors can be read where UMIP does not forbid it.
+  constexpr ZydisMnemonic kPrivileged[] = {ZYDIS_MNEMONIC_LGDT, ZYDIS_MNEMONIC_LIDT,   ZYDIS_MNEMONIC_LLDT,
+                                           ZYDIS_MNEMONIC_LTR,  ZYDIS_MNEMONIC_LMSW,   ZYDIS_MNEMONIC_XSETBV,
+                                           ZYDIS_MNEMONIC_INVD, ZYDIS_MNEMONIC_SWAPGS, ZYDIS_MNEMONIC_WBINVD};
+  if (flag || (instruction.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) != 0 ||
+      std::ranges::find(kPrivileged, instruction.mnemonic) != std::end(kPrivileged))
     return Instruction::Kind::kPrivileged;
   switch (instruction.meta.category) {
     case ZYDIS_CATEGORY_CALL:

@@ -174,7 +174,17 @@ void Symbolizer::NameByDebug(std::uint32_t module, std::uint64_t lookup, std::ve
     SetName(&scope, frame);
     frame.file = file;
     frame.line = line;
-    if (::dwarf_tag(&scope) != DW_TAG_inlined_subroutine || frames.size() > kInlinedMax) return;
+    const bool is_inlined = ::dwarf_tag(&scope) == DW_TAG_inlined_subroutine;
+    if (!is_inlined && IsLibrarySource(frame.file)) {
+      // The row of a header, and nothing of an inlined function: where the function itself is says more.
+      const char* declared = ::dwarf_decl_file(&scope);
+      std::string own = declared == nullptr ? std::string() : SourcePath(&unit, declared);
+      if (!own.empty() && !IsLibrarySource(own)) {
+        frame.file = std::move(own);
+        frame.line = 0;
+      }
+    }
+    if (!is_inlined || frames.size() > kInlinedMax) return;
     frame.inlined = true;
     // Where the call was, is where the outer function is.
     const std::uint32_t call_file = UnsignedAttribute(&scope, DW_AT_call_file);

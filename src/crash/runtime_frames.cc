@@ -58,8 +58,8 @@ std::size_t CauseFrameOf(const Report& report, const CrashRecord& record) {
   return handled && !report.stacks.empty() ? InterruptedFrame(report.stacks.front().frames) : 0;
 }
 
-std::size_t RaisingFrame(const std::vector<Frame>& frames) {
-  for (std::size_t i = frames.size(); i-- > 0;)
+std::size_t RaisingFrame(const std::vector<Frame>& frames, std::size_t end) {
+  for (std::size_t i = std::min(end, frames.size()); i-- > 0;)
     if (frames[i].interrupted && (frames[i].function.empty() || IsSendingFunction(NameOf(frames[i]))))
       return i;
   return 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -33,10 +34,10 @@ enum class FrameOwner {
 /// handler may have ended the process.
 [[nodiscard]] std::size_t CauseFrameOf(const Report& report, const CrashRecord& record);
 
-/// The same of the outermost signal that came to who had just sent it, as abort(3) does, or to who has no
-/// name; 0 if there was none. A handler of any other signal that ends the program does so for a reason of its
-/// own.
-[[nodiscard]] std::size_t RaisingFrame(const std::vector<Frame>& frames);
+/// Index of the frame, among the first `end`, that the outermost signal came to which came to who had just
+/// sent it, as abort(3) does, or to who has no name; 0 if there was none. A handler of any other signal that
+/// ends the program does so for a reason of its own.
+[[nodiscard]] std::size_t RaisingFrame(const std::vector<Frame>& frames, std::size_t end = SIZE_MAX);
 
 /// Where those end that tell of a crash from `first` on: where a signal came to what has nothing to do with
 /// it, if it was in a handler.

@@ -51,6 +51,12 @@ TEST(FindOwnFrame, LeavesInWhatOnlyLooksLikeARuntimes) {
     EXPECT_EQ(Own({In(1, "abort"), In(0, function), In(0, "main")}, true), function);
 }
 
+TEST(FindOwnFrame, LeavesInWhatIsNamedLikeAnAllocatorsFunction) {
+  EXPECT_EQ(Own({In(0, "malloc_fails"), In(0, "main")}), "malloc_fails");
+  EXPECT_EQ(Own({In(1, "abort"), In(0, "malloc_printerr"), In(0, "tcache_user"), In(0, "main")}, true),
+            "tcache_user");
+}
+
 TEST(FindOwnFrame, LeavesOutStartCode) {
   EXPECT_EQ(Own({In(1, "free"), In(1, "__run_exit_handlers"), In(1, "exit"), In(1, "__libc_start_call_main"),
                  In(0, "_start")}),

@@ -135,6 +135,8 @@ FAULTS = {
     "halt": "privileged-instruction: privileged instruction: hlt.*",
     "interrupts-off": "privileged-instruction: privileged instruction: cli.*",
     "port": "privileged-instruction: privileged instruction: in.*",
+    "overflow-interrupt": r"trap: deliberate trap \(int \$4\)",
+    "descriptor-table": "privileged-instruction: privileged instruction: lgdt.*",
     "model-register": "privileged-instruction: privileged instruction: rdmsr.*",
     "bad-opcode": "illegal-instruction: illegal instruction: .*06.*",
     "bad-lock": "illegal-instruction: illegal instruction.*",
@@ -219,6 +221,8 @@ SIGNALS = {
     "abort-in-alarm-caught": "abort: abort called in give_up",
     "child-aborts": "abort: abort called in give_up",
     "alarm-dies": "abort: abort called in die",
+    "handler-of-its-own-signal": "abort: abort called in give_up",
+    "handler-of-its-own-kill": "abort: abort called in die",
 }
 ABORTS = {
     "plain": "abort: abort called in plain",

@@ -95,6 +95,11 @@ DEATH ud1(void) { __asm__ volatile("ud1 %eax, %eax"); }
 DEATH halt(void) { __asm__ volatile("hlt"); }
 DEATH interrupts_off(void) { __asm__ volatile("cli"); }
 DEATH port(void) { __asm__ volatile("inb $0x60, %%al" ::: "eax"); }
+DEATH overflow_interrupt(void) { __asm__ volatile("int $4"); }
+DEATH descriptor_table(void) {
+  char table[10] = {0};
+  __asm__ volatile("lgdt (%0)" ::"r"(HIDE((char*)table)));
+}
 DEATH model_register(void) { __asm__ volatile("rdmsr" ::: "eax", "edx"); }
 DEATH bad_opcode(void) { __asm__ volatile(".byte 0x06"); }
 DEATH bad_lock(void) { __asm__ volatile(".byte 0xf0, 0x90, 0x0f, 0xff"); }
@@ -142,6 +147,8 @@ static const struct way ways[] = {
     {"halt", halt},
     {"interrupts-off", interrupts_off},
     {"port", port},
+    {"overflow-interrupt", overflow_interrupt},
+    {"descriptor-table", descriptor_table},
     {"model-register", model_register},
     {"bad-opcode", bad_opcode},
     {"bad-lock", bad_lock},

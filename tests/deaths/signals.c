@@ -252,6 +252,14 @@ DEATH alarm_dies(void) {
   arm(SIGALRM);
   for (;;) pause();
 }
+DEATH handler_of_its_own_signal(void) {
+  handle(SIGUSR1, give_up, 0);
+  raise(SIGUSR1);
+}
+DEATH handler_of_its_own_kill(void) {
+  signal(SIGUSR2, die);
+  kill(getpid(), SIGUSR2);
+}
 DEATH handler_forwards(void) {
   struct sigaction action = {.sa_sigaction = kill_again, .sa_flags = SA_SIGINFO | SA_RESETHAND | SA_NODEFER};
   sigaction(SIGSEGV, &action, NULL);
@@ -296,5 +304,7 @@ static const struct way ways[] = {
     {"abort-in-alarm-caught", abort_in_alarm_caught},
     {"child-aborts", child_aborts},
     {"alarm-dies", alarm_dies},
+    {"handler-of-its-own-signal", handler_of_its_own_signal},
+    {"handler-of-its-own-kill", handler_of_its_own_kill},
 };
 DIES_BY(ways)
