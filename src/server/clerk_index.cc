@@ -58,7 +58,7 @@ std::optional<StoreUse> ClerkIndex::Use() {
 
 std::optional<KeptCrashes> ClerkIndex::Kept() {
   // While it is made anew, a day at a time, nothing waits for all days at once.
-  if (!index_ || damaged_ || !days_.empty()) return std::nullopt;
+  if (!index_ || damaged_ || !has_days_ || !days_.empty()) return std::nullopt;
   auto kept = index_->Kept(store_);
   if (!kept && !work_) TryLater(kept.error());
   return kept ? std::optional(std::move(*kept)) : std::nullopt;
@@ -84,16 +84,17 @@ void ClerkIndex::Work() {
 
 /// One step, of which nothing that was done is lost if it fails.
 Result<void> ClerkIndex::WorkOnce() {
-  if (!index_) {
-    auto opened = OBIT_TRY(Index::Open(store_, kPatience));
-    if (OBIT_TRY(opened.IsEmpty())) OBIT_TRY(AddAllDays());
-    index_ = std::move(opened);
-  }
+  if (!index_) index_ = OBIT_TRY(Index::Open(store_, kPatience));
   if (damaged_) {
     OBIT_TRY(index_->Recreate(store_));
     damaged_ = false;
     put_off_.clear();
-    return AddAllDays();
+    has_days_ = false;
+  }
+  if (!has_days_) {
+    if (OBIT_TRY(index_->IsEmpty())) OBIT_TRY(AddAllDays());
+    has_days_ = true;
+    return {};
   }
   if (!put_off_.empty()) return AddSome();
   if (!days_.empty()) return RefreshNewest();

@@ -44,7 +44,9 @@ class ClerkIndex {
  private:
   void Work();
   [[nodiscard]] Result<void> WorkOnce();
-  [[nodiscard]] bool has_work() const { return !index_ || damaged_ || !put_off_.empty() || !days_.empty(); }
+  [[nodiscard]] bool has_work() const {
+    return !index_ || damaged_ || !has_days_ || !put_off_.empty() || !days_.empty();
+  }
   [[nodiscard]] Result<void> AddAllDays();
   [[nodiscard]] Result<void> AddSome();
   [[nodiscard]] Result<void> RefreshNewest();
@@ -58,6 +60,7 @@ class ClerkIndex {
   const Store& store_;
   std::optional<Index> index_;
   bool damaged_ = false, failing_ = false;
+  bool has_days_ = false;              // those that a new index has to be compared with are in days_
   std::deque<CrashLocation> put_off_;  // not in the index yet
   std::set<std::string> days_;         // to be compared with their folders
   std::chrono::milliseconds pause_ = kPause;

@@ -67,6 +67,15 @@ TEST_F(ClerkIndexTest, IsMadeAnewWhereItIsDamaged) {
   RunThrough({{[&] { return index.Use().value_or(StoreUse()).crashes == 2; }}});
 }
 
+TEST_F(ClerkIndexTest, ANewOneIsFilledDayByDay) {
+  Crash(-2);
+  Crash(-1);
+  ClerkIndex index(loop_, store_);
+  EXPECT_FALSE(index.Kept()) << "nobody waits for all of them at once";
+  RunThrough({{[&] { return index.Kept().has_value(); }}});
+  EXPECT_EQ(index.Use()->crashes, 2u);
+}
+
 TEST_F(ClerkIndexTest, IsOpenedLaterWhereItCannotBeNow) {
   ASSERT_TRUE(std::filesystem::create_directory(folder_ / "store/index.db"));
   ClerkIndex index(loop_, store_);

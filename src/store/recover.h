@@ -57,7 +57,7 @@ struct OpenedCore {
   CoreReader reader;
   bool has_table = true;
   /// The disk cannot read what is behind its frames: there may be more.
-  std::optional<Error> unreadable = {};
+  std::optional<Error> unreadable;
 };
 /// EBADMSG: it has no frame either, or its table is damaged; else as CoreReader::Open.
 [[nodiscard]] Result<OpenedCore> OpenStoredCore(Fd file);
