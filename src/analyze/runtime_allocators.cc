@@ -17,7 +17,7 @@ Cause HeapCause(RuntimeScene& scene, std::string_view runtime, std::string messa
   const CauseKind kind = message.empty() ? CauseKind::kAbort
                          : is_size       ? CauseKind::kOutOfMemory
                                          : CauseKind::kHeapCorruption;
-  return scene.Make(kind, runtime, std::move(message));
+  return scene.Make(kind, runtime, message);
 }
 
 }  // namespace

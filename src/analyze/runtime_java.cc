@@ -28,8 +28,8 @@ std::optional<Cause> RecogniseJava(RuntimeScene& scene, std::size_t frame) {
   std::string message = detail ? scene.Text(*detail, 1024) : "";
   if (const auto text = word_of("_ZN7VMError8_messageE"); text && message.empty())
     message = scene.Text(*text, 1024);
-  if (kind >= kOutOfMemoryFirst) return scene.Make(CauseKind::kOutOfMemory, "Java", std::move(message));
-  Cause cause = scene.Make(CauseKind::kRuntimeFatal, "Java", std::move(message));
+  if (kind >= kOutOfMemoryFirst) return scene.Make(CauseKind::kOutOfMemory, "Java", message);
+  Cause cause = scene.Make(CauseKind::kRuntimeFatal, "Java", message);
   cause.what = "internal error";
   return cause;
 }

@@ -68,7 +68,7 @@ std::optional<Cause> RecogniseNode(RuntimeScene& scene, std::size_t frame) {
   }
   if (RuntimeScene::IsOneOf(name, {"node::OnFatalError", "node::FatalError", "napi_fatal_error"})) {
     std::string message = scene.ArgumentText(frame, name == "napi_fatal_error" ? 2 : 1);
-    Cause cause = scene.Make(CauseKind::kRuntimeFatal, "Node", std::move(message));
+    Cause cause = scene.Make(CauseKind::kRuntimeFatal, "Node", message);
     cause.what = "fatal error";
     return cause;
   }

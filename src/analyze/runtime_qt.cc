@@ -84,7 +84,7 @@ std::optional<Cause> RecogniseQt(RuntimeScene& scene, std::size_t frame) {
     message = format.find('%') == std::string::npos ? format : FindMessage(scene, *fatal, format);
     if (message.empty()) message = scene.FormattedByArguments(format, *fatal, 2);  // this, format
   }
-  Cause cause = scene.Make(CauseKind::kRuntimeFatal, "Qt", std::move(message));
+  Cause cause = scene.Make(CauseKind::kRuntimeFatal, "Qt", message);
   cause.what = "fatal error";
   return cause;
 }

@@ -45,7 +45,7 @@ std::optional<Cause> RecogniseRedis(RuntimeScene& scene, std::size_t frame) {
   const std::string format = scene.ArgumentText(frame, 2);
   std::string message = format.empty() ? "" : scene.Formatted(format, scene.StackOf(frame), {});
   if (message.empty()) message = scene.FormattedByArguments(format, frame, 3);
-  Cause cause = scene.Make(CauseKind::kRuntimeFatal, "Redis", std::move(message));
+  Cause cause = scene.Make(CauseKind::kRuntimeFatal, "Redis", message);
   cause.what = "panic";
   return cause;
 }

@@ -237,7 +237,7 @@ std::optional<std::uint64_t> RuntimeScene::ProgramSymbol(std::string_view symbol
   return found ? std::optional(found->address) : std::nullopt;
 }
 
-Cause RuntimeScene::Make(CauseKind kind, std::string_view runtime, std::string message) {
+Cause RuntimeScene::Make(CauseKind kind, std::string_view runtime, std::string_view message) {
   Cause cause{.kind = kind};
   cause.message = std::string(Trim(message));
   cause.runtime = runtime;

@@ -78,7 +78,7 @@ class RuntimeScene {
   [[nodiscard]] std::optional<std::uint64_t> ProgramSymbol(std::string_view symbol);
 
   /// A cause of the kind, with the function of the program's own.
-  [[nodiscard]] Cause Make(CauseKind kind, std::string_view runtime, std::string message = "");
+  [[nodiscard]] Cause Make(CauseKind kind, std::string_view runtime, std::string_view message = "");
 
  private:
   /// Who called the function of `frame`, by a return address behind a direct call of just that function:
