@@ -185,7 +185,7 @@ std::optional<bool> SentDeadlySignal(std::string_view function, const Registers&
   if (function.starts_with("__")) function.remove_prefix(function.starts_with("__GI_") ? 5 : 2);
   const bool is_second = std::ranges::find(kSecond, function) != std::end(kSecond);
   const auto signal = registers.Get(is_second ? kDwarfRsi : kDwarfRdx);
-  if (!signal || *signal == 0 || *signal > SIGRTMAX) return std::nullopt;
+  if (!signal || *signal == 0 || *signal > static_cast<std::uint64_t>(SIGRTMAX)) return std::nullopt;
   return std::ranges::find(kDeadly, static_cast<int>(*signal)) != std::end(kDeadly);
 }
 
