@@ -177,7 +177,7 @@ TEST_F(ClerkIncomingTest, WhichRuleWonIsNotForWorkersToSay) {
   EXPECT_EQ(known_.capture.rule, "databases");
   EXPECT_EQ(known_.capture.handling, CrashHandling{.hooks = false});
   EXPECT_FALSE(ApplyHead(head, known_, was_given));
-  ApplyHead({}, known_, was_given);
+  (void)ApplyHead({}, known_, was_given);
   EXPECT_EQ(known_.capture.rule, "databases") << "nobody else knows";
 }
 
