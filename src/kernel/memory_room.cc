@@ -1,0 +1,89 @@
+#include "kernel/memory_room.h"
+
+#include <algorithm>
+#include <string>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include "base/io.h"
+#include "base/text.h"
+
+namespace obit {
+namespace {
+
+constexpr std::size_t kNumberMax = 64, kMeminfoMax = 16 * 1024;
+constexpr int kDepthMax = 64;  // of cgroups in each other
+
+struct Files {
+  std::string_view folder, limit, usage;  // below /sys/fs/cgroup
+};
+constexpr Files kVersion1{"memory", "memory.limit_in_bytes", "memory.usage_in_bytes"},
+    kVersion2{".", "memory.max", "memory.current"};
+
+/// A number in a file of its own; "max" is no limit.
+std::optional<std::uint64_t> NumberIn(const Fd& dir, const std::string& name) {
+  const auto file = ReadFileAt(dir, name, kNumberMax);
+  if (!file) return std::nullopt;
+  const std::string_view text = Trim(file->text);
+  return text == "max" ? std::optional(UINT64_MAX) : ParseUnsigned(text);
+}
+
+/// The path of the hierarchy with the memory controller.
+std::optional<std::string> PathIn(std::string_view told, bool version_2) {
+  for (const std::string_view line : Split(told, '\n')) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
+    if (second == std::string_view::npos) continue;
+    const auto controllers = Split(line.substr(first + 1, second - first - 1), ',');
+    const bool is_it =
+        version_2 ? line.starts_with("0::") : std::ranges::find(controllers, "memory") != controllers.end();
+    if (is_it) return std::string(line.substr(second + 1));
+  }
+  return std::nullopt;
+}
+
+/// Of the cgroup `path`, and of all above it. One without a limit of its own has no such files.
+std::uint64_t RoomOf(const Fd& root, std::string path, const Files& files) {
+  std::uint64_t room = UINT64_MAX;
+  for (int depth = 0; depth < kDepthMax && path.size() > 1; ++depth) {
+    const std::string folder = path.substr(1) + "/";
+    const auto limit = NumberIn(root, folder + std::string(files.limit)),
+               usage = NumberIn(root, folder + std::string(files.usage));
+    if (limit && usage && *limit < UINT64_MAX) room = std::min(room, *limit - std::min(*limit, *usage));
+    path.resize(path.rfind('/'));
+  }
+  return room;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> RoomInCgroup(const Fd& cgroups, std::string_view told) {
+  const bool is_unified = OpenAt(cgroups, "cgroup.controllers", O_RDONLY).has_value();
+  const Files& files = is_unified ? kVersion2 : kVersion1;
+  auto path = PathIn(told, is_unified);
+  const auto root = OpenAt(cgroups, std::string(files.folder), O_RDONLY | O_DIRECTORY);
+  if (!path || !root || !path->starts_with('/') || path->contains("/../")) return std::nullopt;
+  return RoomOf(*root, *std::move(path), files);
+}
+
+std::optional<std::uint64_t> RoomToCommit(const Fd& proc) {
+  const auto mode = NumberIn(proc, "sys/vm/overcommit_memory");
+  if (!mode) return std::nullopt;
+  if (*mode != 2) return UINT64_MAX;
+  const auto meminfo = ReadFileAt(proc, "meminfo", kMeminfoMax);
+  if (!meminfo) return std::nullopt;
+  std::optional<std::uint64_t> limit, used;
+  for (const std::string_view line : Split(meminfo->text, '\n')) {
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos) continue;
+    const std::string_view value = Trim(line.substr(colon + 1));
+    const auto kib = ParseUnsigned(value.substr(0, value.find(' ')));
+    if (line.starts_with("CommitLimit:")) limit = kib;
+    if (line.starts_with("Committed_AS:")) used = kib;
+  }
+  if (!limit || !used) return std::nullopt;
+  return (*limit - std::min(*limit, *used)) << 10;
+}
+
+}  // namespace obit
