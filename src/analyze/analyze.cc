@@ -27,8 +27,7 @@
 namespace obit {
 namespace {
 
-constexpr std::size_t kFramesOfStack =
-    512;  // that a report keeps of one stack; its innermost and its outermost
+constexpr std::size_t kFramesOfStack = 512;  // that a report keeps of one stack, from the innermost on
 constexpr std::size_t kFramesOfReport = 20'000;
 constexpr int kSendersMax = 16;  // threads that may have sent the signal, of which each is unwound
 constexpr std::uint64_t kMemoryBefore = 64, kMemoryBytes = 256;  // around an address
@@ -209,7 +208,7 @@ class Reporter {
     Stack stack;
     stack.end = raw.end;
     std::size_t left = kFramesOfStack;
-    for (const StackPart& part : FoldRecursion(pcs)) {
+    for (const StackPart& part : FoldRecursion(pcs, kFramesOfStack)) {
       const auto first = static_cast<std::uint32_t>(stack.frames.size());
       std::size_t named = 0;
       for (; named < part.count && left > 0; ++named, --left) Name(raw, part.first + named, stack);

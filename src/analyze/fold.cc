@@ -17,12 +17,14 @@ class Folder {
 
   /// The recursion that begins at `at`; a cycle ends where its first frame comes again.
   StackPart PartAt(std::size_t at) {
-    const std::size_t longest = std::min(kCycleMax, pcs_.size() - at - 1);
+    const std::size_t longest = std::min<std::size_t>(kCycleMax, (pcs_.size() - at) / kTimesMin);
     std::size_t tried = 0;
     for (std::size_t count = 1; count <= longest && tried < kLengthsTried && work_ < kWorkMax; ++count) {
       ++work_;
       if (pcs_[at + count] != pcs_[at]) continue;
       ++tried;
+      // Most that are none are told by that.
+      if (pcs_[at + 2 * count] != pcs_[at] || pcs_[at + 3 * count] != pcs_[at]) continue;
       const std::uint64_t times = Rounds(at, count);
       if (times >= kTimesMin) return {.first = at, .count = count, .times = times};
     }
@@ -44,11 +46,13 @@ class Folder {
 
 }  // namespace
 
-std::vector<StackPart> FoldRecursion(std::span<const std::uint64_t> pcs) {
+std::vector<StackPart> FoldRecursion(std::span<const std::uint64_t> pcs, std::size_t most) {
   std::vector<StackPart> parts;
   Folder folder(pcs);
-  for (std::size_t at = 0; at < pcs.size();) {
+  std::size_t frames = 0;
+  for (std::size_t at = 0; at < pcs.size() && frames < most;) {
     const StackPart part = folder.PartAt(at);
+    frames += part.count;
     const bool joins = part.times == 1 && !parts.empty() && parts.back().times == 1;
     if (joins)
       parts.back().count += 1;

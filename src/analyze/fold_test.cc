@@ -62,5 +62,15 @@ TEST(FoldRecursion, CyclesThatBreakOffLateTakeNoForever) {
   EXPECT_EQ(frames, pcs.size());
 }
 
+TEST(FoldRecursion, EndsWhereThereAreFramesEnough) {
+  std::vector<std::uint64_t> pcs{1, 2};
+  for (int i = 0; i < 100; ++i) pcs.insert(pcs.end(), {3, 4});
+  for (std::uint64_t pc = 10; pc < 1000; ++pc) pcs.push_back(pc);
+  const auto parts = FoldRecursion(pcs, 6);
+  ASSERT_EQ(parts.size(), 3u);
+  EXPECT_EQ(parts[1].times, 100u);
+  EXPECT_EQ(parts[0].count + parts[1].count + parts[2].count, 6u);
+}
+
 }  // namespace
 }  // namespace obit
