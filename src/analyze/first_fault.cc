@@ -61,8 +61,12 @@ class Finder {
 
  private:
   bool IsTrampolineCode(std::uint64_t pc) {
+    // A recursion has a million frames at a few addresses.
+    std::uint64_t& recent = recent_[pc % recent_.size()];
+    if (recent == pc) return false;
     const auto [known, is_new] = trampolines_.try_emplace(pc, false);
     if (is_new) known->second = IsTrampoline(image_, pc);
+    if (!known->second) recent = pc;
     return known->second;
   }
 
@@ -210,6 +214,7 @@ class Finder {
   const std::vector<std::uint64_t>& registers_;
   RawStack& raw_;
   std::unordered_map<std::uint64_t, bool> trampolines_;  // by pc
+  std::array<std::uint64_t, 61> recent_{};               // pcs that are none
 };
 
 }  // namespace
