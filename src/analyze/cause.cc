@@ -192,7 +192,7 @@ std::optional<bool> SentDeadlySignal(std::string_view function, const Registers&
 }  // namespace
 
 std::size_t FrameThatGaveUp(const std::vector<Frame>& frames, const RawStack& raw, const Architecture& arch) {
-  // Of other processors' signal frames nothing is read: any handler may be of a fault.
+  // Signal frames of other processors are not read: any handler may be of a fault.
   if (arch.machine != EM_X86_64) return InterruptedFrame(frames);
   for (std::size_t end = frames.size();;) {
     const std::size_t raising = RaisingFrame(frames, end);

@@ -74,7 +74,7 @@ class RuntimeScene {
                                                  std::size_t named);
   [[nodiscard]] bool IsWritable(std::uint64_t address);
   [[nodiscard]] std::optional<std::uint64_t> Symbol(std::string_view module_prefix, std::string_view symbol);
-  /// Of the program itself, or what else its lowest module is.
+  /// The same in the program itself, or what else its lowest module is.
   [[nodiscard]] std::optional<std::uint64_t> ProgramSymbol(std::string_view symbol);
 
   /// A cause of the kind, with the function of the program's own.

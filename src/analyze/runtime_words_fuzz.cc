@@ -77,7 +77,7 @@ constexpr std::string_view kModules[] = {"/usr/bin/shop", "/usr/lib/libjvm.so", 
                                          "/usr/lib/libjemalloc.so.2"};
 constexpr std::size_t kStackFrames = 16;
 
-/// Of modules there are names alone, and no files.
+/// Modules have names alone, and no files.
 std::vector<ModuleFiles> MakeModules() {
   std::vector<ModuleFiles> modules(std::size(kModules));
   for (std::size_t i = 0; i < modules.size(); ++i) {

@@ -84,7 +84,7 @@ enum class SenderKind {
 [[nodiscard]] std::string_view NameOf(SenderKind kind);
 [[nodiscard]] std::optional<SenderKind> SenderNamed(std::string_view name);
 
-// Of a cause.
+// Parts of a cause.
 
 /// The calls of a stack that overflowed.
 struct CauseRecursion {

@@ -35,7 +35,7 @@ class MemoryHoldTest : public ::testing::Test {
         *OpenProcessMemory(*Open(fmt::format("/proc/{}", child_->pid()), O_RDONLY | O_DIRECTORY));
   }
   [[nodiscard]] std::uint64_t address() const { return reinterpret_cast<std::uint64_t>(memory_); }
-  /// Of the child's memory, that was found there.
+  /// The child's memory can be read, and has what the child wrote.
   [[nodiscard]] bool IsThere() const {
     std::vector<std::byte> bytes(kBytes);
     return ReadProcessMemory(memory_of_child_.mem, address(), bytes) &&

@@ -26,14 +26,16 @@ std::string_view WordBehind(std::string_view text, std::string_view key) {
   return text.substr(0, text.find_first_of(" \n"));
 }
 
-std::uint64_t KiB(std::string_view meminfo, std::string_view key) {
-  return ParseUnsigned(WordBehind(meminfo, key)).value_or(0) << 10;
-}
-
 }  // namespace
 
+std::optional<std::uint64_t> MeminfoBytes(std::string_view meminfo, std::string_view key) {
+  const auto kib = ParseUnsigned(WordBehind(meminfo, key));
+  return kib ? std::optional(*kib << 10) : std::nullopt;
+}
+
 MemoryLoad ParseMemoryLoad(std::string_view pressure, std::string_view meminfo) {
-  MemoryLoad load{.total = KiB(meminfo, "MemTotal:"), .available = KiB(meminfo, "MemAvailable:")};
+  MemoryLoad load{.total = MeminfoBytes(meminfo, "MemTotal:").value_or(0),
+                  .available = MeminfoBytes(meminfo, "MemAvailable:").value_or(0)};
   if (load.available == 0) load.total = 0;
   if (pressure.starts_with("some ")) load.pressure = Hundredths(WordBehind(pressure, "avg10="));
   return load;

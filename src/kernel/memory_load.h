@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/fd.h"
@@ -12,5 +14,8 @@ namespace obit {
 [[nodiscard]] MemoryLoad ReadMemoryLoad(const Fd& proc);
 /// The same of their texts.
 [[nodiscard]] MemoryLoad ParseMemoryLoad(std::string_view pressure, std::string_view meminfo);
+
+/// What a line of /proc/meminfo says, "MemAvailable:", bytes. Nothing: there is none.
+[[nodiscard]] std::optional<std::uint64_t> MeminfoBytes(std::string_view meminfo, std::string_view key);
 
 }  // namespace obit

@@ -4,10 +4,11 @@
 #include <string>
 
 #include <fcntl.h>
-#include <fmt/format.h>
 
 #include "base/io.h"
 #include "base/text.h"
+#include "kernel/cgroup_lines.h"
+#include "kernel/memory_load.h"
 
 namespace obit {
 namespace {
@@ -31,19 +32,16 @@ std::optional<std::uint64_t> NumberIn(const Fd& dir, const std::string& name) {
 
 /// The path of the hierarchy with the memory controller.
 std::optional<std::string> PathIn(std::string_view told, bool version_2) {
-  for (const std::string_view line : Split(told, '\n')) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
-    if (second == std::string_view::npos) continue;
-    const auto controllers = Split(line.substr(first + 1, second - first - 1), ',');
+  for (const CgroupLine& line : ParseCgroupLines(told)) {
+    const auto controllers = Split(line.controllers, ',');
     const bool is_it =
-        version_2 ? line.starts_with("0::") : std::ranges::find(controllers, "memory") != controllers.end();
-    if (is_it) return std::string(line.substr(second + 1));
+        version_2 ? line.controllers.empty() : std::ranges::find(controllers, "memory") != controllers.end();
+    if (is_it) return std::string(line.path);
   }
   return std::nullopt;
 }
 
-/// Of the cgroup `path`, and of all above it. One without a limit of its own has no such files.
+/// The narrowest of the cgroup `path` and of all above it. One without a limit of its own has no such files.
 std::uint64_t RoomOf(const Fd& root, std::string path, const Files& files) {
   std::uint64_t room = UINT64_MAX;
   for (int depth = 0; depth < kDepthMax && path.size() > 1; ++depth) {
@@ -63,7 +61,7 @@ std::optional<std::uint64_t> RoomInCgroup(const Fd& cgroups, std::string_view to
   const Files& files = is_unified ? kVersion2 : kVersion1;
   auto path = PathIn(told, is_unified);
   const auto root = OpenAt(cgroups, std::string(files.folder), O_RDONLY | O_DIRECTORY);
-  if (!path || !root || !path->starts_with('/') || path->contains("/../")) return std::nullopt;
+  if (!path || !root || !path->starts_with('/') || path->contains("/..")) return std::nullopt;
   return RoomOf(*root, *std::move(path), files);
 }
 
@@ -73,17 +71,10 @@ std::optional<std::uint64_t> RoomToCommit(const Fd& proc) {
   if (*mode != 2) return UINT64_MAX;
   const auto meminfo = ReadFileAt(proc, "meminfo", kMeminfoMax);
   if (!meminfo) return std::nullopt;
-  std::optional<std::uint64_t> limit, used;
-  for (const std::string_view line : Split(meminfo->text, '\n')) {
-    const std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos) continue;
-    const std::string_view value = Trim(line.substr(colon + 1));
-    const auto kib = ParseUnsigned(value.substr(0, value.find(' ')));
-    if (line.starts_with("CommitLimit:")) limit = kib;
-    if (line.starts_with("Committed_AS:")) used = kib;
-  }
+  const auto limit = MeminfoBytes(meminfo->text, "CommitLimit:"),
+             used = MeminfoBytes(meminfo->text, "Committed_AS:");
   if (!limit || !used) return std::nullopt;
-  return (*limit - std::min(*limit, *used)) << 10;
+  return *limit - std::min(*limit, *used);
 }
 
 }  // namespace obit

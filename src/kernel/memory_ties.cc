@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/kcmp.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -112,9 +113,17 @@ class Reader {
   void AddChildren(pid_t pid, pid_t tid, std::vector<pid_t>& relatives) {
     if (relatives.size() > MemoryTies::kRelativesMax) return;
     const auto children = ReadFileAt(proc_, fmt::format("{}/task/{}/children", pid, tid), kChildrenMax);
-    if (!children) return;
+    // A thread may have ended; but a kernel without CONFIG_PROC_CHILDREN tells of none.
+    if (!children || children->truncated) return Unlisted(pid, tid);
     for (const std::string_view word : WordsOf(children->text))
       if (const auto child = ParseUnsigned(word)) relatives.push_back(static_cast<pid_t>(*child));
+  }
+
+  void Unlisted(pid_t pid, pid_t tid) {
+    struct stat status{};
+    const std::string thread = fmt::format("{}/task/{}", pid, tid);
+    if (::fstatat(proc_.get(), thread.c_str(), &status, 0) == 0)
+      Hold("whether others have its memory cannot be told");
   }
 
   const Fd& proc_;

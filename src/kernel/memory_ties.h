@@ -31,8 +31,8 @@ struct MemoryTies {
   static constexpr std::size_t kLockedMax = 256, kThreadsMax = 4096, kRelativesMax = 1024;
 };
 
-/// Of the process `pid`, whose parent is `parent`; `proc` is a descriptor of /proc. The caller holds a pidfd
-/// and checks it after the call. Needs CAP_SYS_PTRACE of a process of another user. Waits for nobody.
+/// Those of the process `pid`, whose parent is `parent`; `proc` is a descriptor of /proc. The caller holds a
+/// pidfd and checks it after the call. Needs CAP_SYS_PTRACE of a process of another user. Waits for nobody.
 [[nodiscard]] MemoryTies ReadMemoryTies(const Fd& proc, pid_t pid, pid_t parent);
 
 /// The locks of /proc/locks (proc_locks(5)) that belong to open files; each inode once.

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "kernel/cgroup_lines.h"
 #include "kernel/executable.h"
 #include "kernel/process_stat.h"
 
@@ -82,13 +83,10 @@ struct Cgroup {
 /// The unified hierarchy's, else that of the first one ("name=systemd" on old hosts).
 Cgroup CgroupIn(const FileText& file) {
   std::string_view found, of_systemd;
-  for (const std::string_view line : Split(file.text, '\n')) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
-    if (second == std::string_view::npos) continue;
-    if (line.starts_with("0::")) return {.path = std::string(line.substr(3)), .unified = true};
-    if (found.empty()) found = line.substr(second + 1);
-    if (line.substr(first + 1, second - first - 1) == "name=systemd") of_systemd = line.substr(second + 1);
+  for (const CgroupLine& line : ParseCgroupLines(file.text)) {
+    if (line.controllers.empty()) return {.path = std::string(line.path), .unified = true};
+    if (found.empty()) found = line.path;
+    if (line.controllers == "name=systemd") of_systemd = line.path;
   }
   // The one that counts may stand behind the cut.
   if (file.truncated) return {.truncated = true};

@@ -57,7 +57,7 @@ class ProcessInspector {
   [[nodiscard]] virtual std::optional<CrashGlance> GlanceAt(const PidfdInfo& known) = 0;
   /// For direct capture. EACCES, EPERM: obitd has no right to it. Opening waits for nothing, reading may.
   [[nodiscard]] virtual Result<ProcessMemory> Memory(const Subject& subject) = 0;
-  /// Of its threads, those that are not called as the process is, `usual`. Waits for nothing.
+  /// Names of those threads that are not called as the process is, `usual`. Waits for nothing.
   [[nodiscard]] virtual Result<ThreadNames> Threads(const Subject& subject, std::string_view usual) = 0;
   [[nodiscard]] virtual Result<Executable> Program(const Subject& subject) = 0;
   /// For the analysis. Fails as Memory.
