@@ -4,7 +4,7 @@ _obit() {
   local cur prev words cword
   _init_completion || return
 
-  local verbs="list show groups dump gdb lldb analyze import rm vacuum pin unpin reindex enable disable status doctor config rule"
+  local verbs="list show groups dump gdb lldb analyze import rm vacuum pin unpin release reindex enable disable status doctor config rule"
   local verb="" verb_and_more=() store=() i
   for ((i = 1; i < cword; i++)); do
     case ${words[i]} in

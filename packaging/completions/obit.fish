@@ -4,7 +4,7 @@ function __obit_crashes
     obit list --json --last 200 2>/dev/null | sed -nE 's/^ *"(id|comm)": "([A-Za-z0-9._+-]+)",?$/\2/p' | sort -u
 end
 
-set -l verbs list show groups dump gdb lldb analyze import rm vacuum pin unpin reindex enable disable status doctor config rule
+set -l verbs list show groups dump gdb lldb analyze import rm vacuum pin unpin release reindex enable disable status doctor config rule
 complete -c obit -f
 complete -c obit -l store -r -d 'The store, a folder'
 complete -c obit -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"

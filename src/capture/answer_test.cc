@@ -87,7 +87,7 @@ class ReducedTest : public ::testing::Test {
     job.offer = *DecodeCoredumpRequest(request);
     if (has_memory) job.memory = process_.Open();
     std::atomic<std::uint64_t> progress{0};
-    auto record = Capture(std::move(job), progress, [] {});
+    auto record = Capture(std::move(job), progress, [](CaptureStep) {});
     core_ = std::move(prepared.core);
     return record;
   }

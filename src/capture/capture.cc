@@ -48,11 +48,12 @@ Result<void> CopyStream(std::uint64_t end, CoreStream& stream, CoreWriter& write
   return stream.Copy(end, writer);
 }
 
-/// Gets the core into `writer`, by the best way there is. `take_minimal` comes before all that takes long, if
-/// it does. An error says why the core ends early.
+/// Gets the core into `writer`, by the best way there is. `take_minimal` and `keep` come before all that
+/// takes long, if it does. An error says why the core ends early.
 Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
-                     std::optional<DirectCapture>& direct, std::uint64_t max, CrashRecord::Capture& capture,
-                     const std::function<void()>& take_minimal) {
+                     std::optional<DirectCapture>& direct, const MemoryTies* ties, std::uint64_t max,
+                     CrashRecord::Capture& capture, const std::function<void()>& take_minimal,
+                     const std::function<void()>& keep) {
   capture.method = CaptureMethod::kStream;
   const auto read = stream.ReadHead(head, writer, max);
   capture.promised_bytes = head.core_bytes();
@@ -62,13 +63,16 @@ Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
   // A limit may lie in a hole, of which the kernel sends nothing until it has walked through.
   const bool cut = end < head.core_bytes().value_or(0);
   if (!direct || (!cut && end < stream.position() + least)) return CopyStream(end, stream, writer);
-  if (const auto planned = direct->Plan(); !planned) {
+  if (const auto planned = direct->Plan(ties); !planned) {
     capture.stream_reason = planned.error().what;
     return CopyStream(end, stream, writer);
   }
   capture.method = CaptureMethod::kDirect;
   const std::uint64_t worth = std::max(kMinimalBesideMin, kMinimalBesideMinPerNotes * head.notes().size());
-  if (end >= worth && direct->HasMemoryOf(worth).value_or(false)) take_minimal();
+  if (end >= worth && direct->HasMemoryOf(worth).value_or(false)) {
+    take_minimal();
+    keep();
+  }
   auto captured = direct->Run();
   direct->Describe(capture);
   return captured;
@@ -81,6 +85,20 @@ Result<void> Verify(const Fd& file, const CoreHead& head, CoreStream& stream, co
   capture.verified = OBIT_TRY_IN(
       CompareWithStream(stored, stream, head.core_bytes().value_or(0), direct.segments()), "verify");
   return {};
+}
+
+/// The same of one that was captured when its process was gone, with what was `sent` before.
+Result<void> VerifyAfterwards(const Fd& file, const Result<StreamDigest>& sent, const DirectCapture& direct,
+                              CrashRecord::Capture& capture) {
+  if (!sent) return std::unexpected(Error(sent.error()).In("verify"));
+  CoreReader stored = OBIT_TRY(CoreReader::Open(OBIT_TRY(Duplicate(file))));
+  capture.verified = OBIT_TRY_IN(sent->CompareWith(stored, direct.segments()), "verify");
+  return {};
+}
+
+bool HasBytes(const Fd& file) {
+  struct stat status{};
+  return ::fstat(file.get(), &status) == 0 && status.st_size > 0;
 }
 
 Error IsLimited(std::uint64_t core_max) { return Refuse(EFBIG, "RLIMIT_CORE is {} bytes", core_max).error(); }
@@ -123,10 +141,13 @@ std::optional<std::uint64_t> ReducedTypes(const CaptureJob& job, const CrashReco
   return TypesOfMinimal(*job.offer);
 }
 
+double SecondsSince(std::int64_t begin) { return static_cast<double>(MonotonicNow() - begin) / 1e9; }
+
 /// Gets the core into core.zst, and lets the process go. The record gets sizes, outcome and reason. False: it
 /// ended early, and there is no memory to look at the minimal one; both are there.
 Result<bool> CaptureCore(CaptureJob& job, StreamedMemory streamed, CoreHead& head, CrashRecord& record,
-                         std::atomic<std::uint64_t>& progress, const std::function<void()>& released) {
+                         std::atomic<std::uint64_t>& progress,
+                         const std::function<void(CaptureStep)>& reached) {
   CrashRecord::Capture& capture = record.capture;
   CoreWriter writer(job.core, job.writer);
   CoreStream stream(job.connection, job.deadlines, progress);
@@ -139,21 +160,54 @@ Result<bool> CaptureCore(CaptureJob& job, StreamedMemory streamed, CoreHead& hea
     writer.Rest();  // there is memory for one writer
     TakeMinimalBeside(job.minimal, head, stream, job.writer, *job.memory, job.core_max, progress);
   };
+  const auto let_go = [&](CaptureStep step) {
+    ReleaseConnection(job.connection);
+    capture.held_seconds = SecondsSince(job.accepted);
+    writer.CompressFetched();
+    reached(step);
+  };
+  std::optional<KeptProcess> kept;
+  std::optional<MemoryWatch> watch;
+  Result<StreamDigest> sent = Refuse(ENODATA, "it was not read");
+  const auto keep = [&] {
+    KeepAttempt attempt = KeepProcess(job.keep, {.head = head,
+                                                 .memory = *job.memory,
+                                                 .direct = *direct,
+                                                 .outlook = job.outlook,
+                                                 .resident = record.process.resident_bytes,
+                                                 .threads = record.process.threads,
+                                                 .has_minimal = job.minimal && HasBytes(job.minimal)});
+    if (!attempt.kept) {
+      capture.held_because = std::move(attempt.reason);
+      return;
+    }
+    capture.kept_because = std::move(attempt.reason);
+    kept = std::move(attempt.kept);
+    direct->GoOnAlone({.first = kept->first,
+                       .watch = watch.emplace(job.outlook->meminfo, job.outlook->pressure),
+                       .deadline = MonotonicNow() + job.keep.timeout.count()});
+    if (job.verify) sent = StreamDigest::Read(stream, head.core_bytes().value_or(0));
+    let_go(CaptureStep::kKept);
+    writer.TakeTime();
+    // Whoever completes what a killed worker leaves, and `obit status`, see that it was so far.
+    (void)WriteFileAtomically(job.dir, kBegunFile, RecordToJson(record), 0600);
+  };
   auto acquired = minimal ? CaptureMinimal(head, stream, writer, job.memory ? &*job.memory : nullptr,
                                            job.core_max, progress, capture, streamed)
-                          : Acquire(head, stream, writer, direct, job.core_max, capture, take_minimal);
+                          : Acquire(head, stream, writer, direct, job.outlook ? &job.outlook->ties : nullptr,
+                                    job.core_max, capture, take_minimal, keep);
   std::optional<Error> ended;  // early
   if (!acquired) ended = acquired.error();
   if (acquired && capture.promised_bytes.value_or(0) > job.core_max)
     acquired = std::unexpected(IsLimited(job.core_max));
-  const auto release = [&] {
-    ReleaseConnection(job.connection);
-    capture.held_seconds = static_cast<double>(MonotonicNow() - job.accepted) / 1e9;
-    writer.CompressFetched();
-    released();
-  };
   const bool verify = job.verify && !minimal && acquired && capture.method == CaptureMethod::kDirect;
-  if (!verify) release();
+  if (kept) {
+    capture.copied_seconds = SecondsSince(job.accepted);
+    kept.reset();
+    reached(CaptureStep::kCopied);
+  } else if (!verify) {
+    let_go(CaptureStep::kReleased);
+  }
 
   if (!ended && !verify && job.minimal) {
     writer.Rest();  // the room of the minimal core may be all that there is for the seek table
@@ -165,9 +219,10 @@ Result<bool> CaptureCore(CaptureJob& job, StreamedMemory streamed, CoreHead& hea
   if (capture.reason.empty() && ended) capture.reason = ended->what;
   if (verify) {
     // Whatever comes of that, the core is what it is.
-    if (const auto verified = Verify(job.core, head, stream, *direct, capture); !verified)
-      capture.verify_reason = verified.error().what;
-    release();
+    const auto verified = capture.copied_seconds ? VerifyAfterwards(job.core, sent, *direct, capture)
+                                                 : Verify(job.core, head, stream, *direct, capture);
+    if (!verified) capture.verify_reason = verified.error().what;
+    if (job.connection) let_go(CaptureStep::kReleased);
   }
   if (ended && job.minimal) {
     writer.Rest();  // there is memory for one core at a time
@@ -372,7 +427,7 @@ void ReleaseConnection(Fd& connection) {
 }
 
 Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress,
-                            const std::function<void()>& released) {
+                            const std::function<void(CaptureStep)>& reached) {
   CrashRecord record = std::move(job.record);
   job.writer.written = &progress;
   if (job.core_max != UINT64_MAX) record.capture.core_max = job.core_max;
@@ -388,13 +443,13 @@ Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress
   const bool is_reduced = agreed && (agreed->mask & kCoredumpMemoryTypes) != 0;
   if (agreed)
     captured = CaptureCore(job, is_reduced ? StreamedMemory::kReduced : StreamedMemory::kSelected, head,
-                           record, progress, released);
+                           record, progress, reached);
   else
     captured = std::unexpected(std::move(agreed).error());
   if (job.connection) {  // it failed before the release
     ReleaseConnection(job.connection);
-    record.capture.held_seconds = static_cast<double>(MonotonicNow() - job.accepted) / 1e9;
-    released();
+    record.capture.held_seconds = SecondsSince(job.accepted);
+    reached(CaptureStep::kReleased);
   }
   if (captured && !*captured) return Refuse(ENOMEM, "there is no memory to look at its minimal core");
   ::unlinkat(job.dir.get(), kMinimalFile, 0);

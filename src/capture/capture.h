@@ -7,9 +7,11 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "capture/early_release.h"
 #include "capture/stream.h"
 #include "crash/record.h"
 #include "kernel/coredump_socket.h"
+#include "kernel/memory_outlook.h"
 #include "kernel/process_memory.h"
 #include "store/core_writer.h"
 
@@ -30,6 +32,8 @@ struct CaptureJob {
   /// was not wanted.
   std::optional<ProcessMemory> memory;
   std::string stream_reason;
+  std::optional<MemoryOutlook> outlook;  ///< of that memory; none: it is not kept beyond the process
+  KeepTerms keep;
   bool verify = false;  ///< after a direct capture, compare with the stream
   /// The kernel's offer on a "@@" connection, already read; none for "@" and the pipe.
   std::optional<CoredumpRequest> offer;
@@ -40,17 +44,25 @@ struct CaptureJob {
   CoreWriter::Options writer;
 };
 
+/// How far a capture has come.
+enum class CaptureStep {
+  kReleased,  ///< the process may exit: nothing more of it is needed
+  kKept,      ///< the process may exit, and its memory is kept and copied
+  kCopied,    ///< after kKept: it is kept no more
+};
+
 /// Captures: begun.json, handshake, core.zst, release of the process, exe.zst where the program has no name
 /// on this host, crash.json. On success the folder is complete, ready for Store::Commit, and synced as far as
 /// the disk does that, whatever came of the core: the record says. A frame that was written stays, with two
 /// exceptions: a full disk may take no table unless frames make room for it (CoreWriter::Finish), and what
 /// came may be no core. A full core of some size that ends early is replaced by a minimal one, made before
-/// (minimal_beside.h); ENOMEM: there is no memory to look at that, and both are left for Recover. `released`
-/// is called once, as soon as the process may exit; until then nothing is opened, made, renamed or removed,
-/// only what is open is written. `progress` grows by what is read and by what is written. Else it fails only
-/// if not even a record can be written; what there is of the core then stays, for Recover.
+/// (minimal_beside.h); ENOMEM: there is no memory to look at that, and both are left for Recover. `reached`
+/// is told of kReleased, or of kKept and then kCopied, once each; until the process may exit nothing is
+/// opened, made, renamed or removed, only what is open is written. `progress` grows by what is read and by
+/// what is written. Else it fails only if not even a record can be written; what there is of the core then
+/// stays, for Recover.
 [[nodiscard]] Result<CrashRecord> Capture(CaptureJob job, std::atomic<std::uint64_t>& progress,
-                                          const std::function<void()>& released);
+                                          const std::function<void(CaptureStep)>& reached);
 
 /// What is left in incoming/ID, and what is known of it.
 struct RecoveryJob {

@@ -81,7 +81,7 @@ class CaptureTest : public ::testing::Test {
     job.accepted = MonotonicNow();
     job.deadlines = deadlines;
     job.core_max = core_max;
-    auto captured = Capture(std::move(job), progress_, [&] {
+    auto captured = Capture(std::move(job), progress_, [&](CaptureStep) {
       ++released_;
       const auto begun = LoadRecord(prepared.dir, kBegunFile);
       EXPECT_TRUE(begun && begun->id == kId) << "for who has to recover it";

@@ -1,7 +1,9 @@
 #include "capture/direct.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "base/clock.h"
 #include "store/hole_marks.h"
 
 namespace obit {
@@ -10,6 +12,8 @@ namespace {
 /// Addresses that are scanned at a time, at most. One call stops early where there are many pages, and over
 /// nothing it takes as long as over little: with windows of 1 GiB 20 TiB take a second, with these 2 ms.
 constexpr std::uint64_t kWindow = 64ULL << 30;
+/// How often it is looked whether others want the memory, ns.
+constexpr std::int64_t kWatchEvery = 50'000'000;
 
 }  // namespace
 
@@ -23,15 +27,20 @@ DirectCapture::DirectCapture(const ProcessMemory& memory, const CoreHead& head, 
       max_(max),
       planner_([this](PlannedChunk chunk) { return CaptureChunk(std::move(chunk)); }) {}
 
-Result<void> DirectCapture::Plan() {
-  std::vector<Mapping> mappings = OBIT_TRY(ReadMappings(memory_.maps));
-  segments_ = OBIT_TRY(PlanSegments(head_, mappings));
-  CutSegments();
-  if (!MayWaitForUserFaults(segments_, mappings)) return {};
-  mappings = OBIT_TRY(ReadMappings(memory_.smaps));  // slow: it walks the page tables
-  segments_ = OBIT_TRY(PlanSegments(head_, mappings));
-  CutSegments();
+Result<void> DirectCapture::Plan(const MemoryTies* ties) {
+  std::vector<Mapping> mappings = OBIT_TRY(PlanBy(memory_.maps));
+  if (ties != nullptr) ties_ = FindMappingTies(mappings, *ties, MemoryDevice());
+  if (MayWaitForUserFaults(segments_, mappings))
+    (void)OBIT_TRY(PlanBy(memory_.smaps));  // slow: it walks the page tables
   return {};
+}
+
+/// By what this file, maps or smaps, says of the mappings, which it returns.
+Result<std::vector<Mapping>> DirectCapture::PlanBy(const Fd& file) {
+  std::vector<Mapping> mappings = OBIT_TRY(ReadMappings(file));
+  segments_ = OBIT_TRY(PlanSegments(head_, mappings));
+  CutSegments();
+  return mappings;
 }
 
 /// Drops what lies behind the end that is wanted.
@@ -60,8 +69,23 @@ Result<bool> DirectCapture::HasMemoryOf(std::uint64_t least) const {
   return false;
 }
 
-Result<void> DirectCapture::Run() {
+void DirectCapture::GoOnAlone(const Alone& alone) {
+  alone_.emplace(alone);
   at_ = stream_.position();
+}
+
+Result<void> DirectCapture::CheckTime() {
+  if (!alone_) return stream_.CheckDeadline();
+  const std::int64_t now = MonotonicNow();
+  if (now >= alone_->deadline) return Refuse(ETIMEDOUT, "its memory was kept long enough, and was let go");
+  if (now < watched_ + kWatchEvery) return {};
+  watched_ = now;
+  if (alone_->watch.IsShort(now)) return Refuse(ENOMEM, "others wanted memory: what was kept was let go");
+  return {};
+}
+
+Result<void> DirectCapture::Run() {
+  if (!alone_) at_ = stream_.position();
   if (OBIT_TRY(HasManyHoles())) writer_.KeepHolesByLength();
   std::size_t next = 0;
   for (;;) {
@@ -70,7 +94,7 @@ Result<void> DirectCapture::Run() {
     if (captured) break;
     // Whether it was the writing, the time, or the process that ended, there is no way on.
     const int code = captured.error().code;
-    if (writer_.failure() || code == ESRCH || code == ETIMEDOUT || code == EPIPE) return captured;
+    if (alone_ || writer_.failure() || code == ESRCH || code == ETIMEDOUT || code == EPIPE) return captured;
     planner_.Clear();
     at_ = writer_.ResumeAfterFetch();
     const auto failed = std::ranges::find_if(
@@ -80,6 +104,10 @@ Result<void> DirectCapture::Run() {
     next = static_cast<std::size_t>(failed - segments_.begin()) + 1;
   }
   OBIT_TRY(CaptureEnd());
+  if (alone_) {
+    if (HasMemory(memory_.mem, 0)) return {};
+    return Refuse(ESRCH, "its memory was taken while it was read");
+  }
   if (stream_.position() == at_) return {};  // the kernel has sent all of it
   // After SIGKILL the memory stays for a moment, but may be taken from it already (oom_reaper).
   if (!HasMemory(memory_.mem, 0) || stream_.HungUp())
@@ -94,7 +122,7 @@ Result<bool> DirectCapture::HasManyHoles() {
     if (segment.source != SegmentSource::kPresentPages) continue;
     const std::uint64_t end = segment.address + segment.bytes;
     for (std::uint64_t at = segment.address; at < end;) {
-      OBIT_TRY(stream_.CheckDeadline());
+      OBIT_TRY(CheckTime());
       const auto scan = ScanSegment(at, std::min(end, at + kWindow));
       if (!scan) break;  // told when it is captured
       std::uint64_t filled = at;
@@ -133,7 +161,7 @@ Result<void> DirectCapture::CaptureSegment(const PlannedSegment& segment) {
   switch (segment.source) {
     case SegmentSource::kPresentPages:
       for (std::uint64_t at = begin; at < end;) {
-        OBIT_TRY(stream_.CheckDeadline());
+        OBIT_TRY(CheckTime());
         at = OBIT_TRY(PlanPresentPages(segment, at, std::min(end, at + kWindow)));
       }
       return {};
@@ -161,7 +189,7 @@ Result<std::uint64_t> DirectCapture::PlanPresentPages(const PlannedSegment& segm
 }
 
 Result<void> DirectCapture::CaptureChunk(PlannedChunk chunk) {
-  OBIT_TRY(stream_.CheckDeadline());
+  OBIT_TRY(CheckTime());
   OBIT_TRY(SkipTo(chunk.offset));
   const std::uint64_t bytes = chunk.bytes;
   OBIT_TRY(writer_.Defer(
@@ -176,8 +204,9 @@ Result<void> DirectCapture::ReadChunk(const PlannedChunk& chunk, std::span<std::
   for (const PlannedRun& run : chunk.runs) {
     std::ranges::fill(room.subspan(filled - chunk.offset, run.offset - filled), std::byte{0});
     filled = run.offset + run.bytes;
-    const std::size_t unread = OBIT_TRY(
-        ReadProcessMemory(memory_.mem, run.address, room.subspan(run.offset - chunk.offset, run.bytes)));
+    const auto bytes = room.subspan(run.offset - chunk.offset, run.bytes);
+    const std::size_t unread = OBIT_TRY(ReadProcessMemory(memory_.mem, run.address, bytes));
+    if (alone_) alone_->first.Put(run.address, bytes);
     // In anonymous memory these are guard pages and the like, which the kernel leaves out as well.
     if (unread > 0 && run.segment->source == SegmentSource::kAllPages) CountUnread(*run.segment, unread);
   }
@@ -187,6 +216,7 @@ Result<void> DirectCapture::ReadChunk(const PlannedChunk& chunk, std::span<std::
 
 /// From the place where the capture is to the end of `segment`.
 Result<void> DirectCapture::CopyFromStream(const PlannedSegment& segment, const std::string& why) {
+  if (alone_) return Refuse(EIO, "memory at {:#x}, {} bytes: {}", segment.address, segment.bytes, why);
   OBIT_TRY(planner_.Flush());
   OBIT_TRY(SkipTo(segment.offset));
   OBIT_TRY(writer_.WaitFetched());  // once the stream has passed a place there is no way back

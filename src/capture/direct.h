@@ -4,14 +4,18 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "capture/first_set.h"
+#include "capture/mapping_ties.h"
 #include "capture/plan.h"
 #include "capture/stream.h"
 #include "crash/record.h"
 #include "elf/core_head.h"
+#include "kernel/memory_outlook.h"
 #include "kernel/process_memory.h"
 #include "store/core_writer.h"
 
@@ -27,21 +31,34 @@ class DirectCapture {
   DirectCapture(const ProcessMemory& memory, const CoreHead& head, CoreStream& stream, CoreWriter& writer,
                 std::atomic<std::uint64_t>& progress, std::uint64_t max = UINT64_MAX);
 
-  /// Learns what the segments are. Fails if this core has to come by stream; nothing was done then.
-  [[nodiscard]] Result<void> Plan();
+  /// Learns what the segments are, and what the mappings tie up, if it is told the other `ties`. Fails if
+  /// this core has to come by stream; nothing was done then.
+  [[nodiscard]] Result<void> Plan(const MemoryTies* ties = nullptr);
   /// True if the core has so much memory in it, bytes, that is no hole. It looks no further than that.
   [[nodiscard]] Result<bool> HasMemoryOf(std::uint64_t least) const;
+  /// From here on the process may go, and the stream gives nothing: its memory is kept, `first` has what its
+  /// end has changed, and Run() ends early (ETIMEDOUT, ENOMEM) at `deadline` (CLOCK_MONOTONIC, ns) or when
+  /// others want the memory. What is named outlives this object.
+  struct Alone {
+    const FirstSet& first;
+    MemoryWatch& watch;
+    std::int64_t deadline = 0;
+  };
+  void GoOnAlone(const Alone& alone);
   /// Captures all that is left of the core. On return nothing of the process is needed any more. An error
   /// says why the core ends early.
   [[nodiscard]] Result<void> Run();
 
   /// By their place in the core.
   [[nodiscard]] const std::vector<PlannedSegment>& segments() const { return segments_; }
+  [[nodiscard]] const MappingTies& ties() const { return ties_; }
   /// Adds what Run() could not read, and what came by the stream and why.
   void Describe(CrashRecord::Capture& capture) const;
 
  private:
+  Result<std::vector<Mapping>> PlanBy(const Fd& file);
   void CutSegments();
+  Result<void> CheckTime();
   /// True if the memory that is not there is more than a core may have as plain holes.
   Result<bool> HasManyHoles();
   Result<void> CaptureSegments(std::size_t first);
@@ -64,7 +81,10 @@ class DirectCapture {
   std::atomic<std::uint64_t>& progress_;
   const std::uint64_t max_;
   std::vector<PlannedSegment> segments_;
-  std::uint64_t at_ = 0;  // offset in the core: all before it is with the writer
+  MappingTies ties_;
+  std::optional<Alone> alone_;
+  std::int64_t watched_ = 0;  // when it was looked for others who want the memory, CLOCK_MONOTONIC, ns
+  std::uint64_t at_ = 0;      // offset in the core: all before it is with the writer
   ChunkPlanner planner_;
   std::string stream_reason_;
 

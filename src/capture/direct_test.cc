@@ -232,7 +232,7 @@ TEST(DirectCapture, AComparisonThatFailsTakesNothingFromTheCore) {
   job.deadlines.progress = std::chrono::milliseconds(200);
   std::atomic<std::uint64_t> progress = 0;
   int released = 0;
-  const auto record = Capture(std::move(job), progress, [&] { ++released; });
+  const auto record = Capture(std::move(job), progress, [&](CaptureStep) { ++released; });
   ASSERT_THAT(record, Succeeds());
   EXPECT_EQ(released, 1);
   EXPECT_EQ(record->capture.method, CaptureMethod::kDirect);

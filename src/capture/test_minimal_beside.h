@@ -48,8 +48,13 @@ class MinimalBesideTest : public ::testing::Test {
     job.accepted = MonotonicNow();
     job.deadlines = deadlines;
     job.core_max = core_max;
+    if (prepare_) prepare_(job);
+    steps_.clear();
     std::atomic<std::uint64_t> progress = 0;
-    auto record = Capture(std::move(job), progress, [&] {
+    auto record = Capture(std::move(job), progress, [&](CaptureStep step) {
+      steps_.push_back(step);
+      if (at_step_) at_step_(step);
+      if (step == CaptureStep::kCopied) return;
       EXPECT_EQ(ListDirectory(prepared.dir)->size(), 3U) << "no file comes or goes while the process waits";
       EXPECT_THAT(NamePrepared(incoming_, prepared, kId), Succeeds());
     });
@@ -123,7 +128,10 @@ class MinimalBesideTest : public ::testing::Test {
   Store store_ = *Store::Create(folder_ / "store");
   Fd incoming_ = *Open(folder_ / "store/incoming", O_RDONLY | O_DIRECTORY);
   std::atomic<int> writes_ = 0;
-  int connection_ = -1, minimal_ = -1;  // of the capture that runs
+  int connection_ = -1, minimal_ = -1;        // of the capture that runs
+  std::function<void(CaptureJob&)> prepare_;  // before it begins
+  std::function<void(CaptureStep)> at_step_;
+  std::vector<CaptureStep> steps_;  // that it reached
 };
 
 }  // namespace obit::testing

@@ -69,6 +69,7 @@ class Parked {
     status.pr_pid = process_->pid();
     user_regs_struct registers{};
     registers.rsp = sp_;
+    registers.fs_base = control_block_;
     registers.rdi = heap() + kMarked;
     registers.rsi = heap() + kExcluded + 256;
     std::memcpy(&status.pr_reg, &registers, sizeof registers);
@@ -97,6 +98,7 @@ class Parked {
 
  private:
   std::uint64_t sp_;
+  const std::uint64_t control_block_ = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
   char* heap_ = nullptr;
   std::optional<Child> process_;
   ProcessMemory memory_;

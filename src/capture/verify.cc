@@ -1,7 +1,11 @@
 #include "capture/verify.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <span>
+
+#include <sys/random.h>
 
 namespace obit {
 namespace {
@@ -34,28 +38,88 @@ class Differences {
   bool open_ = false;
 };
 
+constexpr std::size_t kPage = 4096, kAtOnce = 256 * 1024;  // bytes
+
+/// Bytes of `room` from `offset` on, by whole pages of the core, so that a difference is one of a page.
+std::size_t WantedAt(std::uint64_t offset, std::uint64_t end) {
+  return std::min<std::uint64_t>(kAtOnce - offset % kPage, end - offset);
+}
+
+Result<void> ReadStream(CoreStream& stream, std::span<std::byte> room, std::uint64_t end) {
+  for (std::size_t filled = 0; filled < room.size();)
+    filled += OBIT_TRY(stream.Read(room.subspan(filled), end)).size();
+  return {};
+}
+
+Result<void> ReadStored(CoreReader& stored, std::uint64_t offset, std::span<std::byte> room) {
+  if (OBIT_TRY(stored.ReadAt(offset, room)) == room.size()) return {};
+  return Refuse(EBADMSG, "the stored core ends at {}", stored.size());
+}
+
+/// Calls look(OFFSET, BYTES) for each page of `bytes`, which lie at `offset` of the core.
+template <class Look>
+void ForEachPage(std::uint64_t offset, std::span<const std::byte> bytes, Look look) {
+  while (!bytes.empty()) {
+    const std::size_t step = std::min<std::size_t>(kPage - offset % kPage, bytes.size());
+    look(offset, bytes.first(step));
+    bytes = bytes.subspan(step);
+    offset += step;
+  }
+}
+
 }  // namespace
 
 Result<Verification> CompareWithStream(CoreReader& stored, CoreStream& stream, std::uint64_t end,
                                        const std::vector<PlannedSegment>& segments) {
-  constexpr std::size_t kPage = 4096;
   Verification verified;
   Differences differences(segments, verified);
-  std::vector<std::byte> sent(256 * 1024), kept(sent.size());
+  std::vector<std::byte> sent(kAtOnce), kept(kAtOnce);
   while (stream.position() < end) {
     const std::uint64_t offset = stream.position();
-    std::size_t filled = 0;  // whole pages, so that a difference is one of a page
-    const std::size_t want = std::min<std::uint64_t>(sent.size() - offset % kPage, end - offset);
-    while (filled < want)
-      filled += OBIT_TRY(stream.Read(std::span(sent).subspan(filled, want - filled), end)).size();
-    if (OBIT_TRY(stored.ReadAt(offset, std::span(kept).first(want))) != want)
-      return Refuse(EBADMSG, "the stored core ends at {}", stored.size());
-    for (std::size_t at = 0; at < want;) {
-      const std::size_t step = std::min<std::size_t>(kPage - (offset + at) % kPage, want - at);
-      if (std::memcmp(&sent[at], &kept[at], step) != 0) differences.Add(offset + at, step);
-      at += step;
-    }
+    const std::size_t want = WantedAt(offset, end);
+    OBIT_TRY(ReadStream(stream, std::span(sent).first(want), end));
+    OBIT_TRY(ReadStored(stored, offset, std::span(kept).first(want)));
+    ForEachPage(offset, std::span(kept).first(want), [&](std::uint64_t at, std::span<const std::byte> page) {
+      if (std::memcmp(&sent[at - offset], page.data(), page.size()) != 0) differences.Add(at, page.size());
+    });
     verified.bytes += want;
+  }
+  return verified;
+}
+
+Result<StreamDigest> StreamDigest::Read(CoreStream& stream, std::uint64_t end) {
+  StreamDigest digest;
+  digest.begin_ = stream.position();
+  digest.end_ = std::max(end, digest.begin_);
+  if (digest.end_ - digest.begin_ > kBytesMax)
+    return Refuse(ENOMEM, "{} bytes are more than can be compared with what is gone", digest.end_);
+  if (::getrandom(&digest.key_, sizeof digest.key_, 0) != sizeof digest.key_)
+    return Fail(errno, "make a key");
+  std::vector<std::byte> sent(kAtOnce);
+  while (stream.position() < digest.end_) {
+    const std::uint64_t offset = stream.position();
+    const auto bytes = std::span(sent).first(WantedAt(offset, digest.end_));
+    OBIT_TRY(ReadStream(stream, bytes, digest.end_));
+    ForEachPage(offset, bytes, [&](std::uint64_t, std::span<const std::byte> page) {
+      digest.pages_.push_back(KeyedHash(digest.key_, page));
+    });
+  }
+  return digest;
+}
+
+Result<Verification> StreamDigest::CompareWith(CoreReader& stored,
+                                               const std::vector<PlannedSegment>& segments) const {
+  Verification verified;
+  Differences differences(segments, verified);
+  std::vector<std::byte> kept(kAtOnce);
+  auto sent = pages_.begin();
+  for (std::uint64_t offset = begin_; offset < end_; offset += WantedAt(offset, end_)) {
+    const auto bytes = std::span(kept).first(WantedAt(offset, end_));
+    OBIT_TRY(ReadStored(stored, offset, bytes));
+    ForEachPage(offset, bytes, [&](std::uint64_t at, std::span<const std::byte> page) {
+      if (KeyedHash(key_, page) != *sent++) differences.Add(at, page.size());
+    });
+    verified.bytes += bytes.size();
   }
   return verified;
 }

@@ -76,11 +76,19 @@ constexpr Setting Kept(std::string_view section, std::string_view key) {
           [](const Config& config) { return Print(config.*kMember); }};
 }
 constexpr std::int64_t kHour = 3600, kDay = 86400;  // seconds
+constexpr std::int64_t kKeepMax = 600;              // seconds: others want the memory
 constexpr std::int64_t kDaysMax = 36'500;           // a century
 constexpr Setting kSettings[] = {
     Kept<&Config::slots, Whole<1, 256>>("capture", "slots"),
     Kept<&Config::detail, CoreDetail>("capture", "detail"),
     Kept<&Config::direct, Boolean>("capture", "direct"),
+    {"capture", "early_release",
+     [](const Value& value, Config& config) -> Result<void> {
+       config.early_release = OBIT_TRY(EarlyReleaseWanted(value));
+       return {};
+     },
+     [](const Config& config) { return PrintEarlyRelease(config.early_release); }},
+    Kept<&Config::keep_timeout, Seconds<1, kKeepMax>>("capture", "keep_timeout"),
     Kept<&Config::verify, Boolean>("capture", "verify"),
     Kept<&Config::queue_timeout, Seconds<1, kDay>>("capture", "queue_timeout"),
     Kept<&Config::progress_timeout, Seconds<1, kDay>>("capture", "progress_timeout"),

@@ -22,6 +22,12 @@ struct Config {
   Detail detail = Detail::kFull;
   /// Memory is copied from /proc/PID/mem where that can be had; else every core comes from the kernel.
   bool direct = true;
+  /// A large process may go as soon as its head is read, and its memory is copied afterwards, where that ties
+  /// up nothing (policy/early_release.h). Else, or where it does, it is held until it was copied.
+  bool early_release = true;
+  /// Memory that is kept beyond the end of its process is let go after so long: the core is a minimal one
+  /// then.
+  std::chrono::seconds keep_timeout{30};
   /// After a direct capture the kernel's core is read too and compared. The process is held for both.
   bool verify = false;
   /// A crash that waits for a capture while none makes progress for so long gets none: the process is

@@ -143,6 +143,14 @@ constexpr RuleKey kKeys[] = {
     Key<&Rule::cores, Whole<0, 1'000'000>>("cores"),
     Key<&Rule::bytes, Bytes>("bytes"),
     Key<&Rule::events, Whole<0, 1'000'000>>("events"),
+    {"early_release",
+     [](const Value& value, Rule& rule) -> Result<void> {
+       rule.early_release = OBIT_TRY(EarlyReleaseWanted(value));
+       return {};
+     },
+     [](const Rule& rule, UsersAs) {
+       return rule.early_release ? PrintEarlyRelease(*rule.early_release) : std::string();
+     }},
     Key<&Rule::environment, Environment>("environment"),
     Key<&Rule::retention, Retention>("retention"),
     Key<&Rule::analyze, Boolean>("analysis"),

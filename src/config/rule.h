@@ -41,6 +41,7 @@ struct Rule {
   std::optional<Detail> detail;
   std::optional<unsigned> cores, events;  ///< Config::loop_cores, loop_events
   std::optional<std::uint64_t> bytes;     ///< Config::loop_bytes
+  std::optional<bool> early_release;      ///< Config::early_release
   std::optional<EnvironmentKept> environment;
   std::optional<bool> analyze, hooks;
   std::optional<RetentionClass> retention;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <sstream>
 #include <string>
+#include <string_view>
 
 // toml++ 3.3 asserts what does not hold for some broken files ("[" alone on a line) and then refuses them
 // properly. Without this such a file ends the server, or with NDEBUG the compiler may take the assertion for
@@ -76,6 +77,13 @@ inline Result<EnvironmentKept> Environment(const Value& value) {
     if (const auto kept = EnvironmentKeptNamed(*text)) return *kept;
   return Refuse(EINVAL, R"({} must be "none", "allow-list" or "all")", value.where);
 }
+/// Config::early_release.
+inline constexpr std::string_view kAuto = "auto", kNever = "never";
+inline Result<bool> EarlyReleaseWanted(const Value& value) {
+  if (const auto* text = value.text())
+    if (*text == kAuto || *text == kNever) return *text == kAuto;
+  return Refuse(EINVAL, R"({} must be "{}" or "{}")", value.where, kAuto, kNever);
+}
 // Values as TOML has them.
 inline std::string Print(unsigned value) { return std::to_string(value); }
 inline std::string Print(bool value) { return value ? "true" : "false"; }
@@ -89,6 +97,7 @@ inline std::string Print(std::uint64_t bytes) { return Print(ToText({.percent = 
 inline std::string Print(Detail value) { return Print(std::string(NameOf(value))); }
 inline std::string Print(const DiskAmount& value) { return Print(ToText(value)); }
 inline std::string Print(RetentionClass value) { return Print(std::string(NameOf(value))); }
+inline std::string PrintEarlyRelease(bool wanted) { return Print(std::string(wanted ? kAuto : kNever)); }
 inline std::string Print(EnvironmentKept value) { return Print(std::string(NameOf(value))); }
 
 }  // namespace obit

@@ -152,6 +152,10 @@ struct CrashRecord {
     std::uint64_t stored_bytes = 0;   ///< of core.zst
     std::uint64_t omitted_bytes = 0;  ///< of holes that core.zst has by their length alone: zstd omits them
     double held_seconds = 0;          ///< from the connection until the process could exit
+    /// From the connection until its memory was copied, where that came later: it was kept without it.
+    std::optional<double> copied_seconds;
+    std::string kept_because;  ///< why its memory was
+    std::string held_because;  ///< why it was held instead until that was copied, in spite of its size
     bool synced = true;  ///< false: the disk refused to say that the core is on it; the reason says more
     /// Why a core, or a part of it, came by stream though direct was wanted; and that less was asked for.
     std::string stream_reason;

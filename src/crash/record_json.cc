@@ -105,6 +105,9 @@ Json CaptureJson(const CrashRecord::Capture& capture) {
   out["stored_bytes"] = capture.stored_bytes;
   if (capture.omitted_bytes > 0) out["omitted_bytes"] = capture.omitted_bytes;
   out["held_seconds"] = capture.held_seconds;
+  if (capture.copied_seconds) out["copied_seconds"] = *capture.copied_seconds;
+  Put(out, "kept_because", capture.kept_because);
+  Put(out, "held_because", capture.held_because);
   if (!capture.synced) out["synced"] = false;
   Put(out, "stream_reason", capture.stream_reason);
   Put(out, "exe_reason", capture.exe_reason);
@@ -214,6 +217,9 @@ void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
   in.Get("stored_bytes", capture.stored_bytes);
   in.Get("omitted_bytes", capture.omitted_bytes);
   in.Get("held_seconds", capture.held_seconds);
+  in.Get("copied_seconds", capture.copied_seconds);
+  in.Get("kept_because", capture.kept_because);
+  in.Get("held_because", capture.held_because);
   in.Get("synced", capture.synced);
   in.Get("stream_reason", capture.stream_reason);
   in.Get("exe_reason", capture.exe_reason);
@@ -228,6 +234,7 @@ void ReadCapture(ObjectReader in, CrashRecord::Capture& capture) {
   }
   in.Get("verify_reason", capture.verify_reason);
   if (capture.held_seconds < 0) in.Wrong("held_seconds", "a time of 0 or more");
+  if (capture.copied_seconds.value_or(0) < 0) in.Wrong("copied_seconds", "a time of 0 or more");
 }
 
 void ReadThreadNames(ObjectReader& in, std::map<pid_t, std::string>& names) {

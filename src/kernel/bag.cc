@@ -25,8 +25,8 @@ struct ThreadItem {
 };
 /// Names of one item, for the same reason.
 constexpr std::size_t kThreadsAtOnce = 128;
-constexpr std::size_t kTextMax =
-    std::max({kBagNoteMax, kMaxPassedFds * sizeof(std::uint64_t), kThreadsAtOnce * sizeof(ThreadItem)});
+constexpr std::size_t kTextMax = std::max({kBagNoteMax, kMaxPassedFds * sizeof(std::uint64_t),
+                                           kThreadsAtOnce * sizeof(ThreadItem), kEncodedOutlookMax});
 /// Messages of one bag that are looked at: more than any sender puts in, also one that puts files one by one.
 constexpr std::size_t kMessagesMax = kMappedFilesMax + kThreadNamesMax / kThreadsAtOnce + 16;
 
@@ -57,6 +57,14 @@ void TakeThreads(std::span<const std::byte> text, ThreadNames& threads) {
   }
 }
 
+std::optional<MemoryOutlook> OutlookOf(std::span<const std::byte> text, std::span<Fd> fds) {
+  auto outlook = DecodeMemoryOutlook(text);
+  if (!outlook || fds.empty() || fds.size() > 2) return std::nullopt;
+  outlook->meminfo = std::move(fds[0]);
+  if (fds.size() == 2) outlook->pressure = std::move(fds[1]);
+  return outlook;
+}
+
 std::string TextOf(std::span<const std::byte> text) {
   return {reinterpret_cast<const char*>(text.data()), std::min(text.size(), kBagNoteMax)};
 }
@@ -82,6 +90,9 @@ void Take(const BagItem& item, std::span<const std::byte> text, std::span<Fd> fd
       return;
     case BagItem::Kind::kThreads:
       return TakeThreads(text, contents.threads);
+    case BagItem::Kind::kOutlook:
+      if (!contents.outlook) contents.outlook = OutlookOf(text, fds);
+      return;
     case BagItem::Kind::kNote:
       if (contents.note.empty()) contents.note = TextOf(text);
       return;
@@ -160,6 +171,14 @@ void BagSender::PutThreads(const ThreadNames& names) {
     Put({.kind = BagItem::Kind::kThreads}, {}, text);
     text.clear();
   }
+}
+
+/// Without the first file there is nothing to see by when others want the memory.
+void BagSender::PutOutlook(const MemoryOutlook& outlook) {
+  if (!outlook.meminfo) return;
+  std::vector<int> fds{outlook.meminfo.get()};
+  if (outlook.pressure) fds.push_back(outlook.pressure.get());
+  Put({.kind = BagItem::Kind::kOutlook}, fds, EncodeMemoryOutlook(outlook));
 }
 
 void BagSender::PutNote(std::string_view note) {

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "kernel/mapped_files.h"
+#include "kernel/memory_outlook.h"
 #include "kernel/process_memory.h"
 #include "kernel/thread_names.h"
 
@@ -28,6 +29,7 @@ struct BagItem {
     kMapped,   ///< MappedFiles; `begin` of the first one, text: of each other one, 8 bytes
     kTrace,    ///< one: a core in memory, for the trace alone
     kThreads,  ///< none; text: of each thread its id, 4 bytes, and 16 with its name, filled up with NULs
+    kOutlook,  ///< /proc/meminfo, and /proc/pressure/memory if there is one; text: EncodeMemoryOutlook
     kNote,     ///< none; text: why there is no memory (CaptureJob::stream_reason)
     kEnd,      ///< none: that was all. A bag whose sender died ends without it
   };
@@ -59,6 +61,7 @@ class BagSender {
   void PutMapped(std::span<const MappedFile> files);
   void PutTrace(const Fd& core);
   void PutThreads(const ThreadNames& names);
+  void PutOutlook(const MemoryOutlook& outlook);
   /// Why there is no memory.
   void PutNote(std::string_view note);
   /// The end mark; nothing can follow.
@@ -74,6 +77,7 @@ struct BagContents {
   std::vector<MappedFile> mapped;
   Fd trace;
   ThreadNames threads;
+  std::optional<MemoryOutlook> outlook;
   std::string note;
   bool whole = false;  ///< the end mark was there
 };

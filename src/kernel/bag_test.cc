@@ -59,8 +59,15 @@ TEST_F(BagTest, GivesBackWhatWasPutIn) {
   for (pid_t tid = 1; tid <= 500; ++tid) threads[tid] = fmt::format("worker-{}", tid);
   threads[501] = "fifteen letters";
   sender_->PutThreads(threads);
+  MemoryOutlook outlook{.host = {.total = 9, .available = 8}, .meminfo = File("/proc/meminfo")};
+  outlook.ties.robust_lists = {0x1000};
+  sender_->PutOutlook(outlook);
   sender_->End();
   const BagContents contents = Empty();
+  ASSERT_TRUE(contents.outlook);
+  EXPECT_TRUE(IsFile(contents.outlook->meminfo, "/proc/meminfo"));
+  EXPECT_FALSE(contents.outlook->pressure) << "there was none";
+  EXPECT_EQ(contents.outlook->ties.robust_lists, outlook.ties.robust_lists);
   EXPECT_TRUE(contents.whole);
   ASSERT_TRUE(contents.memory);
   EXPECT_TRUE(IsFile(contents.memory->mem, "/proc/self/mem"));

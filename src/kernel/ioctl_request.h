@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include <sys/ioctl.h>
@@ -22,5 +23,9 @@ struct IoctlRequest {
 inline constexpr IoctlRequest kAskPidfdInfo{0xff, 11};  // include/uapi/linux/pidfd.h of Linux 6.13
 inline constexpr IoctlRequest kScanPagemap{'f', 16};    // include/uapi/linux/fs.h of Linux 6.7
 inline constexpr IoctlRequest kQueryMapping{'f', 17};   // the same, Linux 6.11
+
+// include/uapi/linux/userfaultfd.h: USERFAULTFD_IOC_NEW of /dev/userfaultfd (Linux 6.1) and UFFDIO_REGISTER
+// of what that gives, which have one number; UFFDIO_API.
+inline constexpr std::array<IoctlRequest, 2> kKeepMemory{{{0xaa, 0x00}, {0xaa, 0x3f}}};
 
 }  // namespace obit

@@ -28,7 +28,7 @@ struct MemoryTies {
   /// Why it cannot be told, or is known to be shared with a process that lives on; empty: neither.
   std::string hold;
 
-  static constexpr std::size_t kLockedMax = 256, kThreadsMax = 4096, kRelativesMax = 1024;
+  static constexpr std::size_t kLockedMax = 256, kThreadsMax = 1024, kRelativesMax = 1024;
 };
 
 /// Those of the process `pid`, whose parent is `parent`; `proc` is a descriptor of /proc. The caller holds a

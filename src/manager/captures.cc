@@ -104,7 +104,10 @@ bool Captures::StartCapture() {
     TakeNoCore(crash, turn);
     return true;
   }
+  const KeepRefusal refusal = keeping_.Judge(crash);
+  const std::uint64_t kept = keeping_.BytesPromised();
   Begin(*worker, Task::kCapture, crash);
+  worker->may_keep = refusal == KeepRefusal::kNone && turn.detail == Detail::kFull;
   crash.begun = turn.detail;
   crash.lowered = turn.why;
   state_.disk.Begin(crash.key,
@@ -116,7 +119,10 @@ bool Captures::StartCapture() {
                                   .core_max = crash.decision.core_max,
                                   .direct = config.direct,
                                   .verify = config.verify,
-                                  .lowered = turn.why});
+                                  .lowered = turn.why,
+                                  .keep_refusal = refusal,
+                                  .kept = kept,
+                                  .keep = state_.limits().keep});
   return true;
 }
 
@@ -314,8 +320,19 @@ void Captures::On(const event::CaptureReleased& released) {
   if (crash == nullptr) return;
   Sitter& worker = *seats_.Find(released.seat);
   last_progress_ = worker.progressed = state_.now;
-  worker.has_read = true;
+  if (worker.keeps) return;  // it said so before
+  const bool keeps = std::exchange(worker.may_keep, false) && released.kept;
+  worker.has_read = !keeps;
   if (crash->held) endings_.HasReleased(*crash);
+  if (keeps) keeping_.Begin(worker);
+}
+
+void Captures::On(const event::MemoryCopied& copied) {
+  if (CrashOf(copied.seat, copied.crash) == nullptr) return;
+  Sitter& worker = *seats_.Find(copied.seat);
+  last_progress_ = worker.progressed = state_.now;
+  worker.has_read = true;
+  worker.keeps = false;
 }
 
 void Captures::On(const event::CaptureEnded& ended) {
@@ -465,8 +482,10 @@ void Captures::LookAtReleased(Sitter& worker) {
     state_.Say(Severity::kWarning, "worker {} does not get ready: sending SIGKILL", worker.seat.index);
     return seats_.Kill(worker, "it does not get ready");
   }
+  if (keeping_.EndsLate(worker))
+    return seats_.Kill(worker, fmt::format("its memory was kept longer than {} s", Seconds(limits.keep)));
   if (worker.task != Task::kRecovery && !worker.has_read && idle >= limits.die.count())
-    return seats_.Kill(worker, worker.held_up);
+    return seats_.Kill(worker, worker.keeps ? "who kept its memory did not go on" : worker.held_up);
   if (idle >= limits.stored.count() && !worker.left_behind)
     seats_.LeaveBehind(worker, fmt::format("it made no progress for {} s", Seconds(limits.stored)));
   const auto most = limits.stored + limits.given_up;

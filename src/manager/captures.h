@@ -10,6 +10,7 @@
 #include "manager/endings.h"
 #include "manager/events.h"
 #include "manager/fair_queue.h"
+#include "manager/keeping.h"
 #include "manager/seats.h"
 #include "manager/state.h"
 #include "manager/traces.h"
@@ -22,8 +23,14 @@ namespace obit {
 /// released all the same, the seat goes to another, and who is left behind may finish.
 class Captures {
  public:
-  Captures(ManagerState& state, Seats& seats, Traces& traces, Endings& endings, Manager::Progress progress)
-      : state_(state), seats_(seats), traces_(traces), endings_(endings), progress_(std::move(progress)) {}
+  Captures(ManagerState& state, Seats& seats, Traces& traces, Endings& endings, Keeping& keeping,
+           Manager::Progress progress)
+      : state_(state),
+        seats_(seats),
+        traces_(traces),
+        endings_(endings),
+        keeping_(keeping),
+        progress_(std::move(progress)) {}
 
   void Enqueue(OpenCrash& crash);
   /// Gives it to a worker for the trace alone, if nobody waits for one. False: there is to be none.
@@ -34,6 +41,7 @@ class Captures {
   /// The crash that there will be no trace of, if it was for that.
   [[nodiscard]] OpenCrash* On(const event::HandoverFailed& failed);
   void On(const event::CaptureReleased& released);
+  void On(const event::MemoryCopied& copied);
   void On(const event::CaptureEnded& ended);
   void PumpReady(const Seat& pump) { vacant_pumps_.erase(pump.index); }
   void PumpLost(const Seat& pump) { vacant_pumps_.insert(pump.index); }
@@ -97,6 +105,7 @@ class Captures {
   Seats& seats_;
   Traces& traces_;
   Endings& endings_;
+  Keeping& keeping_;
   Manager::Progress progress_;
   FairQueue queue_;
   struct Waiting {

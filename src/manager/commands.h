@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -7,6 +8,7 @@
 #include "crash/record.h"
 #include "manager/count_cause.h"
 #include "manager/seat.h"
+#include "policy/early_release.h"
 #include "policy/lowered.h"
 
 namespace obit {
@@ -58,7 +60,10 @@ struct StartCapture {
   std::uint64_t core_max = UINT64_MAX;  ///< Decision::core_max
   bool direct = true;                   ///< memory from /proc, as far as the inspector got it
   bool verify = false;
-  Lowered lowered;  ///< why `detail` is less than was decided
+  Lowered lowered;                                      ///< why `detail` is less than was decided
+  KeepRefusal keep_refusal = KeepRefusal::kConfigured;  ///< why its memory may not be kept beyond its end
+  std::uint64_t kept = 0;           ///< bytes of other processes that are kept, or may be in a moment
+  std::chrono::nanoseconds keep{};  ///< so long, at most
 };
 /// Has a worker complete incoming/ID. CaptureEnded or SeatLost follows.
 struct StartRecovery {

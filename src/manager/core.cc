@@ -26,7 +26,8 @@ Manager::Core::Core(Setup setup, Progress progress)
       inspection_(state_, inspectors_, door_),
       released_(state_, inspectors_),
       endings_(state_, released_),
-      captures_(state_, seats_, traces_, endings_, std::move(progress)) {
+      keeping_(state_, seats_),
+      captures_(state_, seats_, traces_, endings_, keeping_, std::move(progress)) {
   state_.Configure(std::move(state_.setup.config));
   state_.sites.Restore(std::exchange(state_.setup.sites, {}));
 }
@@ -242,6 +243,7 @@ void Manager::Core::On(const event::Configured& configured) {
 void Manager::Core::On(const event::Stopping&) {
   if (std::exchange(state_.stopping, true)) return;
   stop_at_ = state_.now + state_.limits().stop.count();
+  keeping_.LetAllGo();
   captures_.DropAbandoned();
   door_.Leave();
 }
@@ -279,7 +281,8 @@ Manager::Load Manager::Core::load() const {
 
           .queued = captures_.queued(),
           .captures = seats_.BusyWorkers(),
-          .left_behind = seats_.left_behind()};
+          .left_behind = seats_.left_behind(),
+          .kept = keeping_.Now()};
 }
 
 }  // namespace obit

@@ -9,6 +9,7 @@
 #include "manager/endings.h"
 #include "manager/inspection.h"
 #include "manager/inspectors.h"
+#include "manager/keeping.h"
 #include "manager/manager.h"
 #include "manager/patient_clock.h"
 #include "manager/release_watch.h"
@@ -24,6 +25,7 @@ class Manager::Core {
   Core(Setup setup, Progress progress);
 
   [[nodiscard]] std::vector<Command> On(const Event& event, std::int64_t now);
+  [[nodiscard]] bool Keeps(std::string_view id) const { return keeping_.Keeps(id); }
   [[nodiscard]] std::int64_t NextDeadline() const { return clock_.ToMonotonic(NextWakeup()); }
   [[nodiscard]] std::vector<RepeatsOfKept> TakeRepeats() { return state_.sites.TakeRepeats(); }
   template <class Save>
@@ -54,6 +56,8 @@ class Manager::Core {
   void On(const event::DoorLeft& left) { door_.On(left); }
   void On(const event::HandoverFailed& failed);
   void On(const event::CaptureReleased& released) { captures_.On(released); }
+  void On(const event::MemoryCopied& copied) { captures_.On(copied); }
+  void On(const event::LetGo& wanted) { keeping_.LetGo(wanted.id); }
   void On(const event::CaptureEnded& ended) { captures_.On(ended); }
   void On(const event::SeatReady& ready);
   void On(const event::SeatLost& lost);
@@ -89,6 +93,7 @@ class Manager::Core {
   Inspection inspection_;
   ReleaseWatch released_;
   Endings endings_;
+  Keeping keeping_;
   Captures captures_;
   std::optional<std::int64_t> queue_began_;  // to be not empty, but for moments
   std::optional<std::int64_t> queue_ended_;

@@ -136,6 +136,16 @@ struct HandoverFailed {
 struct CaptureReleased {
   CrashKey crash = 0;
   Seat seat;
+  bool kept = false;  ///< its memory is: most of it is still to be read
+};
+/// A worker has let go of the memory that it kept.
+struct MemoryCopied {
+  CrashKey crash = 0;
+  Seat seat;
+};
+/// Somebody wants the memory back that is kept of the crash with this id.
+struct LetGo {
+  std::string id;
 };
 /// A worker is done: incoming/ID can be committed; or there is nothing to commit, `error` says why.
 struct CaptureEnded {
@@ -183,11 +193,12 @@ struct Tick {};
 
 }  // namespace event
 
-using Event = std::variant<event::Arrived, event::RequestRead, event::MarkRead, event::ConnectionLost,
-                           event::ProcessExited, event::SiteFound, event::FactsFound, event::ActivityFound,
-                           event::DoorSeen, event::DoorLeft, event::SeatReady, event::SeatLost,
-                           event::HandoverFailed, event::CaptureReleased, event::CaptureEnded,
-                           event::OrderDone, event::Abandoned, event::KeptIsGone, event::TracesWanted,
-                           event::RoomTold, event::Configured, event::Stopping, event::Tick>;
+using Event =
+    std::variant<event::Arrived, event::RequestRead, event::MarkRead, event::ConnectionLost,
+                 event::ProcessExited, event::SiteFound, event::FactsFound, event::ActivityFound,
+                 event::DoorSeen, event::DoorLeft, event::SeatReady, event::SeatLost, event::HandoverFailed,
+                 event::CaptureReleased, event::MemoryCopied, event::LetGo, event::CaptureEnded,
+                 event::OrderDone, event::Abandoned, event::KeptIsGone, event::TracesWanted, event::RoomTold,
+                 event::Configured, event::Stopping, event::Tick>;
 
 }  // namespace obit

@@ -21,4 +21,6 @@ void Manager::TakeSites(const std::function<void(std::uint32_t, const SiteState&
 
 Manager::Load Manager::load() const { return core_->load(); }
 
+bool Manager::Keeps(std::string_view id) const { return core_->Keeps(id); }
+
 }  // namespace obit

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "manager/commands.h"
@@ -48,14 +49,22 @@ class Manager {
   /// What is known of sites and has changed since the last call, for the next manager (Setup::sites).
   void TakeSites(const std::function<void(std::uint32_t index, const SiteState& state)>& save);
 
+  /// Memory of processes that are gone.
+  struct Kept {
+    std::size_t processes = 0;
+    std::uint64_t bytes = 0;
+  };
   /// For metrics.
   struct Load {
     std::size_t open = 0;      ///< crashes whose process may still be held
     std::size_t queued = 0;    ///< of them, those that wait for a worker
     std::size_t captures = 0;  ///< that run
     std::size_t left_behind = 0;
+    Kept kept;
   };
   [[nodiscard]] Load load() const;
+  /// Of the crash with this id memory is kept, which LetGo would let go.
+  [[nodiscard]] bool Keeps(std::string_view id) const;
 
  private:
   class Core;

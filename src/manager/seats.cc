@@ -40,7 +40,7 @@ void Seats::Begin(Sitter& sitter, Sitter::Task task, const OpenCrash& crash) {
   sitter.crash = crash.key;
   sitter.user.reset();
   if (task != Sitter::Task::kRecovery) sitter.user = crash.user();
-  sitter.facts_begun = sitter.has_read = false;
+  sitter.facts_begun = sitter.has_read = sitter.may_keep = sitter.keeps = false;
   sitter.held_up.clear();
   sitter.started = sitter.progressed = state_.now;
 }
@@ -98,17 +98,27 @@ void Seats::Undead(Sitter& sitter) {
 }
 
 void Seats::LeaveBehind(Sitter& sitter, const std::string& why) {
-  const Role role = sitter.seat.role;
-  const std::size_t most = state_.limits().left_behind;
-  if (left_behind(role) >= most) return;
-  const auto of_this_user = [&](const Sitter& other) {
-    return other.left_behind && other.seat.role == role && other.user == sitter.user;
-  };
-  if (sitter.user && Count(of_this_user) >= ShareOf(most)) return;
+  if (!MayBeReplaced(sitter)) return;
   sitter.left_behind = true;
   state_.Say(Severity::kWarning, "{} {} is left behind, another takes its seat: {}", NameOf(sitter.seat.role),
              sitter.seat.index, why);
   state_.Do(command::LeaveBehind{sitter.seat});
+}
+
+void Seats::StepAside(Sitter& worker) {
+  if (worker.left_behind || !MayBeReplaced(worker)) return;
+  worker.left_behind = worker.aside = true;
+  state_.Do(command::LeaveBehind{worker.seat});
+}
+
+bool Seats::MayBeReplaced(const Sitter& sitter) const {
+  const std::size_t most = state_.limits().left_behind;
+  const auto is_left = [&](const Sitter& other) {
+    return other.left_behind && other.seat.role == sitter.seat.role;
+  };
+  if (Count(is_left) >= most) return false;
+  const auto of_this_user = [&](const Sitter& other) { return is_left(other) && other.user == sitter.user; };
+  return !sitter.user || Count(of_this_user) < ShareOf(most);
 }
 
 std::size_t Seats::InspectorsOf(User user) const {
@@ -153,7 +163,7 @@ std::size_t Seats::BusyWorkers() const {
 }
 
 std::size_t Seats::left_behind() const {
-  return Count([](const Sitter& sitter) { return sitter.left_behind; });
+  return Count([](const Sitter& sitter) { return sitter.left_behind && !sitter.aside; });
 }
 
 std::size_t Seats::left_behind(Role role) const {

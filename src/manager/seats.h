@@ -29,7 +29,11 @@ struct Sitter {
   std::optional<User> user;  // whose share of the seats this is
   bool facts_begun = false;  // the first facts came
   bool has_read = false;     // a capture needs nothing of the process any more
-  std::string held_up;       // why the manager let the process go
+  bool may_keep = false;     // its memory, when the process is gone; not decided yet
+  bool keeps = false;        // it does
+  bool aside = false;        // `left_behind` for that: another works in its place
+  std::int64_t kept_since = 0;
+  std::string held_up;  // why the manager let the process go
   std::int64_t started = 0, progressed = 0;
   std::uint64_t counter = 0;  // Manager::Progress when it progressed
   std::uint64_t begun = 0;    // and when the task began
@@ -72,6 +76,8 @@ class Seats {
   void Undead(Sitter& sitter);
   /// Another takes the seat, unless too many are left behind already, or too many of this user's.
   void LeaveBehind(Sitter& sitter, const std::string& why);
+  /// The same of a worker that keeps memory, and goes on with it at leisure.
+  void StepAside(Sitter& worker);
 
   /// Inspectors that this user keeps from others, whether alive or not dead yet; workers' seats that he has;
   /// and workers that were killed over his crashes, lost their seats, and do not die.
@@ -84,6 +90,7 @@ class Seats {
   [[nodiscard]] std::size_t IdleWorkers() const;
   /// Those that have a crash, whether they have a seat or not.
   [[nodiscard]] std::size_t BusyWorkers() const;
+  /// Without those that stepped aside.
   [[nodiscard]] std::size_t left_behind() const;
   [[nodiscard]] std::size_t left_behind(Role role) const;
 
@@ -107,6 +114,7 @@ class Seats {
   }
 
   void KillIfUnneeded(Sitter& sitter);
+  [[nodiscard]] bool MayBeReplaced(const Sitter& sitter) const;
 
   ManagerState& state_;
   std::map<Seat, Sitter> sitters_;

@@ -27,6 +27,7 @@ bool Simulation::StillTrue(const Happening& happening) {
     case What::kHandoverFails:
     case What::kWorks:
     case What::kReleases:
+    case What::kCopies:
     case What::kStores:
     case What::kFails: {
       const SimulatedSitter* sitter = referee_->Find(happening.seat);
@@ -153,7 +154,9 @@ std::optional<Event> Simulation::EventOf(const Happening& happening) {
       return event::HandoverFailed{key, seat, cause, "it hangs up"};
     }
     case What::kReleases:
-      return event::CaptureReleased{key, seat};
+      return event::CaptureReleased{key, seat, referee_->Find(seat)->may_keep && random_.Chance(30)};
+    case What::kCopies:
+      return event::MemoryCopied{key, seat};
     case What::kStores:
       return event::CaptureEnded{.crash = key,
                                  .seat = seat,
@@ -234,7 +237,7 @@ Event Simulation::ALie() {
   const CrashKey crash = static_cast<CrashKey>(random_.Below(static_cast<std::int64_t>(last_crash_) + 2));
   const Seat inspector{Role::kInspector, static_cast<std::uint32_t>(random_.Below(3)), 1};
   const Seat worker{Role::kWorker, inspector.index, 1};
-  switch (random_.Below(7)) {
+  switch (random_.Below(9)) {
     case 0:
       return event::SiteFound{crash, inspector};
     case 1:
@@ -242,11 +245,15 @@ Event Simulation::ALie() {
     case 2:
       return event::ActivityFound{crash, inspector};
     case 3:
-      return event::CaptureReleased{crash, worker};
+      return event::CaptureReleased{crash, worker, random_.Chance(30)};
     case 4:
       return event::CaptureEnded{
           .crash = crash, .seat = worker, .stored = true, .core_bytes = std::uint64_t{1} << 31};
     case 5:
+      return event::MemoryCopied{crash, worker};
+    case 6:  // which is none
+      return event::LetGo{std::to_string(crash)};
+    case 7:
       if (referee_->Find(worker) != nullptr) return event::SeatReady{worker};
       [[fallthrough]];
     default:
@@ -302,6 +309,7 @@ void Simulation::Follow(const Happening& happening) {
       WorkOn(happening.seat, key);
       break;
     case What::kWorks:
+    case What::kCopies:
       WorkOn(happening.seat, key);
       break;
     case What::kAtDoor:

@@ -248,6 +248,8 @@ void Simulation::WorkOn(const Seat& seat, CrashKey key) {
   const bool bad = Bad(key, worker_trouble_);
   if (bad && random_.Chance(30)) return At(Delay(true), What::kDies, key, seat);
   if (crash->held && !random_.Chance(5)) return At(Delay(bad), What::kReleases, key, seat);
+  if (const auto* worker = referee_->Find(seat); worker != nullptr && worker->keeps && !random_.Chance(5))
+    return At(Delay(bad), What::kCopies, key, seat);
   At(Delay(bad), bad && random_.Chance(50) ? What::kFails : What::kStores, key, seat);
 }
 

@@ -257,10 +257,27 @@ void Referee::On(const event::CaptureReleased& released) {
   if (worker == nullptr || crash == nullptr || worker->crash != released.crash) return;
   worker->progressed = now_;
   (MayBeGivenUp(*worker) ? may_have_moved_ : moved_) = now_;
-  worker->has_read = true;
+  if (worker->keeps) return;
+  const bool keeps = std::exchange(worker->may_keep, false) && released.kept;
+  worker->has_read = !keeps;
+  if (keeps && !worker->killed) worker->keeps = true, worker->kept_since = now_;
   if (!crash->held) return;
   crash->held = false;
   crash->quiet_since = crash->let_go = now_;
+}
+
+void Referee::On(const event::MemoryCopied& copied) {
+  SimulatedSitter* worker = Find(copied.seat);
+  if (worker == nullptr || worker->crash != copied.crash || Find(copied.crash) == nullptr) return;
+  worker->progressed = now_;
+  (MayBeGivenUp(*worker) ? may_have_moved_ : moved_) = now_;
+  worker->has_read = true;
+  worker->keeps = false;
+}
+
+void Referee::On(const event::LetGo& wanted) {
+  for (SimulatedSitter& sitter : sitters)
+    sitter.let_go = sitter.let_go || (sitter.keeps && std::to_string(sitter.crash) == wanted.id);
 }
 
 void Referee::On(const event::CaptureEnded& ended) {

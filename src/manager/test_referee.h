@@ -69,8 +69,12 @@ struct SimulatedSitter {
   enum class Task { kNone, kSite, kFacts, kActivity, kDoor, kCapture, kTrace, kRecovery };
   Seat seat;
   bool idle = true, left_behind = false, killed = false;
-  bool hangs_up = false;  // a task could not be given to it
-  bool has_read = false;  // of a capture: the process is not needed any more
+  bool hangs_up = false;                 // a task could not be given to it
+  bool has_read = false;                 // of a capture: the process is not needed any more
+  bool may_keep = false, keeps = false;  // memory of a process that is gone
+  bool aside = false;                    // and left its seat for that
+  bool let_go = false;                   // somebody wants it back
+  std::int64_t kept_since = 0;
   Task task = Task::kNone;
   CrashKey crash = 0;
   std::optional<User> user;  // whose, until it is dead or done
@@ -134,6 +138,8 @@ class Referee {
   void On(const event::SeatLost& lost);
   void On(const event::HandoverFailed& failed);
   void On(const event::CaptureReleased& released);
+  void On(const event::MemoryCopied& copied);
+  void On(const event::LetGo& wanted);
   void On(const event::CaptureEnded& ended);
   void On(const event::OrderDone& done);
   void On(const event::Abandoned& abandoned);

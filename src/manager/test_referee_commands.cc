@@ -230,7 +230,7 @@ SimulatedSitter* Referee::Start(CrashKey key, const Seat& seat, Task task, const
   Expect(seat.role == Role::kWorker && worker->idle && !worker->killed && !worker->left_behind,
          "who has to work is ready", key);
   Expect(!crash.ended && !crash.worker, "it is to be captured", key);
-  worker->idle = worker->has_read = false;
+  worker->idle = worker->has_read = worker->may_keep = worker->keeps = worker->let_go = false;
   worker->task = task;
   worker->crash = key;
   worker->asked = worker->progressed = now_;
@@ -297,10 +297,15 @@ void Referee::On(const command::StartCapture& start) {
   Expect(used == 0 || used + 1 < setup_.workers, "a worker stays free for others", crash.key);
   ExpectFewCores(crash);
   if (SimulatedSitter* worker = Start(start.crash, start.seat, Task::kCapture, "StartCapture"))
-    worker->user = crash.user();
+    worker->user = crash.user(),
+    worker->may_keep = start.keep_refusal == KeepRefusal::kNone && start.detail == Detail::kFull;
   ++crashes[start.crash].captures;
   ++left_;
   crashes[start.crash].promised = core;
+  Expect(start.keep_refusal != KeepRefusal::kNone ||
+             (Count(Role::kWorker, [](const auto& other) { return other.keeps; }) < loosest_.kept_at_once &&
+              std::ranges::any_of(configs_, &Config::early_release)),
+         "its memory may be kept", crash.key);
 }
 
 /// Beside all that was promised and is not in what the clerk said.
@@ -388,8 +393,12 @@ void Referee::On(const command::Kill& kill) {
     const auto patience = reads_what_is_gone   ? tightest_.die
                           : sitter->crash == 0 ? tightest_.stored
                                                : tightest_.stored + tightest_.given_up;
-    Expect((StopOver() && sitter->crash != 0) || (sitter->left_behind && sitter->crash == 0) ||
-               std::exchange(sitter->hangs_up, false) || Past(now_, sitter->progressed, patience) ||
+    const bool kept_too_long =
+        sitter->keeps && (stop_at_ != INT64_MAX || sitter->let_go ||
+                          Past(now_, sitter->kept_since, tightest_.keep + tightest_.die));
+    Expect(kept_too_long || (StopOver() && sitter->crash != 0) ||
+               (sitter->left_behind && sitter->crash == 0) || std::exchange(sitter->hangs_up, false) ||
+               Past(now_, sitter->progressed, patience) ||
                (sitter->task != Task::kRecovery &&
                 Past(now_, sitter->asked, tightest_.capture + tightest_.stored + tightest_.given_up)),
            "a worker has time", sitter->crash);
@@ -409,10 +418,11 @@ void Referee::On(const command::LeaveBehind& leave) {
         Count(leave.seat.role, [&](const auto& other) { return left(other) && other.user == sitter->user; }) <
             ShareOf(loosest_.left_behind),
         "not too many of one user are left behind");
-  Expect(sitter->killed
-             ? Past(now_, sitter->killed_at, tightest_.die)
-             : leave.seat.role == Role::kWorker && Past(now_, sitter->progressed, tightest_.stored),
+  Expect(sitter->killed ? Past(now_, sitter->killed_at, tightest_.die)
+                        : leave.seat.role == Role::kWorker &&
+                              (sitter->keeps || Past(now_, sitter->progressed, tightest_.stored)),
          "who sits there has time", sitter->crash);
+  sitter->aside = sitter->keeps && !sitter->killed;
   sitter->left_behind = true;
 }
 

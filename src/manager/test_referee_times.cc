@@ -27,7 +27,11 @@ void Referee::JudgeState(const Manager& manager) {
   }
   Expect(load.open == held, "load: what is open");
   const auto left = [](const SimulatedSitter& sitter) { return sitter.left_behind; };
-  Expect(load.left_behind == Count(Role::kInspector, left) + Count(Role::kWorker, left), "load: left behind");
+  const auto for_good = [&](const SimulatedSitter& sitter) { return left(sitter) && !sitter.aside; };
+  Expect(load.left_behind == Count(Role::kInspector, for_good) + Count(Role::kWorker, for_good),
+         "load: left behind");
+  Expect(load.kept.processes == Count(Role::kWorker, [](const auto& sitter) { return sitter.keeps; }),
+         "load: whose memory is kept");
   // A crash goes on without who does not die.
   const auto has = Count(Role::kWorker, [&](const auto& sitter) {
     return sitter.crash != 0 && !(sitter.killed && now_ - late_ > sitter.killed_at + loosest_.die.count());
@@ -138,6 +142,10 @@ void Referee::JudgeTimes(const SimulatedSitter& sitter) {
   if (sitter.crash != 0 && crashes[sitter.crash].held) {
     by(sitter.asked, most.capture + most.look, "a capture takes too long");
     return by(sitter.progressed, most.held + most.look * 2, "a capture stands still");
+  }
+  if (sitter.keeps) {
+    by(sitter.kept_since, most.keep + most.die + most.look * 2, "memory is kept for too long");
+    by(sitter.progressed, most.die + most.look * 2, "who does not copy keeps memory");
   }
   if (!sitter.left_behind)
     by(std::max(sitter.progressed, full), most.stored + most.look * 2, "a worker keeps its seat");

@@ -77,6 +77,7 @@ class Simulation {
     kHandoverFails,
     kWorks,
     kReleases,
+    kCopies,
     kStores,
     kFails,
     kOrderDone,

@@ -28,10 +28,11 @@ inline std::string TextOf(const Seat& seat) {
 /// "SeatLost worker 0", "MarkRead 1".
 inline std::string TextOf(const Event& event) {
   static constexpr std::array<const char*, std::variant_size_v<Event>> kNames{
-      "Arrived",        "RequestRead",     "MarkRead",     "ConnectionLost", "ProcessExited", "SiteFound",
-      "FactsFound",     "ActivityFound",   "DoorSeen",     "DoorLeft",       "SeatReady",     "SeatLost",
-      "HandoverFailed", "CaptureReleased", "CaptureEnded", "OrderDone",      "Abandoned",     "KeptIsGone",
-      "TracesWanted",   "RoomTold",        "Configured",   "Stopping",       "Tick"};
+      "Arrived",      "RequestRead",  "MarkRead",       "ConnectionLost",  "ProcessExited",
+      "SiteFound",    "FactsFound",   "ActivityFound",  "DoorSeen",        "DoorLeft",
+      "SeatReady",    "SeatLost",     "HandoverFailed", "CaptureReleased", "MemoryCopied",
+      "LetGo",        "CaptureEnded", "OrderDone",      "Abandoned",       "KeptIsGone",
+      "TracesWanted", "RoomTold",     "Configured",     "Stopping",        "Tick"};
   std::string text = kNames.at(event.index());
   std::visit(
       [&](const auto& kind) {

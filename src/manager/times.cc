@@ -14,6 +14,7 @@ ManagerLimits LimitsOf(const Config& config) {
   limits.held = config.progress_timeout + kWorkerFirst;
   limits.capture = config.capture_timeout + kWorkerFirst;
   limits.stop = config.stop_timeout;
+  limits.keep = config.keep_timeout;
   return limits;
 }
 

@@ -25,10 +25,12 @@ struct ManagerLimits {
   std::uint64_t held_rate = 4 << 20;
   Nanoseconds stored = std::chrono::seconds(60);     ///< a released capture without progress keeps its seat
   Nanoseconds given_up = std::chrono::seconds(600);  ///< and is then killed after so much longer
+  Nanoseconds keep = std::chrono::seconds(30);       ///< of memory beyond the end of its process
   Nanoseconds die = std::chrono::seconds(5);         ///< after SIGKILL, until the seat is given to another
   Nanoseconds look = std::chrono::seconds(1);        ///< between two looks at a released process or a capture
-  unsigned idle_looks = 5;                           ///< that see a released process do nothing: then SIGKILL
-  Nanoseconds stop = std::chrono::seconds(20);       ///< for all that is open when obitd is to stop
+  std::size_t kept_at_once = 4;                 ///< processes whose memory is kept; half of them of one user
+  unsigned idle_looks = 5;                      ///< that see a released process do nothing: then SIGKILL
+  Nanoseconds stop = std::chrono::seconds(20);  ///< for all that is open when obitd is to stop
   /// Processes of a role that are left behind, at most (they do not die, or a disk holds them): beyond it a
   /// seat stays with who is in it.
   std::size_t left_behind = 64;

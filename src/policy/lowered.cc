@@ -2,18 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "policy/rounded.h"
+
 namespace obit {
 namespace {
-
-/// "1.2 GiB", "300 MiB", "12 KiB".
-std::string Rounded(std::uint64_t bytes) {
-  const auto in = [&](unsigned shift) {
-    return static_cast<double>(bytes) / static_cast<double>(std::uint64_t{1} << shift);
-  };
-  if (bytes >= std::uint64_t{1} << 30) return fmt::format("{:.1f} GiB", in(30));
-  if (bytes >= std::uint64_t{1} << 20) return fmt::format("{:.0f} MiB", in(20));
-  return fmt::format("{:.0f} KiB", in(10));
-}
 
 double Seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 double Percent(std::uint64_t hundredths) { return static_cast<double>(hundredths) / 100; }

@@ -81,6 +81,7 @@ Config Under(const Rule& rule, Config config) {
   Replace(config.loop_cores, rule.cores);
   Replace(config.loop_events, rule.events);
   Replace(config.loop_bytes, rule.bytes);
+  Replace(config.early_release, rule.early_release);
   Replace(config.analyze, rule.analyze);
   return config;
 }

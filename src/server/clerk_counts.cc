@@ -62,6 +62,8 @@ void Clerk::OnLoad(const Order::Load& load) {
   counts.queued = load.queued;
   counts.captures = load.captures;
   counts.left_behind = load.left_behind;
+  counts.kept = load.kept;
+  counts.kept_bytes = load.kept_bytes;
   counts.total.refused.now = load.refused;
   counts.total.replaced.now = load.replaced;
   counts.total.tallies = load.tallies;

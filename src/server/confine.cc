@@ -36,6 +36,9 @@ constexpr int kOfCrashFiles[] = {
     SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(fsync),      SCMP_SYS(fdatasync),  SCMP_SYS(fchmod),
 };
 
+/// To keep the memory of a process that is gone, and to copy it when nobody else has something to do.
+constexpr int kOfKeeping[] = {SCMP_SYS(eventfd2), SCMP_SYS(setpriority), SCMP_SYS(ioprio_set)};
+
 /// A core that is in memory alone.
 constexpr int kOfTraces[] = {SCMP_SYS(memfd_create)};
 
@@ -131,10 +134,12 @@ Result<void> ConfineWorker(const Fd& incoming) {
   filter.Allow(kOfThreads);
   filter.Allow(kOfCrashFiles);
   filter.Allow(kOfTraces);
+  filter.Allow(kOfKeeping);
   filter.AllowMemoryWithoutCode();
   filter.AllowDescriptorControl();
   filter.AllowOfItself();
   AllowClone(filter, CLONE_THREAD);
+  for (const IoctlRequest& request : kKeepMemory) AllowControl(filter, request);
   AllowControl(filter, kScanPagemap);
   RefuseTerminals(filter);
   return filter.Load();

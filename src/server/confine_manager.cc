@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
 
 #include "base/capabilities.h"
 #include "process/privileges.h"
@@ -76,6 +77,7 @@ Result<void> ConfineSupervisor() {
                            SCMP_SYS(recvfrom),
                            SCMP_SYS(recvmsg),
                            SCMP_SYS(splice),
+                           SCMP_SYS(kcmp),
                            // For analyses and hooks.
                            SCMP_SYS(fork),
                            SCMP_SYS(vfork),
@@ -124,8 +126,9 @@ Result<void> ConfineInspector() {
   OBIT_TRY(ForbidNewPrivileges());
   OBIT_TRY(KeepCapabilities(InspectorCapabilities()));
   SystemCallFilter filter;
-  filter.Kill(DeadlyCalls({SCMP_SYS(accept4), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom),
-                           SCMP_SYS(recvmsg), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal)}));
+  filter.Kill(
+      DeadlyCalls({SCMP_SYS(accept4), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom),
+                   SCMP_SYS(recvmsg), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal), SCMP_SYS(kcmp)}));
   filter.Allow(CallsOfEveryRole());
   filter.Allow(CallsOfSockets());
   filter.Allow(kOfInspector);
@@ -137,6 +140,9 @@ Result<void> ConfineInspector() {
   filter.AllowOfItself();
   // Whether there is such a process, but not its end.
   filter.AllowIf(SCMP_SYS(pidfd_send_signal), {Equals(1, 0)});
+  // What the memory of a process is tied to.
+  filter.AllowIf(SCMP_SYS(kcmp), {Equals(2, KCMP_VM)});
+  filter.AllowIf(SCMP_SYS(get_robust_list), {});
   AllowControl(filter, kAskPidfdInfo);
   AllowControl(filter, kQueryMapping);
   RefuseTerminals(filter);

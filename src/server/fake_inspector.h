@@ -54,6 +54,11 @@ class FakeInspector : public ProcessInspector {
     std::erase_if(others, [&](const auto& thread) { return thread.second == usual; });
     return others;
   }
+  Result<MemoryOutlook> Outlook(const Subject&, pid_t parent) override {
+    MemoryOutlook outlook{.meminfo = OBIT_TRY(Open("/proc/meminfo", O_RDONLY))};
+    outlook.ties.hold = fmt::format("process {} has the same memory", parent);
+    return outlook;
+  }
   Result<Executable> Program(const Subject&) override {
     return Executable{OBIT_TRY(Open("/proc/self/exe", O_RDONLY)), true};
   }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "kernel/bag.h"
+#include "policy/early_release.h"
 #include "server/crash_site.h"
 #include "server/doorkeeper.h"
 #include "server/facts_record.h"
@@ -129,6 +130,8 @@ Result<void> TellFacts(const Fd& manager, const Question& question, const Subjec
     BagSender bag(std::move(memory_bag));
     if (question.has_bag != 0) {
       FillMemory(question, subject, inspector, bag);
+      if (facts && facts->resident_bytes.value_or(0) >= kKeptMin)
+        if (const auto outlook = inspector.Outlook(subject, facts->parent)) bag.PutOutlook(*outlook);
       if (facts && facts->threads.value_or(2) > 1)
         if (const auto names = inspector.Threads(subject, facts->comm)) bag.PutThreads(*names);
     }

@@ -20,7 +20,6 @@ namespace {
 using Failure = event::HandoverFailed::Cause;
 
 constexpr std::int64_t kLeavingTime = 2'000'000;  // ns
-
 Failure CauseOf(const Error& error) { return IsShortage(error) ? Failure::kShortage : Failure::kWorker; }
 
 }  // namespace
@@ -130,7 +129,10 @@ void ManagerProcess::Do(const command::StartCapture& command) {
           .accepted = crash.accepted,
           .core_max = command.core_max,
           .progress_ns = std::chrono::nanoseconds(setup_.config.progress_timeout).count(),
-          .capture_ns = std::chrono::nanoseconds(setup_.config.capture_timeout).count()};
+          .capture_ns = std::chrono::nanoseconds(setup_.config.capture_timeout).count(),
+          .kept = command.kept,
+          .keep_ns = command.keep.count(),
+          .keep_refusal = static_cast<std::uint64_t>(command.keep_refusal)};
   if (job.has_offer != 0) job.offer = crash.exchange->request();
   const auto send = [&] {
     const auto bytes = BytesOf(job);

@@ -3,10 +3,12 @@
 #include <cerrno>
 
 #include <poll.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/unix_socket.h"
+#include "kernel/let_go_message.h"
 #include "kernel/pipe_handover.h"
 #include "server/manager_process.h"
 
@@ -65,11 +67,22 @@ void ManagerProcess::LackFor(const Fd& helper, const Message& message) {
 void ManagerProcess::TakeHelper(const Fd& helper, Message message) {
   if (message.lost_fds) return LackFor(helper, message);
   if (message.bytes.empty() && message.fds.empty()) return;  // a visitor: see Visitors
+  if (const auto id = DecodeLetGoMessage(message.bytes)) return LetGo(helper, *id);
   const auto told = DecodePipeMessage(message.bytes, message.fds.size());
   if (!told) return Refuse(Fd(), told.error());
   const BegunCrash begun = Begin(Transport::kPipe);
   AnswerHandOver(helper);
   if (!AddHelpersCrash(begun, *told, std::move(message.fds)) && begun.slot) setup_.ledger->Clear(*begun.slot);
+}
+
+/// For root, and for whom obitd is. Others may connect where a socket lies open.
+void ManagerProcess::LetGo(const Fd& asker, const std::string& id) {
+  const auto peer = PeerCredentials(asker);
+  if (!peer || (peer->uid != 0 && peer->uid != ::geteuid()))
+    return Refuse(Fd(), Error{EPERM, "somebody who asks to let go of memory"});
+  if (!manager_.Keeps(id)) return;
+  AnswerHandOver(asker);
+  Feed(event::LetGo{id});
 }
 
 /// True: it is a crash now.

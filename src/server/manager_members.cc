@@ -218,10 +218,7 @@ void ManagerProcess::OnReport(Member& member, const Message& message) {
   const auto report = HeadOf<JobReport>(message);
   if (!report) return;
   const Seat seat = member.seat;
-  if (report->kind == JobReport::Kind::kReady) {
-    if (!member.is_dead) Feed(event::SeatReady{seat});
-    return;
-  }
+  if (report->kind == JobReport::Kind::kReady && !member.is_dead) Feed(event::SeatReady{seat});
   const CrashKey key = member.crash;  // what it was given, whatever it says
   const auto found = crashes_.find(key);
   if (found == crashes_.end()) return;
@@ -229,8 +226,11 @@ void ManagerProcess::OnReport(Member& member, const Message& message) {
     case JobReport::Kind::kReady:
       return;
     case JobReport::Kind::kReleased:
+    case JobReport::Kind::kKept:
       NoteReleased(key, found->second);
-      return Feed(event::CaptureReleased{key, seat});
+      return Feed(event::CaptureReleased{key, seat, report->kind == JobReport::Kind::kKept});
+    case JobReport::Kind::kCopied:
+      return Feed(event::MemoryCopied{key, seat});
     case JobReport::Kind::kStored:
     case JobReport::Kind::kFailed:
       member.crash = 0;
@@ -249,8 +249,8 @@ void ManagerProcess::OnClerkWord(const Message& message) {
   if (!word) return;
   switch (word->kind) {
     case ClerkWord::Kind::kNumbers:
-      numbers_ = {word->first,
-                  word->first + word->count};  // what is left of the last ones might be lower than others'
+      // What is left of the last ones might be lower than others'.
+      numbers_ = {word->first, word->first + word->count};
       return;
     case ClerkWord::Kind::kAbandoned: {
       const bool open = std::ranges::any_of(crashes_, [&](const auto& one) {

@@ -184,6 +184,8 @@ Manager::Load ManagerProcess::TellLoad() {
                    .left_behind = load.left_behind,
                    .refused = refused_,
                    .replaced = replaced_,
+                   .kept = load.kept.processes,
+                   .kept_bytes = load.kept.bytes,
                    .tallies = setup_.ledger->tallies()});
   return load;
 }

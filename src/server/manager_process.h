@@ -150,6 +150,7 @@ class ManagerProcess {
   void OnHelperReadable(int fd);
   void LackFor(const Fd& helper, const Message& message);
   void TakeHelper(const Fd& helper, Message message);
+  void LetGo(const Fd& asker, const std::string& id);
   [[nodiscard]] bool AddHelpersCrash(const BegunCrash& begun, const PipeMessage& told, std::vector<Fd> fds);
 
   // manager_members.cc

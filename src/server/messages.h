@@ -87,7 +87,8 @@ struct Question {
   std::uint8_t wants_memory = 0;  ///< for direct capture, into the bag
   std::uint8_t wants_mapped =
       0;  ///< files for the analysis, into the second bag, whose sending end comes along too
-  std::uint8_t has_bag = 0;  ///< for memory, names of threads and program, where a core is wanted
+  std::uint8_t has_bag =
+      0;  ///< for memory, its outlook, names of threads and program, where a core is wanted
   std::uint32_t rules = 0;
 };
 static_assert(sizeof(Question) == 48 && std::has_unique_object_representations_v<Question>);
@@ -175,6 +176,9 @@ struct Job {
   std::int64_t accepted = 0;                     ///< CLOCK_MONOTONIC, ns
   std::uint64_t core_max = UINT64_MAX;           ///< CaptureJob::core_max
   std::int64_t progress_ns = 0, capture_ns = 0;  ///< the worker's own deadlines; the manager's are later
+  std::uint64_t kept = 0;                        ///< KeepTerms
+  std::int64_t keep_ns = 0;                      ///< KeepTerms::timeout
+  std::uint64_t keep_refusal = 0;                ///< KeepRefusal
 };
 static_assert(std::has_unique_object_representations_v<Job>);
 
@@ -183,6 +187,8 @@ struct JobReport {
   enum class Kind : std::uint32_t {
     kReady,     ///< it takes a job: its next folder is prepared
     kReleased,  ///< the crashed process may exit; the job goes on
+    kKept,      ///< the same, and its memory is kept
+    kCopied,    ///< what was kept is let go; the job goes on
     kStored,    ///< done: incoming/ID can be committed; or the bag for a trace has a core
     kFailed,    ///< done: there is nothing to commit, or no trace; text: why
   };
@@ -242,7 +248,8 @@ struct Order {
   std::int64_t first = 0, last = 0;  ///< ns since 1970
   struct Load {
     std::uint64_t queued = 0, captures = 0, left_behind = 0, refused = 0, replaced = 0;
-    Tallies tallies;  ///< since the ledger was made
+    std::uint64_t kept = 0, kept_bytes = 0;  ///< Manager::Kept
+    Tallies tallies;                         ///< since the ledger was made
   } load;
 };
 static_assert(std::has_unique_object_representations_v<Order>);

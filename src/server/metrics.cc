@@ -125,6 +125,9 @@ std::string Metrics::Render() const {
   counter("obit_retention_bytes_total", "Bytes that retention freed.").Add(total.removed_bytes);
   Family(text, "obit_queue_length", "gauge", "Crashes that wait for a capture.").Add(queued);
   Family(text, "obit_captures_running", "gauge", "Captures that run.").Add(captures);
+  Family(text, "obit_kept_processes", "gauge", "Processes that are gone while their memory is copied.")
+      .Add(kept);
+  Family(text, "obit_kept_bytes", "gauge", "Bytes of their memory.").Add(kept_bytes);
   counter("obit_processes_replaced_total", "Processes of obitd that died or hung, and were replaced.")
       .Add(total.replaced.total());
   Family(text, "obit_processes_left_behind", "gauge", "Replaced processes of obitd that do not die.")

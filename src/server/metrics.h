@@ -29,9 +29,11 @@ class Metrics {
   MetricCounts& total;  ///< since the start of obitd
 
   // Now. Set before it is rendered.
-  std::uint64_t queued = 0;          ///< crashes that wait for a capture
-  std::uint64_t captures = 0;        ///< that run
-  std::uint64_t left_behind = 0;     ///< processes of obitd that were replaced and do not die
+  std::uint64_t queued = 0;       ///< crashes that wait for a capture
+  std::uint64_t captures = 0;     ///< that run
+  std::uint64_t left_behind = 0;  ///< processes of obitd that were replaced and do not die
+  std::uint64_t kept = 0;         ///< processes that are gone, and have their memory kept until it is copied
+  std::uint64_t kept_bytes = 0;   ///< of that memory
   std::optional<bool> pattern_ours;  ///< the core pattern leads here; nothing: nobody has looked yet
   StoreUse store;
   std::uint64_t store_free_bytes = 0;              ///< of its file system

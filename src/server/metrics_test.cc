@@ -31,6 +31,8 @@ TEST(Metrics, CountCrashesByWhatBecameOfThem) {
   metrics.total.tallies.repeated = 131;
   metrics.total.replaced.now = 3;
   metrics.left_behind = 2;
+  metrics.kept = 3;
+  metrics.kept_bytes = 5000;
   metrics.total.log_dropped.now = 11;
   const std::string text = metrics.Render();
   for (const char* line :
@@ -39,7 +41,8 @@ TEST(Metrics, CountCrashesByWhatBecameOfThem) {
         "\nobit_held_seconds_sum 0.750000\n", "\nobit_held_seconds_count 3\n",
         "\nobit_crashes_repeated_total 31\n", "\nobit_refused_peers_total 7\n",
         "\nobit_analyses_failed_total 1\n", "\nobit_queue_length 0\n", "\nobit_processes_replaced_total 3\n",
-        "\nobit_processes_left_behind 2\n", "\nobit_log_lines_dropped_total 11\n"})
+        "\nobit_processes_left_behind 2\n", "\nobit_kept_processes 3\n", "\nobit_kept_bytes 5000\n",
+        "\nobit_log_lines_dropped_total 11\n"})
     EXPECT_THAT(text, HasSubstr(line));
 }
 

@@ -26,7 +26,9 @@ Result<T> Of(const Subject& subject, T found) {
 Result<KernelInspector> KernelInspector::Create() {
   Fd proc = OBIT_TRY(obit::Open("/proc", O_RDONLY | O_DIRECTORY));
   auto suid_dumpable = OpenAt(proc, "sys/fs/suid_dumpable", O_RDONLY);
-  return KernelInspector(std::move(proc), suid_dumpable ? std::move(*suid_dumpable) : Fd());
+  auto cgroups = obit::Open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY);
+  return KernelInspector(std::move(proc), suid_dumpable ? std::move(*suid_dumpable) : Fd(),
+                         cgroups ? std::move(*cgroups) : Fd());
 }
 
 MemoryLoad KernelInspector::MemoryNow() {
@@ -92,6 +94,12 @@ Result<ProcessMemory> KernelInspector::Memory(const Subject& subject) {
 Result<ThreadNames> KernelInspector::Threads(const Subject& subject, std::string_view usual) {
   const Fd dir = OBIT_TRY(Open(subject));
   return Of(subject, OBIT_TRY(ReadThreadNames(dir, usual)));
+}
+
+Result<MemoryOutlook> KernelInspector::Outlook(const Subject& subject, pid_t parent) {
+  const Fd dir = OBIT_TRY(Open(subject));
+  return Of(subject, ReadMemoryOutlook({.proc = *proc_, .cgroups = cgroups_, .process = dir},
+                                       subject.info.pid, parent));
 }
 
 Result<Executable> KernelInspector::Program(const Subject& subject) {

@@ -12,6 +12,7 @@
 #include "kernel/crash_glance.h"
 #include "kernel/crash_place.h"
 #include "kernel/mapped_files.h"
+#include "kernel/memory_outlook.h"
 #include "kernel/pidfd.h"
 #include "kernel/process.h"
 #include "kernel/process_memory.h"
@@ -59,6 +60,8 @@ class ProcessInspector {
   [[nodiscard]] virtual Result<ProcessMemory> Memory(const Subject& subject) = 0;
   /// Names of those threads that are not called as the process is, `usual`. Waits for nothing.
   [[nodiscard]] virtual Result<ThreadNames> Threads(const Subject& subject, std::string_view usual) = 0;
+  /// Whether its memory may be kept beyond its end. `parent` is its parent's pid. Waits for nothing.
+  [[nodiscard]] virtual Result<MemoryOutlook> Outlook(const Subject& subject, pid_t parent) = 0;
   [[nodiscard]] virtual Result<Executable> Program(const Subject& subject) = 0;
   /// For the analysis. Fails as Memory.
   [[nodiscard]] virtual Result<std::vector<MappedFile>> MappedFiles(const Subject& subject) = 0;
@@ -77,18 +80,21 @@ class KernelInspector final : public ProcessInspector {
   [[nodiscard]] std::optional<CrashGlance> GlanceAt(const PidfdInfo& known) override;
   [[nodiscard]] Result<ProcessMemory> Memory(const Subject& subject) override;
   [[nodiscard]] Result<ThreadNames> Threads(const Subject& subject, std::string_view usual) override;
+  [[nodiscard]] Result<MemoryOutlook> Outlook(const Subject& subject, pid_t parent) override;
   [[nodiscard]] Result<Executable> Program(const Subject& subject) override;
   [[nodiscard]] Result<std::vector<MappedFile>> MappedFiles(const Subject& subject) override;
 
  private:
-  KernelInspector(Fd proc, Fd suid_dumpable)
+  KernelInspector(Fd proc, Fd suid_dumpable, Fd cgroups)
       : proc_(std::make_unique<Fd>(std::move(proc))),
         suid_dumpable_(std::move(suid_dumpable)),
+        cgroups_(std::move(cgroups)),
         places_(*proc_) {}
   [[nodiscard]] bool TellsPrivileged() const;
   [[nodiscard]] Result<Fd> Open(const Subject& subject) const;
   std::unique_ptr<const Fd> proc_;  // /proc
   Fd suid_dumpable_;                // below it
+  Fd cgroups_;                      // /sys/fs/cgroup; none: empty
   CrashPlaces places_;
   MemoryLoad memory_;
   std::int64_t memory_read_ = INT64_MIN / 2;  // when, CLOCK_MONOTONIC

@@ -84,7 +84,8 @@ struct InspectorSetup {
 
 struct WorkerSetup {
   Fd manager;
-  Fd incoming;  ///< the folder, an open file description of its own
+  Fd incoming;    ///< the folder, an open file description of its own
+  Fd userfaults;  ///< /dev/userfaultfd; empty: this host has none, and no process goes before it was read
   std::atomic<std::uint64_t>* progress = nullptr;
 };
 [[noreturn]] void RunWorker(WorkerSetup setup);

@@ -54,6 +54,7 @@ class Supervisor {
     std::uint32_t inspectors = 4;
     std::string store;     ///< its path, for the clerks
     Fd incoming;           ///< the folder; not the one that is locked for the server
+    Fd userfaults;         ///< WorkerSetup
     std::string analyzer;  ///< and the others: as ClerkSetup
     std::vector<std::string> programs;
     std::vector<std::string> sockets;

@@ -151,11 +151,12 @@ std::function<void(Fd)> Supervisor::LifeOf(const Seat& seat, std::uint32_t count
       };
     case Role::kWorker:
       return [this, counter](Fd socket) {
-        KeepWithLog({&socket, &setup_.incoming}, std::move(log_in_));
+        KeepWithLog({&socket, &setup_.incoming, &setup_.userfaults}, std::move(log_in_));
         Fd incoming = OrExit(OpenAt(setup_.incoming, ".", O_RDONLY | O_DIRECTORY));
         setup_.incoming.Reset();
         setup_.lives.worker({.manager = std::move(socket),
                              .incoming = std::move(incoming),
+                             .userfaults = std::move(setup_.userfaults),
                              .progress = &progress_.counter(counter)});
       };
     case Role::kPump:

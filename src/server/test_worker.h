@@ -50,8 +50,10 @@ class WorkerTest : public ::testing::Test {
     manager_ = std::move(pair.first);
     const timeval bound{kBound / 1'000'000'000, 0};
     ::setsockopt(manager_.get(), SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof bound);
-    WorkerSetup setup{std::move(pair.second), *Open(folder_ / "store/incoming", O_RDONLY | O_DIRECTORY),
-                      &SharedCounter()};
+    WorkerSetup setup{.manager = std::move(pair.second),
+                      .incoming = *Open(folder_ / "store/incoming", O_RDONLY | O_DIRECTORY),
+                      .userfaults = Fd(),
+                      .progress = &SharedCounter()};
     SharedCounter() = 0;
     const pid_t parent = ::getpid();
     worker_.emplace(::fork());

@@ -18,6 +18,8 @@
 #include "capture/capture.h"
 #include "capture/trace.h"
 #include "kernel/bag.h"
+#include "policy/early_release.h"
+#include "server/background.h"
 #include "server/confine.h"
 #include "server/facts_record.h"
 #include "server/messages.h"
@@ -59,12 +61,25 @@ void TakeFrom(Fd bag, CaptureJob& capture) {
   capture.exe_reachable = contents->program.reachable;
   capture.record.capture.exe_reason = std::move(contents->program.missing);
   capture.memory = std::move(contents->memory);
+  capture.outlook = std::move(contents->outlook);
   capture.record.thread_names = std::move(contents->threads);
   // For a recovery, which cannot tell; the capture says how it was in the end.
   if (capture.memory) capture.record.capture.method = CaptureMethod::kDirect;
   capture.stream_reason = std::move(contents->note);
   if (!contents->whole && !capture.memory && capture.stream_reason.empty())
     capture.stream_reason = "its memory could not be opened in time";
+}
+
+JobReport::Kind ReportOf(CaptureStep step) {
+  switch (step) {
+    case CaptureStep::kReleased:
+      break;
+    case CaptureStep::kKept:
+      return JobReport::Kind::kKept;
+    case CaptureStep::kCopied:
+      return JobReport::Kind::kCopied;
+  }
+  return JobReport::Kind::kReleased;
 }
 
 /// What the core of a crash takes on the disk; 0: there is none.
@@ -74,8 +89,13 @@ using CoreBytes = std::uint64_t;
 /// is slow or full does to it then, nobody waits for.
 class Worker {
  public:
-  Worker(const Fd& manager, const Fd& incoming, std::atomic<std::uint64_t>& progress, CrashRecord::Host host)
-      : manager_(manager), incoming_(incoming), progress_(progress), host_(std::move(host)) {}
+  Worker(const WorkerSetup& setup, const Background& background, CrashRecord::Host host)
+      : manager_(setup.manager),
+        incoming_(setup.incoming),
+        progress_(*setup.progress),
+        userfaults_(setup.userfaults),
+        background_(background),
+        host_(std::move(host)) {}
 
   /// Until the manager is gone.
   void Run();
@@ -90,10 +110,13 @@ class Worker {
   Result<CoreBytes> DoCapture(const Job& job, std::string_view facts, std::vector<Fd> fds);
   Result<CoreBytes> DoTrace(const Job& job, std::vector<Fd> fds);
   void Refused(const Job& job, std::vector<Fd>& fds) const;
+  [[nodiscard]] KeepTerms TermsOf(const Job& job) const;
 
   const Fd& manager_;
   const Fd& incoming_;
   std::atomic<std::uint64_t>& progress_;
+  const Fd& userfaults_;
+  const Background& background_;
   const CrashRecord::Host host_;
   std::optional<PreparedCrash> prepared_;
   std::string unprepared_;  // why there is none
@@ -204,6 +227,13 @@ Result<CoreBytes> Worker::DoTrace(const Job& job, std::vector<Fd> fds) {
   return 0;
 }
 
+KeepTerms Worker::TermsOf(const Job& job) const {
+  return {.refused = Describe(static_cast<KeepRefusal>(job.keep_refusal)),
+          .kept = job.kept,
+          .timeout = std::chrono::nanoseconds(job.keep_ns),
+          .userfaults = &userfaults_};
+}
+
 /// Until the release it opens nothing, and makes, renames or removes nothing: only what is open is written.
 Result<CoreBytes> Worker::DoCapture(const Job& job, std::string_view facts, std::vector<Fd> fds) {
   auto place = PlaceFor(job, fds.size());
@@ -227,9 +257,12 @@ Result<CoreBytes> Worker::DoCapture(const Job& job, std::string_view facts, std:
   capture.core_max = job.core_max;
   capture.deadlines = {std::chrono::nanoseconds(job.progress_ns), std::chrono::nanoseconds(job.capture_ns)};
   capture.writer = WriterOptions();
+  capture.keep = TermsOf(job);
   Result<void> named;
-  const CrashRecord record = OBIT_TRY(Capture(std::move(capture), progress_, [&] {
-    Report({.kind = JobReport::Kind::kReleased, .crash = job.crash});
+  const CrashRecord record = OBIT_TRY(Capture(std::move(capture), progress_, [&](CaptureStep step) {
+    Report({.kind = ReportOf(step), .crash = job.crash});
+    if (step == CaptureStep::kCopied) return;
+    if (step == CaptureStep::kKept) background_.Enter();
     named = NamePrepared(incoming_, *place, TextIn(job.head.id));
   }));
   OBIT_TRY(std::move(named));
@@ -244,11 +277,12 @@ void RunWorker(WorkerSetup setup) {
   ::mallopt(M_MMAP_THRESHOLD, kKeptFree);
   ::mallopt(M_TRIM_THRESHOLD, kKeptFree);
   CrashRecord::Host host = ThisHost();
+  const Background background;
   if (const auto confined = ConfineWorker(setup.incoming); !confined) {
     Log(Severity::kError, "a capture worker cannot be confined: {}", confined.error().what);
     ::_exit(1);
   }
-  Worker(setup.manager, setup.incoming, *setup.progress, std::move(host)).Run();
+  Worker(setup, background, std::move(host)).Run();
   ::_exit(0);
 }
 

@@ -43,6 +43,8 @@
 namespace obit {
 namespace {
 
+/// Threads of one core that nobody waits for.
+constexpr unsigned kThreadsWithTime = 2;
 /// The largest frame of kFrameBytes, bytes.
 const std::size_t kFrameRoom = ZSTD_compressBound(kFrameBytes);
 
@@ -59,6 +61,7 @@ bool IsZero(std::span<const std::byte> bytes) {
 
 /// What a thread needs to compress chunks.
 struct CoreWriter::Compressor {
+  explicit Compressor(FrameCompressor::Effort effort) : frames(effort) {}
   FrameCompressor frames;
   Room room = MakeRoom();  // for the next frame
 };
@@ -104,7 +107,7 @@ CoreWriter::~CoreWriter() { StopThreads(); }
 void CoreWriter::KeepOff(const BusyProcessor& busy) {
   const std::lock_guard lock(mutex_);
   busy_ = busy;
-  helper_ = std::make_unique<Compressor>();
+  helper_ = std::make_unique<Compressor>(effort());
 }
 
 std::span<std::byte> CoreWriter::Buffer() {
@@ -169,6 +172,15 @@ void CoreWriter::CompressFetched() {
   CompressToo();
 }
 
+void CoreWriter::TakeTime() {
+  const std::lock_guard lock(mutex_);
+  has_time_ = true;
+}
+
+FrameCompressor::Effort CoreWriter::effort() const {
+  return has_time_ ? FrameCompressor::Effort::kMore : FrameCompressor::Effort::kUsual;
+}
+
 void CoreWriter::CompressToo() {
   fetch_first_ = false;
   work_.notify_all();
@@ -212,12 +224,13 @@ Result<void> CoreWriter::Enqueue(std::unique_ptr<Chunk> chunk) {
 
 /// Another thread, if all are busy and there may be more. Where none can be had the caller helps.
 void CoreWriter::StartThread() {
-  const unsigned most = helper_ && options_.threads > 1 ? options_.threads - 1 : options_.threads;
+  const unsigned all = has_time_ ? std::min(options_.threads, kThreadsWithTime) : options_.threads;
+  const unsigned most = helper_ && all > 1 ? all - 1 : all;
   if (idle_ > 0 || threads_.size() >= most) return;
   try {
     threads_.emplace_back([this] { Compress(); });
   } catch (const std::system_error&) {
-    if (threads_.empty() && !helper_) helper_ = std::make_unique<Compressor>();
+    if (threads_.empty() && !helper_) helper_ = std::make_unique<Compressor>(effort());
   }
 }
 
@@ -252,8 +265,9 @@ void CoreWriter::Compress() {
   std::unique_lock lock(mutex_);
   if (const auto busy = busy_) obit::KeepOff(*busy);
   while (fetch_first_ && FetchNext(lock)) continue;
+  const FrameCompressor::Effort chosen = effort();
   lock.unlock();
-  Compressor compressor;
+  Compressor compressor(chosen);
   lock.lock();
   for (;;) {
     if (CompressNext(compressor, lock)) continue;

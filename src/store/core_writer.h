@@ -17,6 +17,7 @@
 #include "base/processors.h"
 #include "base/result.h"
 #include "store/core_frames.h"
+#include "store/frame_compressor.h"
 
 namespace obit {
 
@@ -68,6 +69,9 @@ class CoreWriter {
   void FetchFirst();
   /// The process is gone: the threads do the rest.
   void CompressFetched();
+  /// Nobody waits for what is left: threads that start from now on compress better, and there are two at
+  /// most. After Rest() that is all of it.
+  void TakeTime();
   /// Waits until every fetch has returned: what they read from is no longer needed. Fails with the first
   /// error.
   [[nodiscard]] Result<void> WaitFetched();
@@ -96,6 +100,7 @@ class CoreWriter {
   Result<void> Enqueue(std::unique_ptr<Chunk> chunk);
   void StartThread();
   void Await(std::unique_lock<std::mutex>& lock, const std::function<bool()>& done);
+  [[nodiscard]] FrameCompressor::Effort effort() const;
   std::unique_ptr<Chunk> TakeFree();
   void Compress();
   void FillTaken(Chunk& chunk, std::unique_lock<std::mutex>& lock);
@@ -127,6 +132,7 @@ class CoreWriter {
   std::vector<std::unique_ptr<Chunk>> free_;
   std::size_t chunks_made_ = 0, idle_ = 0, to_fetch_ = 0;
   bool appending_ = false, stopping_ = false;
+  bool has_time_ = false;
   bool fetch_first_ = false, wants_room_ = false;  // the caller waits for a chunk
   std::optional<Error> failure_;
   std::optional<Error> fetch_failure_;

@@ -4,11 +4,13 @@
 
 namespace obit {
 
-FrameCompressor::FrameCompressor() : context_(ZSTD_createCCtx(), &ZSTD_freeCCtx) {
+FrameCompressor::FrameCompressor(Effort effort)
+    : context_(ZSTD_createCCtx(), &ZSTD_freeCCtx), effort_(effort) {
   ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1);
 }
 
 Result<std::size_t> FrameCompressor::Compress(std::span<const std::byte> plain, std::span<std::byte> frame) {
+  if (effort_ == Effort::kMore) return CompressAt(kMoreLevel, plain, frame);
   if (until_sample_ > 0) {
     --until_sample_;
     return CompressAt(fast_ ? kFastLevel : kLevel, plain, frame);

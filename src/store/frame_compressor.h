@@ -15,11 +15,16 @@ namespace obit {
 /// For one thread.
 class FrameCompressor {
  public:
+  enum class Effort {
+    kUsual,  ///< somebody waits for the frames
+    kMore,   ///< nobody does: level 3, always
+  };
   static constexpr int kLevel = 1;  ///< higher ones gain little on memory (docs/benchmarks.md)
+  static constexpr int kMoreLevel = 3;
   static constexpr int kFastLevel = -3;
   static constexpr unsigned kSampleEvery = 64;
 
-  FrameCompressor();
+  explicit FrameCompressor(Effort effort = Effort::kUsual);
 
   /// Compresses `plain` into `frame`, which has room for ZSTD_compressBound(plain.size()). Returns the
   /// frame's size, bytes. ENOMEM: zstd failed.
@@ -29,6 +34,7 @@ class FrameCompressor {
   Result<std::size_t> CompressAt(int level, std::span<const std::byte> plain, std::span<std::byte> frame);
 
   std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context_;
+  const Effort effort_;
   unsigned until_sample_ = 0;
   bool fast_ = false;  // the last sample lost next to nothing
 };

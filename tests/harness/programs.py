@@ -19,6 +19,7 @@ OBIT_PIPE = BIN / "obit-pipe"
 CRASHER = CRASHERS / "crasher"
 MAPPER = CRASHERS / "mapper"
 MANY_PROCESSORS = CRASHERS / "libmany-processors.so"
+BALLAST = CRASHERS / "libballast.so"
 CAUSES = CRASHERS / "causes"
 CAUSES_SOURCE = ROOT / "tests/crashers/causes"
 

@@ -10,30 +10,9 @@ import shutil
 import signal
 import subprocess
 
-from harness import case, crash, programs, store, wait
+from harness import case, crash, impostor, programs, store, wait
 
-LAST_PID = pathlib.Path("/proc/sys/kernel/ns_last_pid")
 USER = 61001
-SECRET = "the-secret-of-another-process"
-
-
-class Impostor:
-    """A process of root under a pid of choice, with a secret in its arguments and its memory."""
-
-    def __init__(self, pid):
-        def take():
-            LAST_PID.write_text(str(pid - 1))
-            self.process = subprocess.Popen(["/bin/sh", "-c", "read line", SECRET], stdin=subprocess.PIPE)
-            if self.process.pid == pid:
-                return True
-            self.end()
-            return False
-
-        wait.until(take, f"pid {pid} for another process")
-
-    def end(self):
-        self.process.kill()
-        self.process.communicate()
 
 
 @case.each_transport
@@ -70,18 +49,18 @@ class PidReuse:
     def replace(self, victim):
         victim.kill(signal.SIGKILL)
         victim.reap()
-        impostor = Impostor(victim.pid)
+        impostor = impostor.Impostor(victim.pid)
         self.stack.callback(impostor.end)
 
     def check_nothing_is_mixed(self, records):
         for record in records:
-            self.assertNotIn(SECRET, str(record))
+            self.assertNotIn(impostor.SECRET, str(record))
             self.assertNotEqual(record["process"].get("uid"), 0)
             self.assertNotEqual(record["process"]["comm"], "sh")
             core = store.directory_of(self.server.store, record) / "core.zst"
             if core.exists():
                 plain = subprocess.run(["zstd", "-dc", core], capture_output=True).stdout
-                self.assertNotIn(SECRET.encode(), plain)
+                self.assertNotIn(impostor.SECRET.encode(), plain)
 
     def test_before_inspection(self):
         self.start()

@@ -288,6 +288,13 @@ class CommandLine {
         ->type_name("FILE");
     config->add_flag("--json", config_json_, "Prints an array with an object for each key");
     AddRule();
+    CLI::App* release = AddVerb("release", "Lets go of the memory of processes that are gone",
+                                [this] { return Release(StorePath(), release_); });
+    release->add_option("ID", release_.id, "Of this crash, by the beginning of its id; else of all")
+        ->type_name("");
+    release->add_option("--pipe-socket", release_.pipe_socket, "The socket that obitd has for obit-pipe")
+        ->default_val(kDefaultPipeSocket)
+        ->type_name("PATH");
     CLI::App* status = AddVerb("status", "Says where cores go, and what is stored",
                                [this] { return Status(StorePath(), status_json_); });
     status->add_flag("--json", status_json_, "Prints an object, with what obitd counted");
@@ -307,6 +314,7 @@ class CommandLine {
   std::vector<std::string> import_, chosen_;
   RemoveOptions remove_;
   VacuumOptions vacuum_;
+  ReleaseOptions release_;
   std::string config_;
   bool config_json_ = false, status_json_ = false, disable_if_ours_ = false;
   EnableOptions enable_{.socket = kDefaultSocket, .pipe_socket = kDefaultPipeSocket};

@@ -15,6 +15,7 @@
 #include "render/table.h"
 #include "render/units.h"
 #include "store/access.h"
+#include "store/kept_memory_list.h"
 #include "verbs.h"
 
 namespace obit {
@@ -68,7 +69,8 @@ struct Facts {
     std::size_t crashes = 0, unreadable = 0;
     std::uint64_t stored_bytes = 0;
   };
-  std::optional<Use> use;  ///< nothing: there is no store
+  std::optional<Use> use;         ///< nothing: there is no store
+  std::vector<CrashRecord> kept;  ///< processes that are gone while their memory is copied
   nlohmann::ordered_json metrics;
 };
 
@@ -90,6 +92,7 @@ Facts FindFacts(const std::string& store_path, ExitCode& code) {
     return facts;
   }
   facts.metrics = MetricsOf(*store);
+  if (auto kept = ListKeptMemory(*store)) facts.kept = *std::move(kept);  // else it is not for the caller
   const auto list = ListStore(*store);
   if (!list) {
     code = list.error();
@@ -115,6 +118,12 @@ std::string AsJson(const Facts& facts, const std::string& store_path) {
                      {"stored_bytes", facts.use->stored_bytes},
                      {"unreadable", facts.use->unreadable}};
     json["metrics"] = facts.metrics;
+    json["kept_memory"] = nlohmann::ordered_json::array();
+    for (const CrashRecord& record : facts.kept)
+      json["kept_memory"].push_back({{"id", record.id},
+                                     {"pid", record.process.pid},
+                                     {"comm", record.process.comm},
+                                     {"bytes", record.process.resident_bytes.value_or(0)}});
   }
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -140,6 +149,11 @@ std::string AsTable(const Facts& facts, const std::string& store_path) {
     text += "none";
   }
   table.Add({{"store"}, {text}});
+  for (const CrashRecord& record : facts.kept)
+    table.Add({{"kept memory"},
+               {fmt::format("{} of {} {}, which is gone: until it is copied, or obit release {}",
+                            FormatBytes(record.process.resident_bytes.value_or(0)),
+                            EscapeForTerminal(record.process.comm), record.process.pid, record.id)}});
   return table.Render(TerminalOf(STDOUT_FILENO));
 }
 

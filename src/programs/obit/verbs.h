@@ -86,6 +86,13 @@ struct VacuumOptions {
 /// Keeps crashes from obit rm without --force, or no longer.
 [[nodiscard]] ExitCode Pin(const std::string& store, const std::vector<std::string>& selectors, bool pinned);
 
+struct ReleaseOptions {
+  std::string id;  ///< the beginning of one; empty: all
+  std::string pipe_socket;
+};
+/// Lets go of the memory of processes that are gone: their minimal cores are kept.
+[[nodiscard]] ExitCode Release(const std::string& store, const ReleaseOptions& options);
+
 [[nodiscard]] ExitCode Reindex(const std::string& store);
 
 /// Goes on with the other files when one is no core.

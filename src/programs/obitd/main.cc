@@ -161,6 +161,7 @@ Result<void> Serve(const ServerOptions& options) {
   Service service(loop, options);
   RaiseLockLimit();
   RaiseDescriptorLimit();
+  auto userfaults = Open("/dev/userfaultfd", O_RDONLY);  // root's, as a rule
   OBIT_TRY_IN(GiveUpRights(user), "give up rights");
   OBIT_TRY(CheckWritable(store));
   const Fd lock = OBIT_TRY(store.LockForServer());  // no other process has it: it goes with this one
@@ -174,6 +175,10 @@ Result<void> Serve(const ServerOptions& options) {
   setup.limits = LimitsOf(config);
   setup.store = store.path();
   setup.incoming = OBIT_TRY(OpenInside(store.root(), "incoming", O_RDONLY | O_DIRECTORY));
+  if (userfaults)
+    setup.userfaults = *std::move(userfaults);
+  else
+    Log(Severity::kNotice, "processes are held until they are copied: {}", userfaults.error().what);
   setup.lives = Lives();
   const bool has_pipe = static_cast<bool>(setup.listeners.pipe);
   return service.Run(std::move(setup), [&] { SayReady(options, store.path(), has_pipe, config.slots); });
