@@ -101,7 +101,6 @@ class NoCore(Contender):
     """The kernel alone, and no core at all: what it takes to fork, to crash and to be reaped."""
 
     name = "no-core"
-    only_if_named = True
 
     def start(self):
         self.point_kernel(f"{self.directory}/none/core")  # a folder that is not there
@@ -162,8 +161,17 @@ class ObitStream(Obit):
     config = Obit.config + "[capture]\ndirect = false\n"
 
 
-class ObitDirect(Obit):
-    name = "obit-direct"
+class ObitHeld(Obit):
+    """Each process is held until it was copied."""
+
+    name = "obit-held"
+    config = Obit.config + '[capture]\nearly_release = "never"\n'
+
+
+class ObitEarly(Obit):
+    """As obitd is: a large process goes first."""
+
+    name = "obit-early"
 
 
 class ObitCounting(Obit):
@@ -316,4 +324,4 @@ def end_process(process):
         process.stdout.close()
 
 
-ALL = (NoCore, KernelFile, Discard, Reject, ObitStream, ObitDirect, ObitCounting, SystemdCoredump, Gcore, KernelFileZstd)
+ALL = (NoCore, KernelFile, Discard, Reject, ObitStream, ObitHeld, ObitEarly, ObitCounting, SystemdCoredump, Gcore, KernelFileZstd)

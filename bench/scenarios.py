@@ -20,19 +20,29 @@ def crasher(name, *arguments, **options):
     return Scenario(name, ("crasher", *arguments, "stop"), **options)
 
 
+def service(name, mib):
+    """From the signal until it serves again."""
+    return Scenario(name, ("service", str(mib), "stop"), without=("gcore", "file+zstd"))
+
 
 ALL = (
-    crasher("1 GiB mixed", "memory", "1024", "mixed"),
+    crasher("64 MiB", "memory", "64", "mixed"),
+    crasher("1 GiB", "memory", "1024", "mixed"),
     crasher("1 GiB random", "memory", "1024", "random"),
-    crasher("1 GiB pointers", "memory", "1024", "pointers"),
-    crasher("4 GiB mixed", "memory", "4096", "mixed"),
+    crasher("4 GiB", "memory", "4096", "mixed"),
+    crasher("8 GiB", "memory", "8192", "mixed"),
+    crasher("1 GiB in huge pages", "memory", "1024", "huge"),
+    crasher("8 GiB in huge pages", "memory", "8192", "huge"),
+    crasher("12 GiB, which is held", "memory", "12288", "mixed"),
     crasher("64 GiB sparse", "hole", "64", "100", without=("gcore",)),  # it would write 64 GiB of zeros
+    crasher("100 threads, 1 GiB", "threads", "100", "1024"),
     crasher("1,000 threads", "threads", "1000"),
-    crasher("8,000 mappings", "mappings", "8000"),
+    crasher("60,000 mappings", "mappings", "60000"),
     Scenario("node", ("node", "-e", "let a = []; for (let i = 0; i < 1e6; ++i) a.push({i, s: 'x' + i});"
                                     "process.kill(process.pid, 'SIGSTOP'); process.abort()")),
     Scenario("python3", ("python3", "-c", "import ctypes, os, signal; d = {i: str(i) for i in range(10**6)};"
                                           "os.kill(os.getpid(), signal.SIGSTOP); ctypes.string_at(0)")),
+    service("a service of 1 GiB, until it serves again", 1024),
     crasher("2 GiB file", "file", "FILE", needs_file=2048),
     crasher("512 MiB shared", "shared", "512"),
     crasher("storm of 1,000", "storm", "1000", crashes=1000, without=("gcore", "file+zstd")),
@@ -60,6 +70,6 @@ def prepared(scenario, crashers):
             made.flush()
             file = made.name
         words = [file if word == "FILE" else word for word in scenario.argv]
-        if words[0] == "crasher":
-            words[0] = str(pathlib.Path(crashers) / "crasher")
+        if words[0] in ("crasher", "service"):
+            words[0] = str(pathlib.Path(crashers) / words[0])
         yield words

@@ -12,7 +12,7 @@
 //   leave delete-exe       the same without a program file
 //   vfork                  a child of vfork(2) dies of segv; exits with 0 if it dumped core, without harm
 //   mappings N             N mappings, every second one of the program file, then segv
-//   memory MIB KIND        MIB of memory holding KIND (random, mixed, pointers, sparse), then segv
+//   memory MIB KIND        MIB of memory holding KIND (random, mixed, pointers, sparse, huge), then segv
 //   hole GIB MIB           a mapping of GIB with 16 pages in it, and MIB of mixed memory, then segv
 //   reserve GIB PAGES      a mapping of GIB, PAGES pages of it used: the first ones, or with "ends" behind
 //                          it one at either end and one in the middle; then segv
@@ -172,7 +172,7 @@ static uint64_t* Map(size_t bytes, int flags, int file) {
 }
 
 /// "random" does not compress; "mixed" is pointers among small numbers, as in a heap; "pointers" is nothing
-/// but pointers; "sparse" is mixed in one page of 64.
+/// but pointers; "sparse" is mixed in one page of 64, "huge" in huge pages.
 static void Fill(uint64_t* memory, size_t bytes, const char* kind) {
   const size_t words = bytes / sizeof(uint64_t);
   const size_t step = strcmp(kind, "sparse") == 0 ? 64 * 4096 / sizeof(uint64_t) : 1;
@@ -188,6 +188,7 @@ static void FillMemory(long mib, const char* kind) {
   const size_t bytes = (size_t)mib << 20;
   uint64_t* memory = Map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
   if (strcmp(kind, "sparse") == 0 && madvise(memory, bytes, MADV_NOHUGEPAGE) != 0) Fail("madvise");
+  if (strcmp(kind, "huge") == 0 && madvise(memory, bytes, MADV_HUGEPAGE) != 0) Fail("madvise");
   Fill(memory, bytes, kind);
 }
 
