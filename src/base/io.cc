@@ -141,9 +141,13 @@ Result<void> WriteFileAtomically(const Fd& dir, const std::string& name, std::st
   const std::string temporary = name + ".new";
   const Result<void> written = [&]() -> Result<void> {
     // Never a file that is there: somebody else may have made it, a link to whatever.
-    if (::unlinkat(dir.get(), temporary.c_str(), 0) < 0 && errno != ENOENT)
-      return Fail(errno, "remove {}", temporary);
-    const Fd fd = OBIT_TRY(OpenAt(dir, temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
+    auto made = OpenAt(dir, temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
+    if (!made && made.error().code == EEXIST) {
+      if (::unlinkat(dir.get(), temporary.c_str(), 0) < 0 && errno != ENOENT)
+        return Fail(errno, "remove {}", temporary);
+      made = OpenAt(dir, temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
+    }
+    const Fd fd = OBIT_TRY(std::move(made));
     OBIT_TRY(WriteAll(fd, text));
     if (prepare) OBIT_TRY(prepare(fd));
     OBIT_TRY(Sync(fd));

@@ -47,7 +47,8 @@ constexpr int kPrepareAgain = 1000;  // ms, after a disk was full
 constexpr int kRecoverAgain[] = {0, 100, 1000};
 
 CoreWriter::Options WriterOptions() {
-  return {.threads = std::clamp(std::thread::hardware_concurrency(), 1u, kThreadsMax)};
+  static const unsigned processors = std::thread::hardware_concurrency();
+  return {.threads = std::clamp(processors, 1u, kThreadsMax)};
 }
 
 /// Puts what the bag has into `capture`; what it lacks the stream has.

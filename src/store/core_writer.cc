@@ -14,7 +14,7 @@
 // to be left alone (KeepOff), the caller compresses instead of waiting.
 //
 // Where a process is held until a small core is read (FetchFirst), the threads only fetch at first: to
-// compress takes longer than to read, and nobody needs to wait for it.
+// compress takes longer than to read.
 //
 // Zeros are no data. A chunk of zeros only lengthens the hole before the next one, and a hole is written
 // once something follows: as frames of zeros, which are made without zstd, or, where those would be too
@@ -43,6 +43,8 @@
 namespace obit {
 namespace {
 
+/// A core that has no more chunks is done with before a thread would have begun: the caller compresses them.
+constexpr std::size_t kChunksWithoutThread = 2;
 /// Threads of one core that nobody waits for.
 constexpr unsigned kThreadsWithTime = 2;
 /// The largest frame of kFrameBytes, bytes.
@@ -65,6 +67,9 @@ struct CoreWriter::Compressor {
   FrameCompressor frames;
   Room room = MakeRoom();  // for the next frame
 };
+
+/// Of a thread that captures, between its captures.
+thread_local std::unique_ptr<CoreWriter::Compressor> CoreWriter::spare_;
 
 /// A piece of the core on its way: filled by the caller or by `fetch`, compressed by a thread, appended in
 /// order.
@@ -102,12 +107,23 @@ Result<void> CoreWriter::Chunk::Compress(Compressor& compressor) {
 CoreWriter::CoreWriter(const Fd& file, const Options& options)
     : file_(file), options_(options), chunks_max_(std::min<std::size_t>(2 * options.threads + 2, 20)) {}
 
-CoreWriter::~CoreWriter() { StopThreads(); }
+CoreWriter::~CoreWriter() {
+  StopThreads();
+  if (helper_ && helper_->frames.effort() == FrameCompressor::Effort::kUsual) spare_ = std::move(helper_);
+}
 
 void CoreWriter::KeepOff(const BusyProcessor& busy) {
   const std::lock_guard lock(mutex_);
   busy_ = busy;
-  helper_ = std::make_unique<Compressor>(effort());
+  Help();
+}
+
+/// The caller compresses, too. What it needs for that it keeps: a worker has many small cores.
+void CoreWriter::Help() {
+  if (helper_) return;
+  helper_ = effort() == FrameCompressor::Effort::kUsual ? std::move(spare_) : nullptr;
+  if (!helper_) helper_ = std::make_unique<Compressor>(effort());
+  helper_->frames.Restart();
 }
 
 std::span<std::byte> CoreWriter::Buffer() {
@@ -214,10 +230,10 @@ Result<void> CoreWriter::Enqueue(std::unique_ptr<Chunk> chunk) {
     free_.push_back(std::move(chunk));
     return ready;
   }
-  StartThread();
   chunk->state = Chunk::State::kWaiting;
   if (chunk->fetch) ++to_fetch_;
   order_.push_back(std::move(chunk));
+  if (to_fetch_ > 0 || order_.size() > kChunksWithoutThread) StartThread();
   work_.notify_one();
   return {};
 }
@@ -230,12 +246,13 @@ void CoreWriter::StartThread() {
   try {
     threads_.emplace_back([this] { Compress(); });
   } catch (const std::system_error&) {
-    if (threads_.empty() && !helper_) helper_ = std::make_unique<Compressor>(effort());
+    if (threads_.empty()) Help();
   }
 }
 
-/// Waits for the threads. A caller that helps does what is there to be done meanwhile.
+/// Waits for the threads, and does what is there to be done meanwhile if it helps, or if there is none.
 void CoreWriter::Await(std::unique_lock<std::mutex>& lock, const std::function<bool()>& done) {
+  if (threads_.empty() && !done()) Help();
   while (!done())
     if (!helper_ || !CompressNext(*helper_, lock)) done_.wait(lock, done);
 }
@@ -433,7 +450,7 @@ void CoreWriter::Rest() {
 
 Result<StoredCore> CoreWriter::Finish() {
   if (current_ && current_->plain_bytes > 0) (void)Submit();  // a failure is looked at below
-  if (helper_) {                                              // it may be the only one
+  if (helper_ || threads_.empty()) {                          // it may be the only one
     std::unique_lock lock(mutex_);
     CompressToo();
     Await(lock, [&] { return order_.empty() && !appending_; });

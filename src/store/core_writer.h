@@ -99,6 +99,7 @@ class CoreWriter {
   Result<void> Submit();
   Result<void> Enqueue(std::unique_ptr<Chunk> chunk);
   void StartThread();
+  void Help();
   void Await(std::unique_lock<std::mutex>& lock, const std::function<bool()>& done);
   [[nodiscard]] FrameCompressor::Effort effort() const;
   std::unique_ptr<Chunk> TakeFree();
@@ -127,6 +128,7 @@ class CoreWriter {
   std::mutex mutex_;
   std::optional<BusyProcessor> busy_;   // the caller's
   std::unique_ptr<Compressor> helper_;  // of the caller, if it helps
+  static thread_local std::unique_ptr<Compressor> spare_;
   std::condition_variable work_, done_;
   std::deque<std::unique_ptr<Chunk>> order_;  // submitted and not yet written, oldest first
   std::vector<std::unique_ptr<Chunk>> free_;

@@ -11,7 +11,8 @@
 namespace obit {
 
 /// Makes the zstd frames of one core: level 1, or a faster one where that loses next to nothing. Which memory
-/// is of that kind is learned from the frames themselves: every kSampleEvery-th one is compressed both ways.
+/// is of that kind is learned from the frames themselves: the second one, and from there on every
+/// kSampleEvery-th one, is compressed both ways. Most cores of small programs have no second one.
 /// For one thread.
 class FrameCompressor {
  public:
@@ -26,6 +27,12 @@ class FrameCompressor {
 
   explicit FrameCompressor(Effort effort = Effort::kUsual);
 
+  [[nodiscard]] Effort effort() const { return effort_; }
+  /// For another core: nothing is known of its memory.
+  void Restart() {
+    until_sample_ = 1;
+    fast_ = false;
+  }
   /// Compresses `plain` into `frame`, which has room for ZSTD_compressBound(plain.size()). Returns the
   /// frame's size, bytes. ENOMEM: zstd failed.
   [[nodiscard]] Result<std::size_t> Compress(std::span<const std::byte> plain, std::span<std::byte> frame);
@@ -35,7 +42,7 @@ class FrameCompressor {
 
   std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context_;
   const Effort effort_;
-  unsigned until_sample_ = 0;
+  unsigned until_sample_ = 1;
   bool fast_ = false;  // the last sample lost next to nothing
 };
 

@@ -67,7 +67,7 @@ TEST(FrameCompressor, UsesTheFastLevelWhereItLosesLittle) {
   ASSERT_NE(fast, normal);
   ASSERT_LE(fast, normal + normal / 8);
   FrameCompressor compressor;
-  EXPECT_EQ(Sizes(compressor, plain, 3), (std::vector{normal, fast, fast}));
+  EXPECT_EQ(Sizes(compressor, plain, 3), (std::vector{normal, normal, fast}));
 }
 
 TEST(FrameCompressor, StaysAtItsLevelWhereTheFastOneLosesMuch) {
@@ -80,10 +80,18 @@ TEST(FrameCompressor, StaysAtItsLevelWhereTheFastOneLosesMuch) {
 
 TEST(FrameCompressor, LearnsAnewWhenTheMemoryChanges) {
   FrameCompressor compressor;
-  (void)Sizes(compressor, Regular(), FrameCompressor::kSampleEvery);
+  (void)Sizes(compressor, Regular(), FrameCompressor::kSampleEvery + 1);
   const Bytes plain = Text();
   const std::size_t normal = SizeAt(FrameCompressor::kLevel, plain);
   EXPECT_EQ(Sizes(compressor, plain, 2), (std::vector{normal, normal}));
+}
+
+TEST(FrameCompressor, TakesALevelThatFindsMoreWhereThereIsTime) {
+  const Bytes plain = Text();
+  FrameCompressor compressor(FrameCompressor::Effort::kMore);
+  const std::size_t more = SizeAt(FrameCompressor::kMoreLevel, plain);
+  ASSERT_LT(more, SizeAt(FrameCompressor::kLevel, plain));
+  EXPECT_EQ(Sizes(compressor, plain, 3), (std::vector{more, more, more}));
 }
 
 TEST(FrameCompressor, SaysWhenAFrameDoesNotFit) {

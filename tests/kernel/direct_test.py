@@ -24,6 +24,8 @@ KERNELS_OWN = {"[vvar]", "[vvar_vclock]", "[vsyscall]"}
 
 
 class Direct(case.KernelCase):
+    environment = None  # of the programs
+
     def setUp(self):
         super().setUp()
         self.server.configure(VERIFY)
@@ -50,7 +52,7 @@ class Direct(case.KernelCase):
         command = [programs.MAPPER, kind]
         if filter_bits is not None:
             command = ["/bin/sh", "-c", f'echo {filter_bits} > /proc/self/coredump_filter; exec "$@"', "sh", *command]
-        death = crash.run(command)
+        death = crash.run(command, environment=self.environment)
         if os.WIFEXITED(death.status) and os.WEXITSTATUS(death.status) == case.SKIPPED:
             self.skipTest(death.output.strip())
         self.assertEqual((death.signal, death.dumped), (signal.SIGSEGV, True), death.output)
@@ -132,7 +134,8 @@ class Direct(case.KernelCase):
                 store.obit(self.server.store, "rm", record["id"])
 
     def test_filter_that_leaves_next_to_nothing(self):
-        death = crash.run(["/bin/sh", "-c", 'echo 0 > /proc/self/coredump_filter; exec "$@"', "sh", programs.MAPPER, "memfd"])
+        death = crash.run(["/bin/sh", "-c", 'echo 0 > /proc/self/coredump_filter; exec "$@"', "sh", programs.MAPPER, "memfd"],
+                          environment=self.environment)  # fmt: skip
         self.assertTrue(death.dumped)
         capture = self.record()["capture"]
         self.assertEqual((capture["outcome"], capture["method"]), ("full", "stream"), "a small core is not worth more")
@@ -145,7 +148,7 @@ class Direct(case.KernelCase):
 
     def test_more_mappings_than_a_header_counts(self):
         self.stack.enter_context(kernel.more_settings({MAX_MAP_COUNT: "200000"}))
-        death = crash.run([programs.MAPPER, "many-mappings"])
+        death = crash.run([programs.MAPPER, "many-mappings"], environment=self.environment)
         self.assertTrue(death.dumped, death.output)
         record = self.verified(not_compared=8 << 20)
         core = store.dump(self.server.store, record, f"{self.directory}/core")
@@ -154,18 +157,19 @@ class Direct(case.KernelCase):
         self.assertRegex(sections.stdout, r"65535 \((6[6-9]\d{3}) in \[0\]\.sh_info\)")
 
     def test_a_hundred_threads(self):
-        self.assertTrue(self.crash(programs.CRASHER, "threads", 100).dumped)
+        self.assertTrue(self.crash(programs.CRASHER, "threads", 100, environment=self.environment).dumped)
         record = self.verified()
         self.assertIn("crash_here", store.backtrace(self.server.store, record))
 
     def test_python(self):
-        self.assertTrue(self.crash("python3", "-c", "import ctypes; x = list(range(10**6)); ctypes.string_at(0)").dumped)
+        self.assertTrue(self.crash("python3", "-c", "import ctypes; x = list(range(10**6)); ctypes.string_at(0)",
+                                   environment=self.environment).dumped)  # fmt: skip
         self.verified()
 
     def test_node(self):
         if not shutil.which("node"):
             self.skipTest("node is not installed")
-        self.assertTrue(self.crash("node", "-e", "process.abort()").dumped)
+        self.assertTrue(self.crash("node", "-e", "process.abort()", environment=self.environment).dumped)
         self.verified()
 
     def test_java(self):
@@ -174,6 +178,25 @@ class Direct(case.KernelCase):
         java = crash.java_ready()
         self.assertTrue(java.kill().reap().dumped)
         self.verified()
+
+
+class DirectBehind(Direct):
+    """The same of processes that are large enough to go first, but where they have to be held."""
+
+    environment = os.environ | {"LD_PRELOAD": str(programs.BALLAST)}
+    HELD = "System V|huge pages|only be had of the kernel|there is no minimal core of it"
+
+    def verified(self, not_compared=1 << 20):
+        record = super().verified(not_compared)
+        capture = record["capture"]
+        if "kept_because" not in capture:
+            self.assertRegex(capture.get("held_because", "neither"), self.HELD)
+        return record
+
+    def test_filter_that_leaves_next_to_nothing(self):
+        """Its core is small, whatever its process is."""
+        super().test_filter_that_leaves_next_to_nothing()
+        self.assertNotIn("kept_because", self.record()["capture"])
 
 
 class DirectOnEach(case.KernelCase):
@@ -356,7 +379,8 @@ class Killed(case.KernelCase):
     MIB = 40
 
     def test_two_hundred_times(self):
-        self.server.configure("[analysis]\nenabled = false\n")  # it is about captures, and two hundred are enough work
+        # It is about captures of processes that are held, and two hundred are enough work.
+        self.server.configure('[analysis]\nenabled = false\n[capture]\nearly_release = "never"\n')
         self.server.start()
         self.lend_kernel("socket-request")
         chance = random.Random(17)

@@ -12,7 +12,7 @@ from harness import case, crash, disk, programs, report, server, store, wait
 
 THREADS, MIB = 20, 1024
 ROOM = "96m"  # of a disk: less than the memory of the process
-CONFIG = "[capture]\nprogress_timeout = 3\nqueue_timeout = 1\n"
+CONFIG = '[capture]\nearly_release = "never"\nprogress_timeout = 3\nqueue_timeout = 1\n'
 
 
 class EarlyEnd(case.KernelCase):

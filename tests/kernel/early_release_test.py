@@ -301,6 +301,61 @@ class Ends(Case):
         self.begin(1024)
         self.minimal("kept long enough|kept longer than")
 
+    def test_the_disk_is_full(self):
+        where = pathlib.Path(self.stack.enter_context(server.make_directory("/var/tmp")))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=755", "tmpfs", where], check=True, timeout=60)
+        self.stack.callback(subprocess.run, ["umount", "-l", where], timeout=60)
+        self.stack.callback(lambda: self.server.kill())
+        self.server = server.Server(self.directory, store=where / "store")
+        self.start()
+        self.crash(programs.CRASHER, "memory", 384, "random")
+        record = self.minimal("No space left on device")
+        self.assertIn("kept_because", record["capture"])
+
+    def test_memory_is_asked_back(self):
+        self.start()
+        keeper = self.begin(384)
+        os.kill(keeper, signal.SIGSTOP)
+        (kept,) = wait.until(lambda: json.loads(self.obit("status", "--json"))["kept_memory"], "what is kept")
+        self.assertEqual(kept["pid"], self.pid)
+        self.assertIn(f"obit release {kept['id']}", self.obit("status"))
+        self.assertIn("let go", self.obit("release", kept["id"][:4], "--pipe-socket", str(self.server.pipe_socket)))
+        self.minimal("obit release")
+        self.assertEqual(json.loads(self.obit("status", "--json"))["kept_memory"], [])
+
+    def test_the_system_goes_to_sleep(self):
+        """What systemd-sleep(8) calls then; of another server than that of the system."""
+        self.start()
+        os.kill(self.begin(384), signal.SIGSTOP)
+        hook = pathlib.Path(programs.ROOT / "packaging/systemd/sleep.in").read_text()
+        command = f"{programs.OBIT} --store {self.server.store} release --pipe-socket {self.server.pipe_socket}"
+        script = hook.replace("@CMAKE_INSTALL_FULL_BINDIR@/obit release", command)
+        self.assertNotEqual(script, hook)
+        subprocess.run(["/bin/sh", "-c", script, "sh", "post"], check=True, timeout=60)
+        self.assertTrue(self.keeper())
+        subprocess.run(["/bin/sh", "-c", script, "sh", "pre"], check=True, timeout=60)
+        self.minimal("obit release")
+
+    def obit(self, *arguments):
+        return store.obit(self.server.store, *arguments).stdout
+
+    def test_manager_and_supervisor_are_killed(self):
+        """Who keeps memory ends with its capture, or with the supervisor, and nothing is left."""
+        self.start()
+        before = available()
+        self.begin(384)
+        os.kill(self.server.role("obitd-manager")[0], signal.SIGKILL)
+        store.records(self.server.store, 1)
+        self.begin(384)
+        processes = self.server.processes()
+        self.server.process.kill()
+        self.server.wait()
+        wait.until(lambda: all(crash.state(pid) == "gone" for pid in processes), "the end of all of obitd")
+        wait.until(lambda: available() > before - 128 * MIB, "the memory back")
+        self.server.start()
+        for record in store.records(self.server.store, 2):
+            self.assertIn(record["capture"]["outcome"], ("full", "minimal"), record["capture"])
+
     def test_obitd_stops(self):
         self.start()
         self.begin(384)
