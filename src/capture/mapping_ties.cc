@@ -44,6 +44,8 @@ std::string TieOf(const Mapping& mapping, const MemoryTies& ties, bool is_memory
   if (IsDevice(name)) return fmt::format("the device {} is mapped", NameOf(mapping));
   if (MayBeHugePages(mapping, is_memory))
     return fmt::format("{} may have huge pages, of which there are few", NameOf(mapping));
+  // Each JVM locks its own, by its pid: nobody else wants the lock.
+  if (name.contains("/hsperfdata_")) return "";
   const MemoryTies::LockedFile file{mapping.device_major, mapping.device_minor, mapping.inode};
   if (mapping.inode != 0 && std::ranges::find(ties.locked, file) != ties.locked.end())
     return fmt::format("{} is mapped and locked", NameOf(mapping));

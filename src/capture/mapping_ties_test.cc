@@ -55,6 +55,7 @@ TEST(FindMappingTies, ALockCountsIfItsFileIsMapped) {
   const MemoryTies ties{.locked = {{8, 1, 131}}};
   EXPECT_EQ(TieOf(One("/run/lock/a", 130), ties), "");
   EXPECT_EQ(TieOf(One("/run/lock/a", 131), ties), "/run/lock/a is mapped and locked");
+  EXPECT_EQ(TieOf(One("/tmp/hsperfdata_root/4711", 131), ties), "");
 }
 
 TEST(FindMappingTies, WhatTheTiesSayComesFirst) {

@@ -43,8 +43,6 @@
 namespace obit {
 namespace {
 
-/// A core that has no more chunks is done with before a thread would have begun: the caller compresses them.
-constexpr std::size_t kChunksWithoutThread = 2;
 /// Threads of one core that nobody waits for.
 constexpr unsigned kThreadsWithTime = 2;
 /// The largest frame of kFrameBytes, bytes.
@@ -230,10 +228,10 @@ Result<void> CoreWriter::Enqueue(std::unique_ptr<Chunk> chunk) {
     free_.push_back(std::move(chunk));
     return ready;
   }
+  StartThread();
   chunk->state = Chunk::State::kWaiting;
   if (chunk->fetch) ++to_fetch_;
   order_.push_back(std::move(chunk));
-  if (to_fetch_ > 0 || order_.size() > kChunksWithoutThread) StartThread();
   work_.notify_one();
   return {};
 }
@@ -250,9 +248,8 @@ void CoreWriter::StartThread() {
   }
 }
 
-/// Waits for the threads, and does what is there to be done meanwhile if it helps, or if there is none.
+/// Waits for the threads. A caller that helps does what is there to be done meanwhile.
 void CoreWriter::Await(std::unique_lock<std::mutex>& lock, const std::function<bool()>& done) {
-  if (threads_.empty() && !done()) Help();
   while (!done())
     if (!helper_ || !CompressNext(*helper_, lock)) done_.wait(lock, done);
 }
@@ -450,7 +447,7 @@ void CoreWriter::Rest() {
 
 Result<StoredCore> CoreWriter::Finish() {
   if (current_ && current_->plain_bytes > 0) (void)Submit();  // a failure is looked at below
-  if (helper_ || threads_.empty()) {                          // it may be the only one
+  if (helper_) {                                              // it may be the only one
     std::unique_lock lock(mutex_);
     CompressToo();
     Await(lock, [&] { return order_.empty() && !appending_; });

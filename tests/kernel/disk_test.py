@@ -10,7 +10,7 @@ from harness import case, crash, disk, programs, server, store, wait
 
 # Seconds: for the facts (2.5), in the queue (1), in a capture without progress (2), and until one that does nothing is killed (5);
 # and as much again for a machine that has other work.
-LIMITS = "[capture]\nprogress_timeout = 2\nqueue_timeout = 1\n[analysis]\nenabled = false\n"
+LIMITS = '[capture]\nearly_release = "never"\nprogress_timeout = 2\nqueue_timeout = 1\n[analysis]\nenabled = false\n'
 HELD_MAX = 20
 SLOTS = 4
 

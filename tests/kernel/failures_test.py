@@ -67,6 +67,8 @@ class Failures:
         self.check_core(self.record(), "crash_here_abort")
 
     def test_server_stopped_in_mid_capture(self):
+        """The process is held; memory that is kept is let go (early_release_test.py)."""
+        self.server.configure('[capture]\nearly_release = "never"\n')
         self.server.start()
         self.lend_kernel(self.transport)
         process = self.in_mid_capture(mib=512)
