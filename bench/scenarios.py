@@ -33,11 +33,11 @@ ALL = (
     crasher("8 GiB", "memory", "8192", "mixed"),
     crasher("1 GiB in huge pages", "memory", "1024", "huge"),
     crasher("8 GiB in huge pages", "memory", "8192", "huge"),
-    crasher("12 GiB, which is held", "memory", "12288", "mixed"),
+    crasher("12 GiB, which is held", "memory", "12288", "mixed", only=("no-core", "obit-held", "obit-early")),
     crasher("64 GiB sparse", "hole", "64", "100", without=("gcore",)),  # it would write 64 GiB of zeros
     crasher("100 threads, 1 GiB", "threads", "100", "1024"),
     crasher("1,000 threads", "threads", "1000"),
-    crasher("60,000 mappings", "mappings", "60000"),
+    crasher("60,000 mappings", "mappings", "60000", without=("gcore",)),  # it takes minutes
     Scenario("node", ("node", "-e", "let a = []; for (let i = 0; i < 1e6; ++i) a.push({i, s: 'x' + i});"
                                     "process.kill(process.pid, 'SIGSTOP'); process.abort()")),
     Scenario("python3", ("python3", "-c", "import ctypes, os, signal; d = {i: str(i) for i in range(10**6)};"

@@ -1,6 +1,7 @@
-// A service that dies, and its supervisor: "service MIB stop". The service takes MIB of memory and listens on a
-// port; the supervisor stops itself. Once it goes on the service dies of SIGSEGV, and the supervisor starts it
-// again, as soon as it has its status. It exits when the next one serves: for who measures how long that takes.
+// A service that dies, and its supervisor: "service MIB stop". The service takes MIB of memory and listens on
+// a port; the supervisor stops itself. Once it goes on the service dies of SIGSEGV, and the supervisor starts
+// it again, as soon as it has its status. It exits when the next one serves: for who measures how long that
+// takes.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <signal.h>
