@@ -51,9 +51,9 @@ Result<void> CopyStream(std::uint64_t end, CoreStream& stream, CoreWriter& write
 /// Gets the core into `writer`, by the best way there is. `take_minimal` and `keep` come before all that
 /// takes long, if it does. An error says why the core ends early.
 Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
-                     std::optional<DirectCapture>& direct, const MemoryTies* ties, std::uint64_t max,
-                     CrashRecord::Capture& capture, const std::function<void()>& take_minimal,
-                     const std::function<void()>& keep) {
+                     std::optional<DirectCapture>& direct, const MemoryTies* ties, pid_t pid,
+                     std::uint64_t max, CrashRecord::Capture& capture,
+                     const std::function<void()>& take_minimal, const std::function<void()>& keep) {
   capture.method = CaptureMethod::kStream;
   const auto read = stream.ReadHead(head, writer, max);
   capture.promised_bytes = head.core_bytes();
@@ -63,7 +63,7 @@ Result<void> Acquire(CoreHead& head, CoreStream& stream, CoreWriter& writer,
   // A limit may lie in a hole, of which the kernel sends nothing until it has walked through.
   const bool cut = end < head.core_bytes().value_or(0);
   if (!direct || (!cut && end < stream.position() + least)) return CopyStream(end, stream, writer);
-  if (const auto planned = direct->Plan(ties); !planned) {
+  if (const auto planned = direct->Plan(ties, pid); !planned) {
     capture.stream_reason = planned.error().what;
     return CopyStream(end, stream, writer);
   }
@@ -175,27 +175,33 @@ Result<bool> CaptureCore(CaptureJob& job, StreamedMemory streamed, CoreHead& hea
                                                  .direct = *direct,
                                                  .outlook = job.outlook,
                                                  .resident = record.process.resident_bytes,
+                                                 .mapped = record.process.virtual_bytes,
                                                  .threads = record.process.threads,
                                                  .has_minimal = job.minimal && HasBytes(job.minimal)});
+    // What was read then may be of a process that was ending.
+    if (attempt.kept && stream.HungUp()) attempt = {{}, "it was killed"};
     if (!attempt.kept) {
       capture.held_because = std::move(attempt.reason);
       return;
     }
     capture.kept_because = std::move(attempt.reason);
     kept = std::move(attempt.kept);
+    const std::uint64_t from = stream.position();
+    if (job.verify) sent = StreamDigest::Read(stream, head.core_bytes().value_or(0));
     direct->GoOnAlone({.first = kept->first,
                        .watch = watch.emplace(job.outlook->meminfo, job.outlook->pressure),
+                       .from = from,
+                       .page = kept->page,
                        .deadline = MonotonicNow() + job.keep.timeout.count()});
-    if (job.verify) sent = StreamDigest::Read(stream, head.core_bytes().value_or(0));
     let_go(CaptureStep::kKept);
     writer.TakeTime();
     // Whoever completes what a killed worker leaves, and `obit status`, see that it was so far.
-    (void)WriteFileAtomically(job.dir, kBegunFile, RecordToJson(record), 0600);
+    ReplaceBegun(job.dir, record);
   };
   auto acquired = minimal ? CaptureMinimal(head, stream, writer, job.memory ? &*job.memory : nullptr,
                                            job.core_max, progress, capture, streamed)
                           : Acquire(head, stream, writer, direct, job.outlook ? &job.outlook->ties : nullptr,
-                                    job.core_max, capture, take_minimal, keep);
+                                    record.process.pid, job.core_max, capture, take_minimal, keep);
   std::optional<Error> ended;  // early
   if (!acquired) ended = acquired.error();
   if (acquired && capture.promised_bytes.value_or(0) > job.core_max)
@@ -203,8 +209,8 @@ Result<bool> CaptureCore(CaptureJob& job, StreamedMemory streamed, CoreHead& hea
   const bool verify = job.verify && !minimal && acquired && capture.method == CaptureMethod::kDirect;
   if (kept) {
     capture.copied_seconds = SecondsSince(job.accepted);
+    reached(CaptureStep::kCopied);  // to free it takes as long as its end would have taken
     kept.reset();
-    reached(CaptureStep::kCopied);
   } else if (!verify) {
     let_go(CaptureStep::kReleased);
   }

@@ -27,9 +27,9 @@ DirectCapture::DirectCapture(const ProcessMemory& memory, const CoreHead& head, 
       max_(max),
       planner_([this](PlannedChunk chunk) { return CaptureChunk(std::move(chunk)); }) {}
 
-Result<void> DirectCapture::Plan(const MemoryTies* ties) {
+Result<void> DirectCapture::Plan(const MemoryTies* ties, pid_t pid) {
   std::vector<Mapping> mappings = OBIT_TRY(PlanBy(memory_.maps));
-  if (ties != nullptr) ties_ = FindMappingTies(mappings, *ties, MemoryDevice());
+  if (ties != nullptr) ties_ = FindMappingTies(mappings, *ties, MemoryDevice(), pid);
   if (MayWaitForUserFaults(segments_, mappings))
     (void)OBIT_TRY(PlanBy(memory_.smaps));  // slow: it walks the page tables
   return {};
@@ -71,7 +71,16 @@ Result<bool> DirectCapture::HasMemoryOf(std::uint64_t least) const {
 
 void DirectCapture::GoOnAlone(const Alone& alone) {
   alone_.emplace(alone);
-  at_ = stream_.position();
+  at_ = alone.from;
+}
+
+/// While it is held on to, reads say nothing of that: the oom_reaper takes the pages of a process that was
+/// killed, whoever uses its memory (mm/oom_kill.c), and process_mrelease(2) does.
+Result<void> DirectCapture::CheckStillKept() const {
+  const std::uint64_t page = alone_->page / PageBytes() * PageBytes();
+  const auto scan = ScanPages(memory_.pagemap, PageKind::kFilled, page, page + PageBytes());
+  if (scan && !scan->runs.empty()) return {};
+  return Refuse(ESRCH, "its memory was taken while it was read");
 }
 
 Result<void> DirectCapture::CheckTime() {
@@ -84,7 +93,14 @@ Result<void> DirectCapture::CheckTime() {
   return {};
 }
 
+/// Nobody reads it any more then: what it is read with may go.
 Result<void> DirectCapture::Run() {
+  auto done = RunOn();
+  if (!done && alone_) (void)writer_.WaitFetched();
+  return done;
+}
+
+Result<void> DirectCapture::RunOn() {
   if (!alone_) at_ = stream_.position();
   if (OBIT_TRY(HasManyHoles())) writer_.KeepHolesByLength();
   std::size_t next = 0;
@@ -104,10 +120,7 @@ Result<void> DirectCapture::Run() {
     next = static_cast<std::size_t>(failed - segments_.begin()) + 1;
   }
   OBIT_TRY(CaptureEnd());
-  if (alone_) {
-    if (HasMemory(memory_.mem, 0)) return {};
-    return Refuse(ESRCH, "its memory was taken while it was read");
-  }
+  if (alone_) return CheckStillKept();
   if (stream_.position() == at_) return {};  // the kernel has sent all of it
   // After SIGKILL the memory stays for a moment, but may be taken from it already (oom_reaper).
   if (!HasMemory(memory_.mem, 0) || stream_.HungUp())

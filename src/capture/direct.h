@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "base/result.h"
 #include "capture/first_set.h"
 #include "capture/mapping_ties.h"
@@ -33,7 +35,8 @@ class DirectCapture {
 
   /// Learns what the segments are, and what the mappings tie up, if it is told the other `ties`. Fails if
   /// this core has to come by stream; nothing was done then.
-  [[nodiscard]] Result<void> Plan(const MemoryTies* ties = nullptr);
+  /// `pid` is the process.
+  [[nodiscard]] Result<void> Plan(const MemoryTies* ties = nullptr, pid_t pid = 0);
   /// True if the core has so much memory in it, bytes, that is no hole. It looks no further than that.
   [[nodiscard]] Result<bool> HasMemoryOf(std::uint64_t least) const;
   /// From here on the process may go, and the stream gives nothing: its memory is kept, `first` has what its
@@ -42,6 +45,8 @@ class DirectCapture {
   struct Alone {
     const FirstSet& first;
     MemoryWatch& watch;
+    std::uint64_t from = 0;  ///< so much of the core has come by the stream, and is with the writer
+    std::uint64_t page = 0;  ///< an address whose page has something, as long as nobody takes the memory
     std::int64_t deadline = 0;
   };
   void GoOnAlone(const Alone& alone);
@@ -59,6 +64,8 @@ class DirectCapture {
   Result<std::vector<Mapping>> PlanBy(const Fd& file);
   void CutSegments();
   Result<void> CheckTime();
+  Result<void> CheckStillKept() const;
+  Result<void> RunOn();
   /// True if the memory that is not there is more than a core may have as plain holes.
   Result<bool> HasManyHoles();
   Result<void> CaptureSegments(std::size_t first);

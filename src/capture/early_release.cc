@@ -13,8 +13,9 @@
 namespace obit {
 namespace {
 
-/// At the base of segment FS begins struct pthread of glibc, and of musl; the kernel clears the word with the
-/// thread's id when the thread ends (set_tid_address(2)), which is in its first KiB.
+/// At the base of segment FS begins struct pthread of glibc; the kernel clears the word with the thread's id
+/// when the thread ends (set_tid_address(2)), which is in its first KiB. That of musl is a lock of its own,
+/// which is 0 but for moments.
 constexpr std::uint64_t kThreadBytes = 1024;
 /// What follows a list of robust mutexes, at most: the kernel goes no further (ROBUST_LIST_LIMIT of
 /// include/linux/futex.h) than this in one thread, and obit than that in all.
@@ -99,13 +100,14 @@ void FirstReader::TakeThreads(const CoreNotes& notes) {
 void FirstReader::TakeMutexes(std::span<const std::uint64_t> heads) {
   for (const std::uint64_t address : heads) {
     const auto head = Read<RobustListHead>(address);
-    if (!head) continue;  // nor can the kernel read it
+    if (!head) return Lacks("its mutexes cannot be read");
     TakeMutex(head->pending, head->futex_offset);
     std::uint64_t entry = head->next;
     for (std::size_t i = 0; i < kMutexesOfOne && (entry & ~1ULL) != address; ++i) {
       TakeMutex(entry, head->futex_offset);
       const auto next = Read<std::uint64_t>(entry & ~1ULL);
-      if (!next || !unread_.empty()) break;
+      if (!next) return Lacks("its mutexes cannot be read");
+      if (!unread_.empty()) return;
       entry = *next;
     }
   }
@@ -152,17 +154,19 @@ std::optional<std::uint64_t> FindFilled(const ProcessMemory& memory,
 }
 
 std::string Waiting(std::span<const PlannedSegment> segments) {
-  const auto waits = std::ranges::find(segments, SegmentSource::kStream, &PlannedSegment::source);
-  return waits == segments.end() || waits->bytes == 0
-             ? ""
-             : fmt::format("{} can only be had of the kernel",
-                           waits->name.empty() ? "a part of it" : waits->name);
+  const auto waits = std::ranges::find_if(segments, [](const PlannedSegment& segment) {
+    return segment.source == SegmentSource::kStream && segment.bytes > 0;
+  });
+  return waits == segments.end() ? ""
+                                 : fmt::format("{} can only be had of the kernel",
+                                               waits->name.empty() ? "a part of it" : waits->name);
 }
 
 /// Why it may not be kept at all.
 std::string Refused(const KeepTerms& terms, const ProcessToKeep& process) {
   if (!terms.refused.empty()) return terms.refused;
-  if (process.head.machine() != EM_X86_64) return "what the end of such a process changes is not known";
+  if (process.head.machine() != EM_X86_64 || process.head.elf_class() != ElfClass::k64)
+    return "what the end of such a process changes is not known";
   if (terms.userfaults == nullptr || !*terms.userfaults)
     return "the memory of a process cannot be kept without /dev/userfaultfd";
   return "";
@@ -171,6 +175,7 @@ std::string Refused(const KeepTerms& terms, const ProcessToKeep& process) {
 MemoryToKeep Describe(const KeepTerms& terms, const ProcessToKeep& process) {
   MemoryToKeep memory{.refused = Refused(terms, process),
                       .bytes = process.resident.value_or(0),
+                      .mapped = process.mapped.value_or(UINT64_MAX),
                       .has_minimal = process.has_minimal,
                       .tied = process.direct.ties().tied,
                       .kept = terms.kept};
@@ -209,7 +214,7 @@ KeepAttempt KeepProcess(const KeepTerms& terms, const ProcessToKeep& process) {
   if (!address) return {{}, "no page of it was found to hold on to"};
   auto hold = MemoryHold::Take(process.memory.mem, *address, *terms.userfaults);
   if (!hold) return {{}, std::move(hold).error().what};
-  return {KeptProcess{std::move(first), std::move(*hold)}, std::move(decided.reason)};
+  return {KeptProcess{std::move(first), std::move(*hold), *address}, std::move(decided.reason)};
 }
 
 }  // namespace obit

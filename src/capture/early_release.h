@@ -31,14 +31,15 @@ struct ProcessToKeep {
   const ProcessMemory& memory;
   const DirectCapture& direct;
   const std::optional<MemoryOutlook>& outlook;
-  std::optional<std::uint64_t> resident, threads;  ///< bytes, and how many; nothing: not known
-  bool has_minimal = false;                        ///< a minimal core of it is stored
+  std::optional<std::uint64_t> resident, mapped, threads;  ///< bytes, and how many; nothing: not known
+  bool has_minimal = false;                                ///< a minimal core of it is stored
 };
 
 /// Its memory, which stays when it goes.
 struct KeptProcess {
-  FirstSet first;   ///< what its end changes, as it was before
-  MemoryHold hold;  ///< of the rest
+  FirstSet first;          ///< what its end changes, as it was before
+  MemoryHold hold;         ///< of the rest
+  std::uint64_t page = 0;  ///< an address whose page has something
 };
 struct KeepAttempt {
   std::optional<KeptProcess> kept;

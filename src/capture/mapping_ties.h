@@ -24,9 +24,10 @@ struct MappingTies {
   std::vector<Range> shared;
 };
 
-/// `memory_device` is that of memory which is a file without a name on a file system (MemoryDevice).
+/// `pid` is the process; `memory_device` is that of memory which is a file without a name on a file system
+/// (MemoryDevice).
 [[nodiscard]] MappingTies FindMappingTies(const std::vector<Mapping>& mappings, const MemoryTies& ties,
-                                          dev_t memory_device);
+                                          dev_t memory_device, pid_t pid);
 /// The device of memory that memfd_create(2) makes, which is also that of shared anonymous memory (shm_mnt of
 /// mm/shmem.c). 0: it cannot be told.
 [[nodiscard]] dev_t MemoryDevice();

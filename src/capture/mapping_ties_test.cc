@@ -23,7 +23,7 @@ std::vector<Mapping> One(const std::string& name, std::uint64_t inode = 7, std::
            .name = name}};
 }
 std::string TieOf(const std::vector<Mapping>& mappings, const MemoryTies& ties = {}) {
-  return FindMappingTies(mappings, ties, kMemory).tied;
+  return FindMappingTies(mappings, ties, kMemory, 4711).tied;
 }
 
 TEST(FindMappingTies, OrdinaryMappingsTieUpNothing) {
@@ -55,7 +55,8 @@ TEST(FindMappingTies, ALockCountsIfItsFileIsMapped) {
   const MemoryTies ties{.locked = {{8, 1, 131}}};
   EXPECT_EQ(TieOf(One("/run/lock/a", 130), ties), "");
   EXPECT_EQ(TieOf(One("/run/lock/a", 131), ties), "/run/lock/a is mapped and locked");
-  EXPECT_EQ(TieOf(One("/tmp/hsperfdata_root/4711", 131), ties), "");
+  EXPECT_EQ(TieOf(One("/tmp/hsperfdata_root/4711 (deleted)", 131), ties), "");
+  EXPECT_NE(TieOf(One("/tmp/hsperfdata_root/1", 131), ties), "") << "the next one has the same pid";
 }
 
 TEST(FindMappingTies, WhatTheTiesSayComesFirst) {
@@ -67,7 +68,7 @@ TEST(FindMappingTies, SharedMemoryIsToldByItsDevice) {
   std::vector<Mapping> mappings = One("/dev/zero (deleted)", 7, 0);
   mappings[0].shared = true;
   mappings.push_back({.begin = 0x5000, .end = 0x6000, .shared = true, .device_major = 0, .device_minor = 44});
-  const auto shared = FindMappingTies(mappings, {}, kMemory).shared;
+  const auto shared = FindMappingTies(mappings, {}, kMemory, 4711).shared;
   ASSERT_EQ(shared.size(), 2U);
   EXPECT_TRUE(shared[0].is_memory);
   EXPECT_FALSE(shared[1].is_memory);

@@ -99,4 +99,13 @@ Result<void> WriteRecord(const Fd& dir, const CrashRecord& record) {
   return StoreRecord(dir, written);
 }
 
+void ReplaceBegun(const Fd& dir, const CrashRecord& record) {
+  constexpr const char* kNext = "begun.json.new";
+  const auto next = OpenAt(dir, kNext, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  if (next && WriteAll(*next, RecordToJson(record)) &&
+      ::renameat(dir.get(), kNext, dir.get(), kBegunFile) == 0)
+    return;
+  ::unlinkat(dir.get(), kNext, 0);
+}
+
 }  // namespace obit

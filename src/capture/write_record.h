@@ -22,4 +22,7 @@ using PrepareFile = std::function<Result<void>(const Fd& file)>;
 /// has nothing that is too long for a reader.
 [[nodiscard]] Result<void> StoreRecord(const Fd& dir, CrashRecord& record, const PrepareFile& prepare = {});
 
+/// begun.json, as it is now. It is not synced, and if that fails it stays as it was.
+void ReplaceBegun(const Fd& dir, const CrashRecord& record);
+
 }  // namespace obit

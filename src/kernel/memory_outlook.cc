@@ -16,6 +16,8 @@
 namespace obit {
 namespace {
 
+/// For so long pressure has to last, ns.
+constexpr std::int64_t kPressureTime = 1'000'000'000;
 constexpr std::size_t kCgroupMax = 16 * 1024, kReasonMax = 256;
 
 /// Between two processes of one program; behind it come the robust lists, the locked files, and the reason.
@@ -127,11 +129,13 @@ bool MemoryWatch::IsShort(std::int64_t now) {
   std::array<char, 4096> room;
   const std::string_view meminfo = ReadAnew(meminfo_, room);
   const auto total = MeminfoBytes(meminfo, "MemTotal:"), available = MeminfoBytes(meminfo, "MemAvailable:");
-  if (total && available && *available < *total / 20) return true;
+  if (!total || !available) return false;
+  if (*available < *total / 20) return true;
+  if (now - looked_ < kPressureTime) return false;
   const auto waited = ParsePressureTotal(ReadAnew(pressure_, room));
   const auto before = std::exchange(waited_, waited);
   const std::int64_t since = now - std::exchange(looked_, now);
-  if (!waited || !before || since <= 0 || *waited < *before) return false;
+  if (*available >= *total / 5 || !waited || !before || *waited < *before) return false;
   return (*waited - *before) * 1000 >= static_cast<std::uint64_t>(since) / 10;
 }
 

@@ -39,15 +39,16 @@ struct MemoryOutlookFiles {
 [[nodiscard]] std::string EncodeMemoryOutlook(const MemoryOutlook& outlook);
 /// Nothing: that is none.
 [[nodiscard]] std::optional<MemoryOutlook> DecodeMemoryOutlook(std::span<const std::byte> bytes);
-inline constexpr std::size_t kEncodedOutlookMax = std::size_t{16} << 10;  ///< bytes
+inline constexpr std::size_t kEncodedOutlookMax = std::size_t{32} << 10;  ///< bytes
 
 /// Sees when memory becomes short.
 class MemoryWatch {
  public:
   /// Those of MemoryOutlook, which outlive this object.
   MemoryWatch(const Fd& meminfo, const Fd& pressure);
-  /// Looks. A twentieth of all memory can still be had, or less; or since it was looked last somebody waited
-  /// for memory a tenth of the time. `now`: CLOCK_MONOTONIC, ns.
+  /// Looks. A twentieth of all memory can still be had, or less; or a fifth, and for a second somebody waited
+  /// for memory a tenth of the time: who waits within the limit of a cgroup, which anybody may set, counts
+  /// only where the host has little itself. `now`: CLOCK_MONOTONIC, ns.
   [[nodiscard]] bool IsShort(std::int64_t now);
 
  private:

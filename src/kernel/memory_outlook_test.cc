@@ -80,15 +80,35 @@ TEST(MemoryWatch, SeesWhenLittleIsLeft) {
   EXPECT_TRUE(MemoryWatch(little, none).IsShort(1));
 }
 
-TEST(MemoryWatch, SeesWhenOthersWaitForIt) {
-  const Fd meminfo = MemoryFileOf("MemTotal: 1000 kB\nMemAvailable: 900 kB\n");
-  const Fd pressure = MemoryFileOf("some total=1000000\n");
-  MemoryWatch watch(meminfo, pressure);
-  EXPECT_FALSE(watch.IsShort(1'000'000'000)) << "it does not know since when";
-  ASSERT_TRUE(WriteAllAt(pressure, std::as_bytes(std::span(std::string_view("some total=1099999\n"))), 0));
-  EXPECT_FALSE(watch.IsShort(2'000'000'000));
-  ASSERT_TRUE(WriteAllAt(pressure, std::as_bytes(std::span(std::string_view("some total=1199999\n"))), 0));
-  EXPECT_TRUE(watch.IsShort(3'000'000'000));
+class PressureTest : public ::testing::Test {
+ protected:
+  /// What it sees of so much waiting, us, in each of the next seconds.
+  bool Sees(const Fd& meminfo, std::initializer_list<int> waited) {
+    MemoryWatch watch(meminfo, pressure_);
+    bool is_short = false;
+    std::int64_t now = 1'000'000'000;
+    int total = 1'000'000;
+    for (const int us : waited) {
+      total += us;
+      const std::string text = fmt::format("some total={}\n", total);
+      EXPECT_TRUE(WriteAllAt(pressure_, std::as_bytes(std::span(text)), 0));
+      is_short = watch.IsShort(now);
+      now += 1'000'000'000;
+    }
+    return is_short;
+  }
+  Fd pressure_ = MemoryFileOf("");
+  const Fd little_ = MemoryFileOf("MemTotal: 1000 kB\nMemAvailable: 190 kB\n");
+};
+
+TEST_F(PressureTest, CountsWhereTheHostHasLittle) {
+  EXPECT_FALSE(Sees(little_, {500'000})) << "it does not know since when";
+  EXPECT_FALSE(Sees(little_, {0, 99'999}));
+  EXPECT_TRUE(Sees(little_, {0, 100'000}));
+}
+
+TEST_F(PressureTest, OthersMayWaitWithinTheirLimits) {
+  EXPECT_FALSE(Sees(MemoryFileOf("MemTotal: 1000 kB\nMemAvailable: 900 kB\n"), {0, 900'000}));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 namespace obit {
 namespace {
 
-constexpr std::size_t kLocksMax = 256 * 1024;  // bytes of /proc/locks that are read
+constexpr std::size_t kLocksMax = 1 << 20;  // bytes of /proc/locks that are read
 constexpr std::size_t kChildrenMax = 64 * 1024;
 
 /// Words that are set apart by one or more spaces.
@@ -53,7 +53,8 @@ class Reader {
 
   MemoryTies Read() {
     FindRobustLists();
-    FindSharers();
+    if (ties_.hold.empty()) FindSharers();
+    if (!ties_.hold.empty()) return std::move(ties_);
     const auto locks = ReadFileAt(proc_, "locks", kLocksMax);
     if (locks) ties_.locked = ParseLocks(locks->text);
     if (!locks || locks->truncated || ties_.locked.size() > MemoryTies::kLockedMax)
@@ -98,8 +99,10 @@ class Reader {
     std::vector<pid_t> relatives;
     if (parent_ > 0) relatives.push_back(parent_);
     for (const pid_t tid : threads_) AddChildren(pid_, tid, relatives);
-    if (parent_ > 1)
-      for (const pid_t tid : Threads(parent_)) AddChildren(parent_, tid, relatives);
+    const std::vector<pid_t> of_parent = parent_ > 1 ? Threads(parent_) : std::vector<pid_t>();
+    if (of_parent.size() > MemoryTies::kThreadsMax)
+      return Hold(fmt::format("its parent has {} threads", of_parent.size()));
+    for (const pid_t tid : of_parent) AddChildren(parent_, tid, relatives);
     if (relatives.size() > MemoryTies::kRelativesMax)
       return Hold(fmt::format("it has {} relatives", relatives.size()));
     for (const pid_t other : relatives) {
@@ -138,8 +141,9 @@ std::vector<MemoryTies::LockedFile> ParseLocks(std::string_view text) {
   std::vector<MemoryTies::LockedFile> files;
   for (const std::string_view line : Split(text, '\n')) {
     const auto words = WordsOf(line);
-    const bool is_of_file =
-        std::ranges::find(words, "FLOCK") != words.end() || std::ranges::find(words, "OFDLCK") != words.end();
+    const bool is_of_file = std::ranges::any_of(words, [](std::string_view word) {
+      return word == "FLOCK" || word == "OFDLCK" || word == "LEASE" || word == "DELEG";
+    });
     if (!is_of_file) continue;
     for (const std::string_view word : words)
       if (const auto file = FileOf(word); file && std::ranges::find(files, *file) == files.end())

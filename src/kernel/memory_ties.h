@@ -15,7 +15,8 @@ namespace obit {
 /// them, even if the process is gone (MemoryHold).
 struct MemoryTies {
   /// An inode that somebody on this host holds a lock on that belongs to an open file, and so to a mapping of
-  /// it: flock(2), or F_OFD_SETLK of fcntl(2). Others cannot have the lock before the file is closed.
+  /// it: flock(2), F_OFD_SETLK or F_SETLEASE of fcntl(2). Others cannot have the lock before the file is
+  /// closed.
   struct LockedFile {
     std::uint32_t device_major = 0, device_minor = 0;
     std::uint64_t inode = 0;
@@ -28,7 +29,7 @@ struct MemoryTies {
   /// Why it cannot be told, or is known to be shared with a process that lives on; empty: neither.
   std::string hold;
 
-  static constexpr std::size_t kLockedMax = 256, kThreadsMax = 1024, kRelativesMax = 1024;
+  static constexpr std::size_t kLockedMax = 1024, kThreadsMax = 1024, kRelativesMax = 1024;
 };
 
 /// Those of the process `pid`, whose parent is `parent`; `proc` is a descriptor of /proc. The caller holds a

@@ -107,7 +107,8 @@ bool Captures::StartCapture() {
   const KeepRefusal refusal = keeping_.Judge(crash);
   const std::uint64_t kept = keeping_.BytesPromised();
   Begin(*worker, Task::kCapture, crash);
-  worker->may_keep = refusal == KeepRefusal::kNone && turn.detail == Detail::kFull;
+  worker->may_keep =
+      refusal == KeepRefusal::kNone && turn.detail == Detail::kFull && crash.resident >= kKeptMin;
   crash.begun = turn.detail;
   crash.lowered = turn.why;
   state_.disk.Begin(crash.key,

@@ -25,7 +25,7 @@ class Keeping {
   void Begin(Sitter& worker);
   /// A worker looks at the time itself; this one did not.
   [[nodiscard]] bool EndsLate(const Sitter& worker) const;
-  /// Of the crash with this id something is kept now.
+  /// Something is kept now of the crash with this id.
   [[nodiscard]] bool Keeps(std::string_view id) const;
   /// Somebody wants it back.
   void LetGo(std::string_view id);

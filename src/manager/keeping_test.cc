@@ -28,7 +28,7 @@ class KeepingTest : public testing::ManagerTest {
   command::StartCapture Begins(CrashKey crash, uid_t uid = 1000) {
     (void)Arrives(crash, uid);
     (void)Requests(crash);
-    const event::FactsFound facts{.crash = crash, .seat = Inspector(0), .last = true, .resident = 100};
+    const event::FactsFound facts{.crash = crash, .seat = Inspector(0), .last = true, .resident = kKeptMin};
     for (const Command& command : manager_->On(facts, now_))
       if (const auto* start = std::get_if<command::StartCapture>(&command)) return *start;
     ADD_FAILURE() << "crash " << crash << " is not captured";
@@ -39,7 +39,7 @@ class KeepingTest : public testing::ManagerTest {
 TEST_F(KeepingTest, AnotherTakesTheSeatAtOnce) {
   setup_.workers = 1;
   Start();
-  (void)Comes(1);
+  (void)Begins(1);
   EXPECT_THAT(Keeps(1, 0), ElementsAre("LeaveBehind worker 0"));
   EXPECT_EQ(manager_->load().left_behind, 0U) << "it is not for good";
   EXPECT_EQ(manager_->load().kept.processes, 1U);
@@ -60,7 +60,7 @@ TEST_F(KeepingTest, SomeAtOnceAreKeptAndHalfOfThemOfOneUser) {
   (void)Keeps(1, 0);
   const command::StartCapture other = Begins(4, 1001);
   EXPECT_EQ(other.keep_refusal, KeepRefusal::kNone);
-  EXPECT_EQ(other.kept, 200U) << "what is kept, and what may be in a moment";
+  EXPECT_EQ(other.kept, 2 * kKeptMin) << "what is kept, and what may be in a moment";
   EXPECT_EQ(Begins(5, 1002).keep_refusal, KeepRefusal::kNone);
   EXPECT_EQ(Begins(6, 1003).keep_refusal, KeepRefusal::kTooMany) << "in all";
   (void)On(event::CaptureReleased{2, Worker(1)});
@@ -76,7 +76,7 @@ TEST_F(KeepingTest, NeverIfToldSo) {
 TEST_F(KeepingTest, WhoMayNotKeepDoesNot) {
   setup_.config.early_release = false;
   Start();
-  (void)Comes(1);
+  (void)Begins(1);
   EXPECT_THAT(Keeps(1, 0), IsEmpty());
   EXPECT_EQ(manager_->load().kept.processes, 0U);
 }
@@ -84,7 +84,7 @@ TEST_F(KeepingTest, WhoMayNotKeepDoesNot) {
 /// It may be stopped, or frozen: SIGKILL ends that, and the memory is back.
 TEST_F(KeepingTest, WhoDoesNotGoOnIsKilled) {
   Start();
-  (void)Comes(1);
+  (void)Begins(1);
   (void)Keeps(1, 0);
   EXPECT_THAT(After(limits().die - 1ns), IsEmpty());
   EXPECT_THAT(After(1ns), ElementsAre("Kill worker 0"));
@@ -94,7 +94,7 @@ TEST_F(KeepingTest, WhoDoesNotGoOnIsKilled) {
 
 TEST_F(KeepingTest, ItsTimeIsBounded) {
   Start();
-  (void)Comes(1);
+  (void)Begins(1);
   (void)Keeps(1, 0);
   EXPECT_THAT(Work(std::chrono::duration_cast<std::chrono::seconds>(limits().keep + limits().die) - 1s),
               IsEmpty());
@@ -103,7 +103,7 @@ TEST_F(KeepingTest, ItsTimeIsBounded) {
 
 TEST_F(KeepingTest, StoringTakesItsTimeAfterwards) {
   Start();
-  (void)Comes(1);
+  (void)Begins(1);
   (void)Keeps(1, 0);
   (void)On(event::MemoryCopied{1, Worker(0)});
   EXPECT_THAT(After(limits().stored), Not(Contains("Kill worker 0")));
@@ -111,8 +111,8 @@ TEST_F(KeepingTest, StoringTakesItsTimeAfterwards) {
 
 TEST_F(KeepingTest, AtAStopMemoryIsLetGo) {
   Start();
-  (void)Comes(1);
-  (void)Comes(2);
+  (void)Begins(1);
+  (void)Begins(2);
   (void)Keeps(1, 0);
   EXPECT_THAT(On(event::Stopping{}), Contains("Kill worker 0"));
   EXPECT_THAT(Keeps(2, 1), Contains("Kill worker 1"));
@@ -122,7 +122,7 @@ TEST_F(KeepingTest, AtAStopMemoryIsLetGo) {
 
 TEST_F(KeepingTest, WhoWantsItBackGetsIt) {
   Start();
-  (void)Comes(1);
+  (void)Begins(1);
   EXPECT_FALSE(manager_->Keeps("crash1"));
   EXPECT_THAT(On(event::LetGo{"crash1"}), IsEmpty()) << "it is read from a process that is held";
   (void)Keeps(1, 0);

@@ -63,7 +63,7 @@ class Manager {
     Kept kept;
   };
   [[nodiscard]] Load load() const;
-  /// Of the crash with this id memory is kept, which LetGo would let go.
+  /// Memory is kept of the crash with this id, which LetGo would let go.
   [[nodiscard]] bool Keeps(std::string_view id) const;
 
  private:

@@ -93,6 +93,11 @@ void Seats::Kill(Sitter& sitter, std::string why) {
 }
 
 void Seats::Undead(Sitter& sitter) {
+  if (sitter.aside) {  // what it keeps is not let go, and nobody knows when it will be
+    sitter.aside = sitter.keeps = false;
+    state_.Say(Severity::kWarning, "{} {} keeps memory and does not die", NameOf(sitter.seat.role),
+               sitter.seat.index);
+  }
   if (!sitter.left_behind) LeaveBehind(sitter, "it does not die");
   if (!sitter.left_behind) waits.Set(sitter.seat, state_.now + state_.limits().die.count());
 }

@@ -297,8 +297,9 @@ void Referee::On(const command::StartCapture& start) {
   Expect(used == 0 || used + 1 < setup_.workers, "a worker stays free for others", crash.key);
   ExpectFewCores(crash);
   if (SimulatedSitter* worker = Start(start.crash, start.seat, Task::kCapture, "StartCapture"))
-    worker->user = crash.user(),
-    worker->may_keep = start.keep_refusal == KeepRefusal::kNone && start.detail == Detail::kFull;
+    worker->user = crash.user(), worker->may_keep = start.keep_refusal == KeepRefusal::kNone &&
+                                                    start.detail == Detail::kFull &&
+                                                    crash.resident >= kKeptMin;
   ++crashes[start.crash].captures;
   ++left_;
   crashes[start.crash].promised = core;

@@ -28,9 +28,12 @@ void Referee::JudgeState(const Manager& manager) {
   Expect(load.open == held, "load: what is open");
   const auto left = [](const SimulatedSitter& sitter) { return sitter.left_behind; };
   const auto for_good = [&](const SimulatedSitter& sitter) { return left(sitter) && !sitter.aside; };
-  Expect(load.left_behind == Count(Role::kInspector, for_good) + Count(Role::kWorker, for_good),
+  Expect(load.left_behind >= Count(Role::kInspector, for_good) + Count(Role::kWorker, for_good) &&
+             load.left_behind <= Count(Role::kInspector, left) + Count(Role::kWorker, left),
          "load: left behind");
-  Expect(load.kept.processes == Count(Role::kWorker, [](const auto& sitter) { return sitter.keeps; }),
+  Expect(load.kept.processes <= Count(Role::kWorker, [](const auto& sitter) { return sitter.keeps; }) &&
+             load.kept.processes >=
+                 Count(Role::kWorker, [](const auto& sitter) { return sitter.keeps && !sitter.killed; }),
          "load: whose memory is kept");
   // A crash goes on without who does not die.
   const auto has = Count(Role::kWorker, [&](const auto& sitter) {

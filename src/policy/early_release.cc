@@ -48,8 +48,8 @@ EarlyRelease DecideEarlyRelease(const MemoryToKeep& memory) {
   if (memory.bytes > *memory.room_in_cgroup)
     return Hold(fmt::format("it has {} of memory, and its cgroup may take only {} more",
                             Rounded(memory.bytes), Rounded(*memory.room_in_cgroup)));
-  if (memory.bytes > *memory.room_to_commit)
-    return Hold(fmt::format("it has {} of memory, and the commit limit leaves only {}", Rounded(memory.bytes),
+  if (memory.mapped > *memory.room_to_commit)
+    return Hold(fmt::format("it has mapped {}, and the commit limit leaves only {}", Rounded(memory.mapped),
                             Rounded(*memory.room_to_commit)));
   return {true, fmt::format("there is room for its {} twice", Rounded(memory.bytes))};
 }

@@ -24,6 +24,7 @@ enum class KeepRefusal : std::uint8_t {
 struct MemoryToKeep {
   std::string refused;          ///< by the configuration, or for want of seats, in words; empty: it is wanted
   std::uint64_t bytes = 0;      ///< that it has resident
+  std::uint64_t mapped = 0;     ///< that it has mapped: what is private and writable of it is committed
   bool has_minimal = false;     ///< a minimal core is stored, for the case that the full one ends early
   std::string tied;             ///< what its memory would tie up without it (docs/early-release.md), in words
   std::uint64_t kept = 0;       ///< bytes of other processes that are gone, and have their memory kept

@@ -16,6 +16,7 @@ constexpr std::uint64_t kMiB = 1 << 20, kGiB = 1 << 30;
 MemoryToKeep Usual() {
   return {.refused = {},
           .bytes = 800 * kMiB,
+          .mapped = 2 * kGiB,
           .has_minimal = true,
           .tied = {},
           .kept = 0,
@@ -49,7 +50,7 @@ TEST(DecideEarlyRelease, HoldsWithEachReason) {
       {[](auto& memory) { memory.room_in_cgroup.reset(); }, "limits of its memory are not known"},
       {[](auto& memory) { memory.room_in_cgroup = 100 * kMiB; }, "its cgroup may take only 100 MiB more"},
       {[](auto& memory) { memory.room_to_commit.reset(); }, "limits of its memory are not known"},
-      {[](auto& memory) { memory.room_to_commit = 100 * kMiB; }, "the commit limit leaves only 100 MiB"},
+      {[](auto& memory) { memory.room_to_commit = kGiB; }, "the commit limit leaves only 1.0 GiB"},
   };
   for (const Case& one : cases) {
     MemoryToKeep memory = Usual();

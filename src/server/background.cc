@@ -16,7 +16,8 @@ namespace {
 
 constexpr int kNicest = 19;
 // include/uapi/linux/ioprio.h, which no C++ compiler takes.
-constexpr int kOfProcess = 1, kIdleClass = 3, kClassShift = 13;
+// The idle class could be kept from the disk for as long as others use it, and the memory with it.
+constexpr int kBestEffortClass = 2, kLowestLevel = 7, kClassShift = 13;
 
 /// The file is root's while the process is undumpable (proc(5)): for a moment it is not. Nobody but obitd has
 /// its uid.
@@ -35,7 +36,7 @@ Background::Background() : score_(OpenScore()) {}
 /// What cannot be lowered stays: the copy is made all the same.
 void Background::Enter() const {
   ::setpriority(PRIO_PROCESS, 0, kNicest);
-  ::syscall(SYS_ioprio_set, kOfProcess, 0, kIdleClass << kClassShift);
+  ::syscall(SYS_ioprio_set, kIoprioOfProcess, 0, kBestEffortClass << kClassShift | kLowestLevel);
   constexpr std::string_view kFirst = "1000";  // OOM_SCORE_ADJ_MAX of include/uapi/linux/oom.h
   if (score_) (void)WriteAllAt(score_, std::as_bytes(std::span(kFirst)), 0);
 }

@@ -4,6 +4,8 @@
 
 namespace obit {
 
+inline constexpr int kIoprioOfProcess = 1;  ///< IOPRIO_WHO_PROCESS of include/uapi/linux/ioprio.h
+
 /// Goes on as somebody whom nobody waits for.
 class Background {
  public:

@@ -5,11 +5,13 @@
 #include <cerrno>
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/capabilities.h"
 #include "base/landlock.h"
 #include "base/limits.h"
+#include "server/background.h"
 #include "server/confine_calls.h"
 
 namespace obit {
@@ -36,8 +38,8 @@ constexpr int kOfCrashFiles[] = {
     SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(fsync),      SCMP_SYS(fdatasync),  SCMP_SYS(fchmod),
 };
 
-/// To keep the memory of a process that is gone, and to copy it when nobody else has something to do.
-constexpr int kOfKeeping[] = {SCMP_SYS(eventfd2), SCMP_SYS(setpriority), SCMP_SYS(ioprio_set)};
+/// To keep the memory of a process that is gone.
+constexpr int kOfKeeping[] = {SCMP_SYS(eventfd2)};
 
 /// A core that is in memory alone.
 constexpr int kOfTraces[] = {SCMP_SYS(memfd_create)};
@@ -139,6 +141,9 @@ Result<void> ConfineWorker(const Fd& incoming) {
   filter.AllowDescriptorControl();
   filter.AllowOfItself();
   AllowClone(filter, CLONE_THREAD);
+  // Its own priorities.
+  filter.AllowIf(SCMP_SYS(setpriority), {Equals(0, PRIO_PROCESS), Equals(1, 0)});
+  filter.AllowIf(SCMP_SYS(ioprio_set), {Equals(0, kIoprioOfProcess), Equals(1, 0)});
   for (const IoctlRequest& request : kKeepMemory) AllowControl(filter, request);
   AllowControl(filter, kScanPagemap);
   RefuseTerminals(filter);

@@ -119,6 +119,7 @@ class Worker {
   const Fd& userfaults_;
   const Background& background_;
   const CrashRecord::Host host_;
+  bool leaves_ = false;  // it kept memory: another has its seat
   std::optional<PreparedCrash> prepared_;
   std::string unprepared_;  // why there is none
 };
@@ -165,7 +166,7 @@ bool Worker::DoNext() {
     Report({.kind = JobReport::Kind::kStored, .crash = job.crash, .core_bytes = *done});
   else
     Report({.kind = JobReport::Kind::kFailed, .crash = job.crash}, done.error().what);
-  return true;  // if it is gone, the next report tells
+  return !leaves_;  // if the manager is gone, the next report tells
 }
 
 Result<CoreBytes> Worker::Do(const Job& job, std::string_view text, std::vector<Fd> fds) {
@@ -263,7 +264,10 @@ Result<CoreBytes> Worker::DoCapture(const Job& job, std::string_view facts, std:
   const CrashRecord record = OBIT_TRY(Capture(std::move(capture), progress_, [&](CaptureStep step) {
     Report({.kind = ReportOf(step), .crash = job.crash});
     if (step == CaptureStep::kCopied) return;
-    if (step == CaptureStep::kKept) background_.Enter();
+    if (step == CaptureStep::kKept) {
+      background_.Enter();
+      leaves_ = true;
+    }
     named = NamePrepared(incoming_, *place, TextIn(job.head.id));
   }));
   OBIT_TRY(std::move(named));

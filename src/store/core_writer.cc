@@ -66,7 +66,7 @@ struct CoreWriter::Compressor {
   Room room = MakeRoom();  // for the next frame
 };
 
-/// Of a thread that captures, between its captures.
+/// What a thread that captures has for its next one.
 thread_local std::unique_ptr<CoreWriter::Compressor> CoreWriter::spare_;
 
 /// A piece of the core on its way: filled by the caller or by `fetch`, compressed by a thread, appended in

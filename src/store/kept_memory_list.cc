@@ -1,5 +1,7 @@
 #include "store/kept_memory_list.h"
 
+#include <sys/file.h>
+
 #include "base/inside.h"
 #include "base/io.h"
 
@@ -13,6 +15,8 @@ Result<std::vector<CrashRecord>> ListKeptMemory(const Store& store) {
     const auto dir = OpenInside(incoming, name, O_RDONLY | O_DIRECTORY);
     // Its record is there once it is copied.
     if (!dir || LoadRecord(*dir, kRecordFile)) continue;
+    // Whoever keeps it has the folder locked.
+    if (::flock(dir->get(), LOCK_SH | LOCK_NB) == 0) continue;
     auto begun = LoadRecord(*dir, kBegunFile);
     if (begun && begun->id == name && !begun->capture.kept_because.empty()) kept.push_back(*std::move(begun));
   }

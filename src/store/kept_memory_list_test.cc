@@ -12,12 +12,12 @@ using testing::TemporaryFolder;
 
 class KeptMemoryListTest : public ::testing::Test {
  protected:
-  void Put(const char* id, const char* file, const char* because) const {
+  void Put(const char* id, const char* file, const char* because) {
     CrashRecord record;
     record.id = id;
     record.capture.kept_because = because;
-    const IncomingCrash incoming = *store_.Begin(id);
-    ASSERT_THAT(WriteFileAtomically(incoming.dir, file, RecordToJson(record), 0600), Succeeds());
+    incoming_.push_back(*store_.Begin(id));
+    ASSERT_THAT(WriteFileAtomically(incoming_.back().dir, file, RecordToJson(record), 0600), Succeeds());
   }
   [[nodiscard]] std::vector<std::string> Ids() const {
     std::vector<std::string> ids;
@@ -28,6 +28,7 @@ class KeptMemoryListTest : public ::testing::Test {
   }
   TemporaryFolder folder_;
   Store store_ = *Store::Create(folder_ / "store");
+  std::vector<IncomingCrash> incoming_;
 };
 
 TEST_F(KeptMemoryListTest, HasThoseThatSaySo) {
@@ -35,6 +36,8 @@ TEST_F(KeptMemoryListTest, HasThoseThatSaySo) {
   Put("1123456789abcdef", kBegunFile, "");
   Put("2123456789abcdef", kRecordFile, "there was room");
   EXPECT_THAT(Ids(), ::testing::ElementsAre("0123456789abcdef"));
+  incoming_.clear();
+  EXPECT_THAT(Ids(), ::testing::IsEmpty()) << "who had it is dead";
 }
 
 }  // namespace

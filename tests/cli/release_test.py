@@ -1,6 +1,8 @@
 """obit release: what there is to say without anything that is kept. The rest needs a crash (tests/kernel/early_release_test.py)."""
 
+import fcntl
 import json
+import os
 import pathlib
 
 import support
@@ -20,6 +22,9 @@ class Release(support.CliCase):
         folder.mkdir()
         record = self.record | {"id": ID, "capture": self.record["capture"] | {"kept_because": because}}
         record["process"] = record["process"] | {"comm": "imgproxy\x1b[2J", "resident_bytes": 1 << 30}
+        lock = os.open(folder, os.O_RDONLY)
+        self.addCleanup(os.close, lock)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         (folder / "begun.json").write_text(json.dumps(record))
 
     def test_nothing_is_kept(self):

@@ -290,7 +290,7 @@ class CommandLine {
     AddRule();
     CLI::App* release = AddVerb("release", "Lets go of the memory of processes that are gone",
                                 [this] { return Release(StorePath(), release_); });
-    release->add_option("ID", release_.id, "Of this crash, by the beginning of its id; else of all")
+    release->add_option("ID", release_.id, "The crash, by the beginning of its id; else all of them")
         ->type_name("");
     release->add_option("--pipe-socket", release_.pipe_socket, "The socket that obitd has for obit-pipe")
         ->default_val(kDefaultPipeSocket)
