@@ -298,7 +298,7 @@ class Ends(Case):
 
     def test_the_time_is_over(self):
         self.start(QUIET + "[capture]\nkeep_timeout = 1\n")
-        self.begin(1024)
+        self.begin(2048)
         self.minimal("kept long enough|kept longer than")
 
     def test_the_disk_is_full(self):
