@@ -36,8 +36,8 @@ bool MayBeHugePages(const Mapping& mapping, bool is_memory) {
          mapping.end % kHugePage == 0;
 }
 
-/// Each JVM locks /tmp/hsperfdata_USER/PID, which nobody else wants to: but in containers, where the next one
-/// has the same pid, which is another one here.
+/// Each JVM locks and shares /tmp/hsperfdata_USER/PID, where nobody else writes, and which nobody else wants
+/// to lock: but in containers, where the next one has the same pid, which is another one here.
 bool IsOfThisJvm(std::string_view name, pid_t pid) {
   if (name.ends_with(kDeleted)) name.remove_suffix(kDeleted.size());
   return name.contains("/hsperfdata_") && name.ends_with(fmt::format("/{}", pid));
@@ -69,7 +69,8 @@ MappingTies FindMappingTies(const std::vector<Mapping>& mappings, const MemoryTi
     const bool is_memory = memory_device != 0 && mapping.device_major == ::major(memory_device) &&
                            mapping.device_minor == ::minor(memory_device);
     if (found.tied.empty()) found.tied = TieOf(mapping, ties, is_memory, pid);
-    if (mapping.shared) found.shared.push_back({mapping.begin, mapping.end, is_memory});
+    if (mapping.shared && !IsOfThisJvm(mapping.name, pid))
+      found.shared.push_back({mapping.begin, mapping.end, is_memory});
   }
   return found;
 }

@@ -72,6 +72,8 @@ TEST(FindMappingTies, SharedMemoryIsToldByItsDevice) {
   ASSERT_EQ(shared.size(), 2U);
   EXPECT_TRUE(shared[0].is_memory);
   EXPECT_FALSE(shared[1].is_memory);
+  mappings[1].name = "/tmp/hsperfdata_root/4711 (deleted)";
+  EXPECT_EQ(FindMappingTies(mappings, {}, kMemory, 4711).shared.size(), 1U) << "nobody else writes there";
 }
 
 TEST(MemoryDevice, IsThatOfSharedAnonymousMemory) {

@@ -2,6 +2,7 @@
 kernel's stream is read too and compared."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import random
@@ -376,9 +377,10 @@ class Holes(case.KernelCase):
 class Killed(case.KernelCase):
     """SIGKILL in the middle of a capture, at random moments."""
 
-    MIB = 40
+    MIB, TRACED = 40, 40
 
     def test_two_hundred_times(self):
+        self.minimal = itertools.count()
         # It is about captures of processes that are held, and two hundred are enough work.
         self.server.configure('[analysis]\nenabled = false\n[capture]\nearly_release = "never"\n')
         self.server.start()
@@ -418,7 +420,9 @@ class Killed(case.KernelCase):
             self.assertIn("reason", capture)
         if capture["outcome"] == "minimal":
             self.assertEqual(len(data), capture["promised_bytes"])
-            self.assertIn("crash_here", store.backtrace(self.server.store, record))
+            # Where a machine is slow nearly all of them are minimal, and gdb takes a second for each.
+            if (minimal := next(self.minimal)) < self.TRACED:
+                self.assertIn("crash_here", store.backtrace(self.server.store, record), minimal)
             return
         offset, size = store.largest_segment(core)
         filled = data[offset : offset + size]
