@@ -185,7 +185,7 @@ class DirectBehind(Direct):
     """The same of processes that are large enough to go first, but where they have to be held."""
 
     environment = os.environ | {"LD_PRELOAD": str(programs.BALLAST)}
-    HELD = "System V|huge pages|only be had of the kernel|there is no minimal core of it"
+    HELD = "System V|huge pages|only be had of the kernel|there is no minimal core of it|shares memory of a file system"
 
     def verified(self, not_compared=1 << 20):
         record = super().verified(not_compared)
