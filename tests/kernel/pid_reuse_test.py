@@ -49,8 +49,8 @@ class PidReuse:
     def replace(self, victim):
         victim.kill(signal.SIGKILL)
         victim.reap()
-        impostor = impostor.Impostor(victim.pid)
-        self.stack.callback(impostor.end)
+        other = impostor.Impostor(victim.pid)
+        self.stack.callback(other.end)
 
     def check_nothing_is_mixed(self, records):
         for record in records:
